@@ -117,7 +117,8 @@ def tanh(x: Expr, out: Lets) -> Expr:
 
 def sigmoid(x: Expr, out: Lets) -> Expr:
     """1 / (1 + e^-x); error at most 3 ulp for x >= -87, absolute error 1e-38 below."""
-    return out.let(1.0 / (exp(out.let(Unary("neg", x), "neg"), out) + 1.0), "sigmoid")
+    whole = exp(out.let(Unary("neg", x), "neg"), out) + 1.0
+    return out.let(Binary("div", constant(1.0, x), whole), "sigmoid")
 
 
 def silu(x: Expr, out: Lets) -> Expr:
