@@ -1,0 +1,323 @@
+"""Packed weights of a linear layer, as the kernels stream them: ``panel`` and ``quad``.
+
+Both cut a matrix W [rows, columns] into *groups* of 32 rows and *blocks* of columns; a kernel walks
+group after group, in it block after block, so that a block of activations stays in the L1 cache while
+all rows of a group use it. Four rows are worked on together and share the register file.
+
+``panel``: four consecutive rows. Within (panel, block) the columns are sorted by their *mask*, the 4 bits
+that say which of the rows are non-zero there, so each of the 15 masks has its own branch-free loop, and
+one load of an activation serves all the rows of its mask. (Occupancy-mask register tiling: Sparse
+Register Tiling, PLDI 2023.) Without zeros there is one mask and no index: the plain dense product.
+
+``quad``: in each block the rows of a group are sorted by their number of non-zeros, and four neighbours
+in that order walk their own columns in step: a single loop, whatever the sparsity. A row shorter than its
+quad is padded with zeros at one of *its own* columns, so a pruned weight never meets an activation
+(0 x inf stays 0); a row without any non-zero shares a quad only with its like.
+
+Streams: ``values`` f32; ``columns`` u16 (index in the whole matrix); ``runs`` u16, what the kernel
+loops over; ``starts`` i64 [groups + 1, 3], where each group begins in the three; ``work`` i64 [groups + 1],
+the running sum of multiply-adds, by which threads share the groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import FormatError, InputError, require
+
+PANEL = 4
+GROUP = 32
+MAX_COLUMNS = 1 << 16
+
+# ``runs`` of a panel in a block: 16 numbers, [kind, columns with mask 1, ... with mask 15].
+GENERAL, DENSE, WHOLE, HALVES = 0, 1, 2, 3
+MASKS_OF_KIND = {GENERAL: tuple(range(1, 16)), WHOLE: (15,), HALVES: (3, 12, 15)}
+
+Kind = Literal["panel", "quad"]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A packed matrix; every array is C-contiguous and read-only."""
+
+    kind: Kind
+    rows: int
+    columns: int
+    block: int
+    nonzeros: int
+    values: NDArray[np.float32]
+    indices: NDArray[np.uint16]
+    runs: NDArray[np.uint16]
+    starts: NDArray[np.int64]
+    work: NDArray[np.int64]
+
+    @property
+    def groups(self) -> int:
+        return -(-self.rows // GROUP)
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.columns // self.block)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes a kernel streams."""
+        return sum(a.nbytes for a in (self.values, self.indices, self.runs, self.starts, self.work))
+
+
+def pack(weight: NDArray[np.float32], kind: Kind, block: int) -> Packed:
+    """Pack ``weight`` [rows, columns] float32; -0.0 counts as zero.
+
+    ``block``: columns per block, at least 1. InputError for another rank or dtype, for non-finite
+    weights and for more than 65,536 columns (the indices are 16 bits wide).
+    """
+    require(
+        weight.ndim == 2 and weight.dtype == np.float32,
+        InputError,
+        f"a packed weight is a float32 matrix, got {weight.dtype} of shape {weight.shape}",
+    )
+    rows, columns = weight.shape
+    require(rows > 0 and columns > 0, InputError, f"cannot pack an empty weight of shape {weight.shape}")
+    require(columns <= MAX_COLUMNS, InputError, f"a weight has {columns} columns: at most {MAX_COLUMNS} can be packed")
+    require(block >= 1, InputError, f"a block has at least 1 column, got {block}")
+    require(bool(np.isfinite(weight).all()), InputError, "the weight holds NaN or infinity: repair it before packing")
+    block = min(block, columns)
+    match kind:
+        case "panel":
+            return _pack_panel(weight, block)
+        case "quad":
+            return _pack_quad(weight, block)
+
+
+def _freeze(*arrays: NDArray[np.generic]) -> None:
+    for array in arrays:
+        array.setflags(write=False)
+
+
+def _padded(weight: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
+    missing = -weight.shape[0] % multiple
+    return np.pad(weight, ((0, missing), (0, 0))) if missing else weight
+
+
+def _finish(
+    weight: NDArray[np.float32], kind: Kind, block: int, streams: tuple[NDArray[np.generic], ...]
+) -> Packed:
+    values, indices, runs, starts, work = streams
+    _freeze(*streams)
+    rows, columns = weight.shape
+    nonzeros = int(np.count_nonzero(weight))
+    return Packed(kind, rows, columns, block, nonzeros, values, indices, runs, starts, work)  # type: ignore[arg-type]
+
+
+# --- panel ----------------------------------------------------------------------------------
+
+
+def _pack_panel(weight: NDArray[np.float32], block: int) -> Packed:
+    rows, columns = weight.shape
+    panels, blocks = -(-rows // PANEL), -(-columns // block)
+    per_group = GROUP // PANEL
+    groups = -(-panels // per_group)
+    # [panel, column, 4]: the four weights of a panel's column side by side.
+    fours = np.ascontiguousarray(_padded(weight, PANEL).reshape(panels, PANEL, columns).transpose(0, 2, 1))
+    occupied = fours != 0
+    mask = (occupied * np.array([1, 2, 4, 8], np.uint8)).sum(axis=2, dtype=np.uint8)
+    full = 15 if rows % PANEL == 0 else None
+    counts = _mask_counts(mask, panels, blocks, block)
+    kinds = _panel_kinds(counts, columns, block)
+
+    panel_of, column_of = np.nonzero(mask)
+    block_of = column_of // block
+    group_of, place = panel_of // per_group, panel_of % per_group
+    mask_of = mask[panel_of, column_of]
+    if full is not None and bool((mask == full).all()) and blocks == 1:
+        order: NDArray[np.intp] | slice = slice(None)
+    else:
+        key = (((group_of * blocks + block_of) * per_group + place) * 16 + mask_of).astype(np.int64)
+        order = np.argsort(key, kind="stable")
+    picked = fours[panel_of[order], column_of[order]]
+    values = picked[occupied[panel_of[order], column_of[order]]]
+    # A dense (panel, block) needs no indices.
+    indexed = (kinds != DENSE)[panel_of, block_of][order]
+    indices = column_of[order][indexed].astype(np.uint16)
+
+    # Where each group starts: (panel, block) pairs in stream order are (group, block, place).
+    ones = np.array([bin(m).count("1") for m in range(16)])
+    value_count = (counts * ones).sum(axis=2)
+    index_count = np.where(kinds == DENSE, 0, counts.sum(axis=2))
+    runs = np.concatenate([kinds[:, :, None], counts[:, :, 1:]], axis=2).astype(np.uint16)
+    order_pb = np.concatenate(
+        [
+            (np.arange(g * per_group, min((g + 1) * per_group, panels))[None, :] * blocks + b[:, None]).ravel()
+            for g in range(groups)
+            for b in (np.arange(blocks),)
+        ]
+    )
+    runs_stream = runs.reshape(panels * blocks, 16)[order_pb].ravel()
+    starts = np.zeros((groups + 1, 3), np.int64)
+    owner = np.arange(panels) // per_group
+    for column, amount in enumerate((value_count, index_count, np.full((panels, blocks), 16))):
+        np.cumsum(np.bincount(owner, amount.sum(axis=1), groups), out=starts[1:, column])
+    work = np.concatenate([[0], np.cumsum(np.bincount(owner, value_count.sum(axis=1) + 16 * blocks, groups))])
+    streams = (values, indices, np.ascontiguousarray(runs_stream), starts, work.astype(np.int64))
+    return _finish(weight, "panel", block, streams)
+
+
+def _mask_counts(mask: NDArray[np.uint8], panels: int, blocks: int, block: int) -> NDArray[np.int64]:
+    """[panels, blocks, 16]: how many columns have each mask."""
+    columns = mask.shape[1]
+    place = np.arange(panels)[:, None] * blocks + (np.arange(columns) // block)[None, :]
+    flat = np.bincount((place * 16 + mask).ravel(), minlength=panels * blocks * 16)
+    return flat.reshape(panels, blocks, 16)
+
+
+def _panel_kinds(counts: NDArray[np.int64], columns: int, block: int) -> NDArray[np.int64]:
+    blocks = counts.shape[1]
+    length = np.minimum(block, columns - np.arange(blocks) * block)
+    kinds = np.full(counts.shape[:2], GENERAL)
+    others = counts[:, :, 1:15].sum(axis=2)
+    halves = others - counts[:, :, 3] - counts[:, :, 12] == 0
+    kinds[halves] = HALVES
+    kinds[others == 0] = WHOLE
+    kinds[counts[:, :, 15] == length] = DENSE
+    return kinds
+
+
+# --- quad -----------------------------------------------------------------------------------
+
+
+def _pack_quad(weight: NDArray[np.float32], block: int) -> Packed:
+    rows, columns = weight.shape
+    groups, blocks = -(-rows // GROUP), -(-columns // block)
+    row_of, column_of = np.nonzero(weight)
+    # The non-zeros of (row, block) are a contiguous stretch of the row-major list.
+    stretch = row_of * blocks + column_of // block
+    counts = np.bincount(stretch, minlength=rows * blocks).reshape(rows, blocks)
+    first = np.concatenate([[0], np.cumsum(counts.ravel())])[:-1].reshape(rows, blocks)
+    found = weight[row_of, column_of]
+    # The column a row pads with: its own first one anywhere.
+    own = np.zeros(rows, np.int64)
+    own[row_of[::-1]] = column_of[::-1]
+    empty = counts.sum(axis=1) == 0
+    values: list[NDArray[np.float32]] = []
+    indices: list[NDArray[np.uint16]] = []
+    runs: list[int] = []
+    starts = np.zeros((groups + 1, 3), np.int64)
+    work = np.zeros(groups + 1, np.int64)
+    steps_total = 0
+    for g in range(groups):
+        members = np.arange(g * GROUP, min((g + 1) * GROUP, rows))
+        for b in range(blocks):
+            quads = _quads(members, counts[:, b], empty)
+            runs.append(len(quads))
+            for quad in quads:
+                steps = int(counts[quad, b].max())
+                runs += [steps, *(int(r) - g * GROUP for r in quad), *[GROUP] * (PANEL - len(quad))]
+                if steps:
+                    v, c = _steps(quad, b, steps, (counts, first, found, column_of, own))
+                    values.append(v)
+                    indices.append(c)
+                steps_total += steps
+            work[g + 1] += 4 * len(quads)
+        starts[g + 1] = (steps_total * PANEL, steps_total * PANEL, len(runs))
+        work[g + 1] += work[g] + starts[g + 1, 0] - starts[g, 0]
+    streams = (
+        np.concatenate(values) if values else np.zeros(0, np.float32),
+        np.concatenate(indices) if indices else np.zeros(0, np.uint16),
+        np.array(runs, np.uint16),
+        starts,
+        work,
+    )
+    return _finish(weight, "quad", block, streams)
+
+
+def _quads(
+    members: NDArray[np.intp], counts: NDArray[np.int64], empty: NDArray[np.bool_]
+) -> list[NDArray[np.intp]]:
+    """Rows in quads of like length, longest first; rows that are zero everywhere by themselves."""
+    live, dead = members[~empty[members]], members[empty[members]]
+    live = live[np.argsort(-counts[live], kind="stable")]
+    return [part[i : i + PANEL] for part in (live, dead) for i in range(0, len(part), PANEL)]
+
+
+def _steps(
+    quad: NDArray[np.intp], b: int, steps: int, source: tuple[NDArray[np.generic], ...]
+) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+    """Values and columns of one quad in one block, step by step, four side by side."""
+    counts, first, found, column_of, own = source
+    values = np.zeros((steps, PANEL), np.float32)
+    columns = np.zeros((steps, PANEL), np.uint16)
+    for place, row in enumerate(quad):
+        n, at = int(counts[row, b]), int(first[row, b])
+        values[:n, place] = found[at : at + n]
+        columns[:n, place] = column_of[at : at + n]
+        columns[n:, place] = own[row]
+    # Places without a row repeat the first row's columns: their sums are thrown away.
+    columns[:, len(quad) :] = columns[:, :1]
+    return values.ravel(), columns.ravel()
+
+
+# --- back again -----------------------------------------------------------------------------
+
+
+def unpack(packed: Packed) -> NDArray[np.float32]:
+    """The matrix [rows, columns] again, exactly; FormatError if the streams do not fit each other."""
+    match packed.kind:
+        case "panel":
+            out, used = _unpack_panel(packed)
+        case "quad":
+            out, used = _unpack_quad(packed)
+    sizes = (packed.values.size, packed.indices.size, packed.runs.size)
+    require(used == sizes, FormatError, f"a {packed.kind} matrix has streams of {sizes} entries, but {used} are used")
+    return out
+
+
+def _unpack_panel(packed: Packed) -> tuple[NDArray[np.float32], tuple[int, int, int]]:
+    out = np.zeros((packed.rows, packed.columns), np.float32)
+    v = c = r = 0
+    per_group = GROUP // PANEL
+    panels = -(-packed.rows // PANEL)
+    for g in range(packed.groups):
+        for b in range(packed.blocks):
+            for p in range(g * per_group, min((g + 1) * per_group, panels)):
+                counts = packed.runs[r : r + 16]
+                r += 16
+                for mask in range(1, 16):
+                    bits = [i for i in range(PANEL) if mask >> i & 1]
+                    n = int(counts[mask])
+                    if counts[0] == DENSE:
+                        where = np.arange(n) + b * packed.block
+                    else:
+                        where = packed.indices[c : c + n].astype(np.intp)
+                        c += n
+                    part = packed.values[v : v + n * len(bits)].reshape(n, len(bits))
+                    v += part.size
+                    for column, bit in enumerate(bits):
+                        if n:
+                            out[p * PANEL + bit, where] = part[:, column]
+    return out, (v, c, r)
+
+
+def _unpack_quad(packed: Packed) -> tuple[NDArray[np.float32], tuple[int, int, int]]:
+    out = np.zeros((packed.rows, packed.columns), np.float32)
+    v = r = 0
+    for g in range(packed.groups):
+        for _ in range(packed.blocks):
+            quads = int(packed.runs[r])
+            r += 1
+            for _ in range(quads):
+                n = int(packed.runs[r])
+                places = packed.runs[r + 1 : r + 5]
+                r += 5
+                part = packed.values[v : v + 4 * n].reshape(n, PANEL)
+                where = packed.indices[v : v + 4 * n].reshape(n, PANEL)
+                v += 4 * n
+                for column, place in enumerate(places):
+                    row = g * GROUP + int(place)
+                    if place < GROUP and row < packed.rows:
+                        keep = part[:, column] != 0
+                        out[row, where[keep, column]] = part[keep, column]
+    return out, (v, v, r)

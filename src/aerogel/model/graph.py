@@ -1,0 +1,254 @@
+"""A network as a list of operations on columns: what to compute, before any choice of kernel.
+
+An activation is a matrix ``features x columns``. Its columns are either *tokens* (all real tokens of the
+batch, packed one sequence after the other) or *rows* (one per sequence after pooling; one per
+example in a plain MLP). Neither number is known before a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import UnsupportedError, require
+
+Columns = Literal["tokens", "rows"]
+ActivationFn = Literal["gelu", "gelu_tanh", "relu", "silu", "tanh", "sigmoid"]
+PoolKind = Literal["first", "mean", "max"]
+InputKind = Literal["ids", "mask", "features"]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An activation: ``features`` x the run-time number of ``columns``; always float32."""
+
+    name: str
+    features: int
+    columns: Columns
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What the caller passes. ``ids``: (B, S) integers below ``limit``; ``mask``: (B, S) of 0 and 1;
+    ``features``: (..., limit) float32, every leading index a column of domain ``rows``."""
+
+    name: str
+    kind: InputKind
+    limit: int
+    optional: bool = False
+
+
+# --- where the rows of an embedding table are looked up -----------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FromInput:
+    """The ids passed in as input ``name``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FromPosition:
+    """``offset`` + the token's index in its sequence, padding counted."""
+
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FromUnpadded:
+    """RoBERTa's rule: ids of input ``name`` equal to ``padding`` get ``padding``; the others
+    ``padding`` + 1, 2, 3 ... counted along the sequence over non-padding ids only."""
+
+    name: str
+    padding: int
+
+
+@dataclass(frozen=True, slots=True)
+class FromConstant:
+    """The same row for every token."""
+
+    row: int = 0
+
+
+Lookup = FromInput | FromPosition | FromUnpadded | FromConstant
+
+# --- operations: each makes ``out``; ``origin`` says where in the user's code it comes from ---------
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    out: Value
+    table: str
+    lookup: Lookup
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """out = weight [out.features, x.features] @ x + bias. ``columns`` may be either domain."""
+
+    out: Value
+    x: str
+    weight: str
+    bias: str | None
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    out: Value
+    x: str
+    fn: ActivationFn
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm:
+    """Over all features of a column; biased variance; ``weight`` and ``bias`` [features]."""
+
+    out: Value
+    x: str
+    weight: str
+    bias: str
+    eps: float
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    out: Value
+    a: str
+    b: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mul:
+    out: Value
+    a: str
+    b: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Per sequence and head h: softmax over keys j of (scale * q . k_j + bias[h, j - i + limit - 1]) times v_j,
+    i the query's index; features of head h are h * head_size .. (h + 1) * head_size.
+    Tokens whose mask is 0 are no keys. ``bias``: None or a weight [heads, 2 * limit - 1] (``limit``: the
+    greatest sequence length it covers), as in MPNet's relative positions."""
+
+    out: Value
+    q: str
+    k: str
+    v: str
+    heads: int
+    scale: float
+    bias: str | None = None
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """tokens -> rows: the first token, the mean over tokens with mask 1 (sum / max(count, 1e-9)), or their maximum."""
+
+    out: Value
+    x: str
+    kind: PoolKind
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Normalize:
+    """Each column divided by max(its 2-norm, eps)."""
+
+    out: Value
+    x: str
+    eps: float
+    origin: str = ""
+
+
+Op = Embedding | Linear | Activation | LayerNorm | Add | Mul | Attention | Pool | Normalize
+
+
+def operands(op: Op) -> tuple[str, ...]:
+    """Names of the activations it reads."""
+    match op:
+        case Embedding():
+            return ()
+        case Linear() | Activation() | LayerNorm() | Pool() | Normalize():
+            return (op.x,)
+        case Add() | Mul():
+            return (op.a, op.b)
+        case Attention():
+            return (op.q, op.k, op.v)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """``name`` as the user's model calls it. A value over tokens is returned as (B, S, features), zero where
+    the mask is 0; one over rows as (B, features), or as the input's leading dimensions + (features,)."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """``weights``: float32 arrays under the names of the torch module's parameters and buffers.
+    ``max_length``: the greatest sequence length the position tables allow, None where there is none."""
+
+    inputs: tuple[Input, ...]
+    ops: tuple[Op, ...]
+    outputs: tuple[Output, ...]
+    weights: Mapping[str, NDArray[np.float32]]
+    max_length: int | None = None
+    origin: str = ""
+
+    def value(self, name: str) -> Value:
+        """The activation called ``name``."""
+        for op in self.ops:
+            if op.out.name == name:
+                return op.out
+        raise UnsupportedError(f"the graph has no value {name!r}: it makes {[op.out.name for op in self.ops]}")
+
+    def linears(self) -> tuple[Linear, ...]:
+        return tuple(op for op in self.ops if isinstance(op, Linear))
+
+
+def check(graph: Graph) -> None:
+    """Every operand is made before it is read, shapes agree, weights exist; UnsupportedError otherwise."""
+    made: dict[str, Value] = {i.name: Value(i.name, i.limit, "rows") for i in graph.inputs if i.kind == "features"}
+
+    def weight(name: str, shape: tuple[int | None, ...], op: Any) -> None:
+        require(name in graph.weights, UnsupportedError, f"{type(op).__name__} {op.out.name}: no weight {name!r}")
+        got = graph.weights[name].shape
+        fits = len(got) == len(shape) and all(w in (None, g) for w, g in zip(shape, got, strict=True))
+        require(fits, UnsupportedError, f"{type(op).__name__} {op.out.name}: weight {name!r} is {got}, needs {shape}")
+
+    for op in graph.ops:
+        for name in operands(op):
+            require(name in made, UnsupportedError, f"{type(op).__name__} {op.out.name} reads {name!r}, not made yet")
+        require(op.out.name not in made, UnsupportedError, f"value {op.out.name!r} is made twice")
+        match op:
+            case Embedding():
+                weight(op.table, (None, op.out.features), op)
+            case Linear():
+                weight(op.weight, (op.out.features, made[op.x].features), op)
+                if op.bias is not None:
+                    weight(op.bias, (op.out.features,), op)
+            case LayerNorm():
+                weight(op.weight, (op.out.features,), op)
+                weight(op.bias, (op.out.features,), op)
+            case Attention():
+                if op.bias is not None:
+                    weight(op.bias, (op.heads, None), op)
+            case Activation() | Add() | Mul() | Pool() | Normalize():
+                pass
+        made[op.out.name] = op.out
+    for output in graph.outputs:
+        require(output.value in made, UnsupportedError, f"output {output.name!r} needs {output.value!r}, never made")
