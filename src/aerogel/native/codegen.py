@@ -1,0 +1,76 @@
+"""LLVM assembly to an object file: the passes that run, and the machine they run for."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cache
+
+import llvmlite
+import llvmlite.binding as llvm
+
+from aerogel.core.errors import NativeError
+from aerogel.core.target import Target
+
+# LLVM contexts are not for concurrent use, and a fork must not find this held by another thread.
+LOCK = threading.RLock()
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What one module became. ``optimised`` and ``assembly`` are filled only when asked for."""
+
+    object: bytes
+    optimised: str = ""
+    assembly: str = ""
+
+
+@cache
+def triple() -> str:
+    """The machine's LLVM triple."""
+    return llvm.get_process_triple()
+
+
+def versions() -> str:
+    """The versions that decide what code comes out."""
+    return f"llvmlite {llvmlite.__version__} LLVM {'.'.join(map(str, llvm.llvm_version_info))} {triple()}"
+
+
+@cache
+def _machine() -> llvm.TargetMachine:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    # Position-independent and small: data is reached relative to the code, wherever both are loaded.
+    return llvm.Target.from_triple(triple()).create_target_machine(
+        cpu="x86-64" if triple().startswith("x86_64") else "generic",
+        opt=2,
+        reloc="pic",
+        codemodel="small",
+        jit=True,
+    )
+
+
+def _optimise(parsed: llvm.ModuleRef) -> None:
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    # What to vectorise and unroll is decided by who wrote the loops.
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    options.loop_interleaving = False
+    options.loop_unrolling = False
+    builder = llvm.create_pass_builder(_machine(), options)
+    builder.getModulePassManager().run(parsed, builder)
+
+
+def build(text: str, target: Target, show: bool = False) -> Build:
+    """Optimise and assemble LLVM assembly; ``show`` also returns what a reader wants to see."""
+    with LOCK:
+        try:
+            machine = _machine()
+            parsed = llvm.parse_assembly(text)
+            parsed.verify()
+            _optimise(parsed)
+            optimised = str(parsed) if show else ""
+            assembly = machine.emit_assembly(parsed) if show else ""
+            return Build(machine.emit_object(parsed), optimised, assembly)
+        except RuntimeError as error:
+            raise NativeError(f"LLVM refused the code generated for {target.name}: {error}") from error

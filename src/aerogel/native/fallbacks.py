@@ -1,0 +1,230 @@
+"""What not every CPU can do in one instruction: expand, the 4-way int8 dot product, fused multiply-add.
+
+Every function gives the same bits on every target; only the instructions differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aerogel.core.dtypes import DType
+from aerogel.loop.nodes import Scalar, Type, Vec
+from aerogel.native.emitter import Emitter
+from aerogel.native.spelling import Value, in_memory, lanes_of, literal, spell, suffix, with_lanes
+
+
+def indices(lanes: Iterable[int]) -> str:
+    """A shuffle's lane list."""
+    items = [f"i32 {lane}" for lane in lanes]
+    return f"<{len(items)} x i32> <{', '.join(items)}>"
+
+
+def take(e: Emitter, value: Value, lanes: Sequence[int]) -> Value:
+    """The given lanes of one vector."""
+    kind = spell(value.type)
+    to = Vec(value.type.dtype, len(lanes))
+    return e.value(f"shufflevector {kind} {value.ref}, {kind} poison, {indices(lanes)}", to)
+
+
+def concat(e: Emitter, parts: Sequence[Value]) -> Value:
+    """Vectors of one type joined, a power of two of them."""
+    while len(parts) > 1:
+        kind = spell(parts[0].type)
+        lanes = 2 * lanes_of(parts[0].type)
+        joined = Vec(parts[0].type.dtype, lanes)
+        every = indices(range(lanes))
+        parts = [
+            e.value(f"shufflevector {kind} {a.ref}, {kind} {b.ref}, {every}", joined)
+            for a, b in zip(parts[::2], parts[1::2], strict=True)
+        ]
+    return parts[0]
+
+
+# --- expand ---------------------------------------------------------------------------------
+
+
+def expand(e: Emitter, bits: Value, values: Value) -> Value:
+    """Lane i: the next unused element of ``values`` where bit i of ``bits`` is set, else 0."""
+    vector = values.type
+    lanes = lanes_of(vector)
+    total = lanes * vector.dtype.bits
+    narrow = vector.dtype.bits < 32
+    wanted = "avx512vbmi2" if narrow else "avx512f"
+    if vector.dtype is not DType.BOOL and e.target.has(wanted) and total in (128, 256, 512):
+        mask = lane_mask(e, bits, lanes)
+        kind, name = spell(vector), suffix(vector)
+        return e.value(
+            f"call {kind} @llvm.x86.avx512.mask.expand.{name}"
+            f"({kind} {values.ref}, {kind} zeroinitializer, {spell(mask.type)} {mask.ref})",
+            vector,
+        )
+    if e.target.has("avx2") and vector.dtype.bits == 32 and lanes == 8:
+        return _expand_by_table(e, bits, values)
+    return _expand_by_lane(e, bits, values)
+
+
+def lane_mask(e: Emitter, bits: Value, lanes: int) -> Value:
+    """The low ``lanes`` bits of an unsigned integer as a lane mask."""
+    word = f"i{lanes}"
+    ref = bits.ref
+    if bits.type.dtype.bits > lanes:
+        ref = e.register(f"trunc {spell(bits.type)} {ref} to {word}")
+    return e.value(f"bitcast {word} {ref} to <{lanes} x i1>", Vec(DType.BOOL, lanes))
+
+
+def _table() -> str:
+    """For each byte, which element each of 8 lanes takes (255: none), as 8 bytes."""
+    rows: list[str] = []
+    for byte in range(256):
+        used, word = 0, 0
+        for lane in range(8):
+            on = byte >> lane & 1
+            word |= (used if on else 0xFF) << (8 * lane)
+            used += on
+        rows.append(f"i64 {word}")
+    return f"@expand.table = private unnamed_addr constant [256 x i64] [{', '.join(rows)}], align 64"
+
+
+def _expand_by_table(e: Emitter, bits: Value, values: Value) -> Value:
+    e.tables.setdefault("expand", _table())
+    ref = bits.ref
+    if bits.type.dtype.bits > 8:
+        ref = e.register(f"and {spell(bits.type)} {ref}, 255")
+    row = e.as_i64(Value(ref, bits.type))
+    address = e.register(f"getelementptr inbounds i64, ptr @expand.table, i64 {row}")
+    packed = e.register(f"load <8 x i8>, ptr {address}, align 8")
+    chosen = e.register(f"sext <8 x i8> {packed} to <8 x i32>")
+    kind = spell(values.type)
+    words = values.ref if kind == "<8 x i32>" else e.register(f"bitcast {kind} {values.ref} to <8 x i32>")
+    moved = e.register(f"call <8 x i32> @llvm.x86.avx2.permd(<8 x i32> {words}, <8 x i32> {chosen})")
+    # A lane that is off has a negative index: its sign, spread out, clears it.
+    off = e.register(f"ashr <8 x i32> {chosen}, splat (i32 31)")
+    on = e.register(f"xor <8 x i32> {off}, splat (i32 -1)")
+    kept = e.register(f"and <8 x i32> {moved}, {on}")
+    return Value(kept if kind == "<8 x i32>" else e.register(f"bitcast <8 x i32> {kept} to {kind}"), values.type)
+
+
+def _expand_by_lane(e: Emitter, bits: Value, values: Value) -> Value:
+    vector = values.type
+    lanes, element = lanes_of(vector), Scalar(vector.dtype)
+    slot = e.stack(with_lanes(in_memory(vector.dtype), lanes), 64)
+    e.store(slot, values)
+    word, kind = spell(bits.type), spell(vector)
+    used, result = "0", "zeroinitializer"
+    for lane in range(lanes):
+        shifted = e.register(f"lshr {word} {bits.ref}, {lane}")
+        bit = e.register(f"and {word} {shifted}, 1")
+        on = e.register(f"icmp ne {word} {bit}, 0")
+        step = e.as_i64(Value(bit, bits.type))
+        address = e.register(f"getelementptr {in_memory(vector.dtype)}, ptr {slot}, i64 {used}")
+        found = e.load(address, vector.dtype)
+        one = e.register(f"select i1 {on}, {spell(element)} {found.ref}, {spell(element)} {literal(0, element)}")
+        result = e.register(f"insertelement {kind} {result}, {spell(element)} {one}, i64 {lane}")
+        if lane + 1 < lanes:
+            used = e.register(f"add i64 {used}, {step}")
+    return Value(result, vector)
+
+
+# --- 4-way dot product -----------------------------------------------------------------------
+
+
+def dot4(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
+    """Lane i: acc[i] + sum over j < 4 of a[4i+j] * b[4i+j], wrapping."""
+    lanes = lanes_of(acc.type)
+    width = min(lanes, e.target.vector_bits // 32)
+    if e.target.arch != "x86_64" or width < 4:
+        return _dot4_plain(e, acc, a, b)
+    parts = [
+        _dot4_piece(
+            e,
+            take(e, acc, range(at, at + width)) if width < lanes else acc,
+            take(e, a, range(4 * at, 4 * (at + width))) if width < lanes else a,
+            take(e, b, range(4 * at, 4 * (at + width))) if width < lanes else b,
+        )
+        for at in range(0, lanes, width)
+    ]
+    return concat(e, parts)
+
+
+def _dot4_piece(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
+    width = lanes_of(acc.type)
+    kind, bytes_ = spell(acc.type), spell(a.type)
+    if e.target.has("avx512vnni") or (e.target.has("avxvnni") and width <= 8):
+        return e.value(
+            f"call {kind} @llvm.x86.avx512.vpdpbusd.{32 * width}"
+            f"({kind} {acc.ref}, {bytes_} {a.ref}, {bytes_} {b.ref})",
+            acc.type,
+        )
+    # vpmaddubsw would saturate; 16-bit products are exact and vpmaddwd adds pairs of them in 32 bits.
+    name = {4: "sse2.pmadd.wd", 8: "avx2.pmadd.wd", 16: "avx512.pmaddw.d.512"}[width]
+    halves: list[Value] = []
+    for part in range(2):
+        lanes = range(2 * width * part, 2 * width * (part + 1))
+        low, high = take(e, a, lanes), take(e, b, lanes)
+        words = f"<{2 * width} x i16>"
+        x = e.register(f"zext {spell(low.type)} {low.ref} to {words}")
+        y = e.register(f"sext {spell(high.type)} {high.ref} to {words}")
+        halves.append(e.value(f"call {kind} @llvm.x86.{name}({words} {x}, {words} {y})", acc.type))
+    pairs = concat(e, halves)
+    even = take(e, pairs, range(0, 2 * width, 2))
+    odd = take(e, pairs, range(1, 2 * width, 2))
+    sums = e.register(f"add {kind} {even.ref}, {odd.ref}")
+    return e.value(f"add {kind} {acc.ref}, {sums}", acc.type)
+
+
+def _dot4_plain(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
+    lanes = lanes_of(acc.type)
+    wide, kind = f"<{4 * lanes} x i32>", spell(acc.type)
+    x = e.register(f"zext {spell(a.type)} {a.ref} to {wide}")
+    y = e.register(f"sext {spell(b.type)} {b.ref} to {wide}")
+    products = e.value(f"mul {wide} {x}, {y}", Vec(DType.I32, 4 * lanes))
+    total = acc.ref
+    for j in range(4):
+        part = take(e, products, range(j, 4 * lanes, 4))
+        total = e.register(f"add {kind} {total}, {part.ref}")
+    return Value(total, acc.type)
+
+
+# --- fused multiply-add ----------------------------------------------------------------------
+
+
+def fma_in_double(e: Emitter, a: Value, b: Value, c: Value) -> Value:
+    """f32 fma on a CPU without one, bit for bit.
+
+    The product of two f32 is exact in f64. Its sum with ``c`` is rounded to odd (truncated, with the
+    last bit set when anything was lost; 53 >= 24 + 2 bits), so that rounding to f32 rounds only once.
+    Source: Boldo and Melquiond, "Emulation of FMA and correctly rounded sums" (2008).
+    """
+    lanes = lanes_of(c.type)
+    f64: Type = Vec(DType.F64, lanes) if lanes else Scalar(DType.F64)
+    i64: Type = Vec(DType.I64, lanes) if lanes else Scalar(DType.I64)
+    flag = with_lanes("i1", lanes)
+    double, word = spell(f64), spell(i64)
+
+    def do(text: str) -> str:
+        return e.register(text)
+
+    x, y, z = (do(f"fpext {spell(v.type)} {v.ref} to {double}") for v in (a, b, c))
+    product = do(f"fmul {double} {x}, {y}")
+    total = do(f"fadd {double} {product}, {z}")
+    # TwoSum (Knuth): total + lost is the exact sum.
+    back = do(f"fsub {double} {total}, {product}")
+    rest = do(f"fsub {double} {total}, {back}")
+    first = do(f"fsub {double} {product}, {rest}")
+    second = do(f"fsub {double} {z}, {back}")
+    lost = do(f"fadd {double} {first}, {second}")
+    bits = do(f"bitcast {double} {total} to {word}")
+    odd = do(f"trunc {word} {bits} to {flag}")
+    # Ordered: where the sum is infinite or NaN so is ``lost``, and nothing must change.
+    inexact = do(f"fcmp one {double} {lost}, zeroinitializer")
+    even = do(f"xor {flag} {odd}, {'splat (i1 true)' if lanes else 'true'}")
+    adjust = do(f"and {flag} {inexact}, {even}")
+    # An even last bit lies one step from the two odd ones: go towards the lost part.
+    lost_bits = do(f"bitcast {double} {lost} to {word}")
+    signs = do(f"xor {word} {lost_bits}, {bits}")
+    away = do(f"icmp sge {word} {signs}, zeroinitializer")
+    step = do(f"select {flag} {away}, {word} {literal(1, i64)}, {word} {literal(-1, i64)}")
+    moved = do(f"add {word} {bits}, {step}")
+    chosen = do(f"select {flag} {adjust}, {word} {moved}, {word} {bits}")
+    result = do(f"bitcast {word} {chosen} to {double}")
+    return e.value(f"fptrunc {double} {result} to {spell(c.type)}", c.type)
