@@ -1,0 +1,402 @@
+"""The arithmetic of the Loop IR, bit for bit: what each operation means on values.
+
+A value is a Python ``bool`` or ``int`` (scalars), a NumPy scalar (floats), or a NumPy array of lanes;
+bf16 is its 16 bits throughout, since NumPy has no such type. The bits of a NaN are not specified.
+Each factory (``binary("add", type)``) returns the function for one operation on one type, so that the
+interpreter decides once. Run them under ``np.errstate(all="ignore")``: inf and NaN are results here.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from aerogel.core.dtypes import DType
+from aerogel.core.errors import LoopError
+from aerogel.loop.nodes import (
+    Binary,
+    BinaryOp,
+    Bitcast,
+    Broadcast,
+    Cast,
+    Compare,
+    CompareOp,
+    Const,
+    Dot4,
+    Expand,
+    Expr,
+    Fma,
+    Reduce,
+    ReduceOp,
+    Scalar,
+    Select,
+    Shuffle,
+    Type,
+    Unary,
+    UnaryOp,
+    Vec,
+)
+
+Value: TypeAlias = Any
+Function1 = Callable[[Value], Value]
+Function2 = Callable[[Value, Value], Value]
+
+
+class Fault(LoopError):
+    """An operation without a result: a division by zero, say. Whoever runs the program adds where."""
+
+
+_PLAIN: dict[str, Function2] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "and": operator.and_,
+    "or": operator.or_,
+    "xor": operator.xor,
+}
+_COMPARE: dict[CompareOp, Function2] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
+
+
+# --- values ---------------------------------------------------------------------------------
+
+
+def bounds(dtype: DType) -> tuple[int, int]:
+    """The least and the greatest value of an integer type."""
+    if dtype.is_signed:
+        return -(1 << (dtype.bits - 1)), (1 << (dtype.bits - 1)) - 1
+    return 0, (1 << dtype.bits) - 1
+
+
+def wrapper(dtype: DType) -> Callable[[int], int]:
+    """The function that wraps any Python int into an integer type."""
+    full = (1 << dtype.bits) - 1
+    if not dtype.is_signed:
+        return lambda x: x & full
+    half = 1 << (dtype.bits - 1)
+    return lambda x: ((x + half) & full) - half
+
+
+def scalar(x: Value, dtype: DType) -> Value:
+    """One element of a NumPy array as a scalar value."""
+    if dtype.is_float and dtype is not DType.BF16:
+        return dtype.numpy().type(x)
+    return bool(x) if dtype is DType.BOOL else int(x)
+
+
+def literal(const: Const) -> Value:
+    """The value of a constant."""
+    dtype = const.type.dtype
+    if dtype is DType.BF16:
+        one = _f32_to_bf16(np.float32(const.value))
+    elif dtype.is_float:
+        one = dtype.numpy().type(float(const.value))
+    else:
+        one = const.value
+    if isinstance(const.type, Vec):
+        return np.full(const.type.lanes, one, dtype.numpy())
+    return scalar(one, dtype)
+
+
+# --- arithmetic -----------------------------------------------------------------------------
+
+
+def binary(op: BinaryOp, type_: Type) -> Function2:
+    """``a op b`` on one type: integers wrap, floats round to their own type at once."""
+    lanes = isinstance(type_, Vec)
+    if op == "min":
+        return _min_lanes if lanes else lambda a, b: a if a < b else b
+    if op == "max":
+        return _max_lanes if lanes else lambda a, b: a if a > b else b
+    if not type_.dtype.is_integer:
+        return _PLAIN[op]
+    if op in ("div", "rem"):
+        each = _division(op, type_.dtype)
+        return _lane_by_lane(each, type_.dtype) if lanes else each
+    if op in ("shl", "shr"):
+        return _shift_lanes(op, type_.dtype) if lanes else _shift(op, type_.dtype)
+    if lanes or op in ("and", "or", "xor"):
+        return _PLAIN[op]
+    wrap, plain = wrapper(type_.dtype), _PLAIN[op]
+    return lambda a, b: wrap(plain(a, b))
+
+
+def _min_lanes(a: Value, b: Value) -> Value:
+    return np.where(a < b, a, b)
+
+
+def _max_lanes(a: Value, b: Value) -> Value:
+    return np.where(a > b, a, b)
+
+
+def _lane_by_lane(each: Function2, dtype: DType) -> Function2:
+    def run(a: Value, b: Value) -> Value:
+        pairs = zip(a.tolist(), b.tolist(), strict=True)
+        return np.array([each(x, y) for x, y in pairs], dtype.numpy())
+
+    return run
+
+
+def _division(op: BinaryOp, dtype: DType) -> Function2:
+    low, high = bounds(dtype)
+
+    def run(a: int, b: int) -> int:
+        if b == 0:
+            raise Fault(f"{op} of {a} by zero")
+        quotient = abs(a) // abs(b)
+        quotient = quotient if (a < 0) == (b < 0) else -quotient
+        if not low <= quotient <= high:
+            # The one quotient that does not fit, lowest / -1, traps on x86.
+            raise Fault(f"{op} of {a} by {b} overflows {dtype.short}")
+        return quotient if op == "div" else a - quotient * b
+
+    return run
+
+
+def _shift(op: BinaryOp, dtype: DType) -> Function2:
+    wrap, bits = wrapper(dtype), dtype.bits
+
+    def run(a: int, b: int) -> int:
+        if not 0 <= b < bits:
+            raise Fault(f"{op} by {b}: a {dtype.short} shifts by 0 to {bits - 1}")
+        return wrap(a << b) if op == "shl" else a >> b
+
+    return run
+
+
+def _shift_lanes(op: BinaryOp, dtype: DType) -> Function2:
+    shift = np.left_shift if op == "shl" else np.right_shift
+
+    def run(a: Value, b: Value) -> Value:
+        if not ((b >= 0) & (b < dtype.bits)).all():
+            raise Fault(f"{op} by {b.tolist()}: a {dtype.short} shifts by 0 to {dtype.bits - 1}")
+        return shift(a, b)
+
+    return run
+
+
+def unary(op: UnaryOp, type_: Type) -> Function1:
+    """``op a`` on one type. ``abs`` of the lowest integer wraps to itself; ``ctz`` of 0 is the width."""
+    dtype = type_.dtype
+    if op == "sqrt":
+        return np.sqrt
+    if isinstance(type_, Vec):
+        lanes: dict[UnaryOp, Function1] = {"neg": operator.neg, "not": operator.invert, "abs": np.abs}
+        return lanes.get(op) or _count_lanes(op, dtype)
+    if dtype.is_float:
+        return operator.neg if op == "neg" else abs
+    if dtype is DType.BOOL:
+        return operator.not_
+    wrap, full = wrapper(dtype), (1 << dtype.bits) - 1
+    scalars: dict[UnaryOp, Function1] = {
+        "neg": lambda a: wrap(-a),
+        "not": lambda a: wrap(~a),
+        "abs": lambda a: wrap(abs(a)),
+        "popcount": lambda a: (a & full).bit_count(),
+        "ctz": lambda a: ((a & -a) - 1 & full).bit_count(),
+    }
+    return scalars[op]
+
+
+def _count_lanes(op: UnaryOp, dtype: DType) -> Function1:
+    unsigned, own = np.dtype(f"uint{dtype.bits}"), dtype.numpy()
+    if op == "popcount":
+        return lambda a: np.bitwise_count(a.view(unsigned)).astype(own)
+    # Below the lowest set bit of u are exactly ctz(u) ones: (u & -u) - 1.
+    return lambda a: np.bitwise_count((a & -a).view(unsigned) - unsigned.type(1)).astype(own)
+
+
+def compare(op: CompareOp, type_: Type) -> Function2:
+    """``a op b`` as a bool, or as a mask for vectors."""
+    plain = _COMPARE[op]
+    return plain if isinstance(type_, Vec) else lambda a, b: bool(plain(a, b))
+
+
+def select(cond: Type) -> Callable[[Value, Value, Value], Value]:
+    """Lane by lane for a mask; the whole of one side for a scalar condition."""
+    return np.where if isinstance(cond, Vec) else lambda c, a, b: a if c else b
+
+
+# --- fused multiply-add ---------------------------------------------------------------------
+
+
+def fma(type_: Type) -> Callable[[Value, Value, Value], Value]:
+    """``a * b + c`` rounded once, f32 or f64."""
+    if type_.dtype is DType.F32:
+        return _fma_f32 if isinstance(type_, Vec) else lambda a, b, c: _fma_f32(_one(a), _one(b), _one(c))[0]
+    if isinstance(type_, Vec):
+        return lambda a, b, c: np.array([_fma_f64(*abc) for abc in zip(a, b, c, strict=True)], np.float64)
+    return _fma_f64
+
+
+def _one(x: Value) -> Value:
+    return np.array([x], np.float32)
+
+
+def _fma_f32(a: Value, b: Value, c: Value) -> Value:
+    """The product of two f32 is exact in f64. Their sum with c is rounded to odd there, which leaves
+    enough in the last bit for the final rounding to f32 to be right (Boldo and Melquiond, 2008)."""
+    product = a.astype(np.float64) * b
+    addend = c.astype(np.float64)
+    total = product + addend
+    # TwoSum (Knuth): total + error is exactly product + addend.
+    part = total - product
+    error = (product - (total - part)) + (addend - part)
+    bits = total.view(np.int64)
+    inexact = (error != 0) & np.isfinite(total) & (bits & 1 == 0)
+    # One more in the bits is one step away from zero.
+    step = np.where((error > 0) == (total > 0), 1, -1)
+    return np.where(inexact, bits + step, bits).view(np.float64).astype(np.float32)
+
+
+def _fma_f64(a: Value, b: Value, c: Value) -> Value:
+    x, y, z = float(a), float(b), float(c)
+    if not (math.isfinite(x) and math.isfinite(y)) or x == 0 or y == 0:
+        return np.float64(a) * np.float64(b) + np.float64(c)
+    if not math.isfinite(z):
+        return np.float64(z)
+    (xn, xd), (yn, yd), (zn, zd) = x.as_integer_ratio(), y.as_integer_ratio(), z.as_integer_ratio()
+    numerator, denominator = xn * yn * zd + zn * xd * yd, xd * yd * zd
+    try:
+        # Python divides integers with one correct rounding, subnormal results included.
+        return np.float64(numerator / denominator)
+    except OverflowError:
+        return np.float64(math.copysign(math.inf, numerator))
+
+
+# --- conversion -----------------------------------------------------------------------------
+
+
+def _f32_to_bf16(x: Value) -> Value:
+    """Nearest bf16, ties to even, as 16 bits; a NaN stays a NaN."""
+    bits = np.asarray(x, np.float32).view(np.uint32)
+    rounded = (bits.astype(np.uint64) + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return np.where(np.isnan(x), bits >> 16 | 0x40, rounded).astype(np.uint16)
+
+
+def _bf16_to_f32(x: Value) -> Value:
+    return (np.asarray(x, np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
+def cast(source: Type, to: Type) -> Function1:
+    """Convert values. To a float: nearest, ties to even. Float to integer: truncate, in range only."""
+    a, b = source.dtype, to.dtype
+    if a is b:
+        return lambda x: x
+    if a is DType.BF16:
+        lanes: Function1 = _bf16_to_f32
+    elif b is DType.BF16:
+        lanes = _f32_to_bf16
+    elif a.is_float and b.is_integer:
+        lanes = _truncation(b)
+    elif isinstance(to, Scalar) and b.is_integer:
+        return wrapper(b)
+    else:
+        # Through an array of the source type: NumPy would take a Python int through f64 first.
+        lanes = lambda x: np.asarray(x, a.numpy()).astype(b.numpy())  # noqa: E731
+    return lanes if isinstance(to, Vec) else lambda x: scalar(lanes(x), b)
+
+
+def _truncation(to: DType) -> Function1:
+    low, high = bounds(to)
+
+    def run(x: Value) -> Value:
+        whole = np.trunc(x)
+        # high + 1 is a power of two, so both limits are exact in any float type.
+        if not ((whole >= float(low)) & (whole < float(high + 1))).all():
+            raise Fault(f"cast of {x.tolist()} to {to.short}: the value is out of range")
+        return whole.astype(to.numpy())
+
+    return run
+
+
+def bitcast(source: Type, to: Type) -> Function1:
+    """Reinterpret the bits, lowest lane first. In a mask every lane is one bit."""
+    masked, target = source.dtype is DType.BOOL, to.dtype.numpy()
+
+    def run(x: Value) -> Value:
+        raw = np.packbits(x, bitorder="little") if masked else np.asarray(x, source.dtype.numpy())
+        raw = np.frombuffer(raw.tobytes(), np.uint8)
+        if to.dtype is DType.BOOL:
+            return np.unpackbits(raw, bitorder="little").astype(np.bool_)
+        lanes = raw.view(target).copy()
+        return lanes if isinstance(to, Vec) else scalar(lanes[0], to.dtype)
+
+    return run
+
+
+# --- across lanes ---------------------------------------------------------------------------
+
+
+def reduction(op: ReduceOp, source: Type) -> Function1:
+    """Fold the upper half onto the lower half until one lane is left."""
+    fold = binary(op, source)
+
+    def run(x: Value) -> Value:
+        while len(x) > 1:
+            half = len(x) // 2
+            x = fold(x[:half], x[half:])
+        return scalar(x[0], source.dtype)
+
+    return run
+
+
+def expand(bits: int, values: Value) -> Value:
+    """Spread the first elements of ``values`` over the lanes whose bit is set; the others are 0."""
+    chosen = [lane for lane in range(len(values)) if bits >> lane & 1]
+    out = np.zeros_like(values)
+    out[chosen] = values[: len(chosen)]
+    return out
+
+
+def dot4(acc: Value, a: Value, b: Value) -> Value:
+    """``acc[i] + sum over j of a[4i+j] * b[4i+j]`` in wrapping i32."""
+    products = a.astype(np.int32) * b.astype(np.int32)
+    return acc + products.reshape(-1, 4).sum(axis=1, dtype=np.int32)
+
+
+# --- by node --------------------------------------------------------------------------------
+
+
+def operation(expr: Expr) -> Callable[..., Value]:
+    """The function from operand values to the node's value, for nodes that only compute."""
+    match expr:
+        case Binary(op=op):
+            return binary(op, expr.a.type)
+        case Unary(op=op):
+            return unary(op, expr.a.type)
+        case Compare(op=op):
+            return compare(op, expr.a.type)
+        case Select(cond=cond):
+            return select(cond.type)
+        case Cast(a=a, type=to):
+            return cast(a.type, to)
+        case Bitcast(a=a, type=to):
+            return bitcast(a.type, to)
+        case Broadcast(a=a, lanes=lanes):
+            dtype = a.type.dtype.numpy()
+            return lambda x: np.full(lanes, x, dtype)
+        case Fma(c=c):
+            return fma(c.type)
+        case Reduce(op=op, a=a):
+            return reduction(op, a.type)
+        case Expand():
+            return expand
+        case Dot4():
+            return dot4
+        case Shuffle(lanes=lanes):
+            chosen = list(lanes)
+            return lambda a, b: np.concatenate((a, b))[chosen]
+        case _:
+            raise LoopError(f"{type(expr).__name__} is not an operation on values")
