@@ -147,7 +147,7 @@ def _pack_panel(weight: NDArray[np.float32], block: int) -> Packed:
     # Where each group starts: (panel, block) pairs in stream order are (group, block, place).
     ones = np.array([bin(m).count("1") for m in range(16)])
     value_count = (counts * ones).sum(axis=2)
-    index_count = np.where(kinds == DENSE, 0, counts.sum(axis=2))
+    index_count = np.where(kinds == DENSE, 0, counts[:, :, 1:].sum(axis=2))
     runs = np.concatenate([kinds[:, :, None], counts[:, :, 1:]], axis=2).astype(np.uint16)
     order_pb = np.concatenate(
         [

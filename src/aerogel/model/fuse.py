@@ -1,0 +1,219 @@
+"""Graph -> steps: fewer, larger kernel calls with the same result.
+
+Each rule looks at one operation and the single reader of its value:
+
+- linear layers that read the same value, and are read by one attention layer only, become one product;
+- an activation that is the only reader of a linear layer is applied as that layer stores;
+- an addition to a linear layer's value is the residual its sums start from;
+- an addition read only by a layer norm is done there;
+- a sum of embeddings is one lookup.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from aerogel.core.errors import UnsupportedError, refuse
+from aerogel.model.graph import (
+    Activation,
+    Add,
+    Attention,
+    Embedding,
+    Graph,
+    LayerNorm,
+    Linear,
+    Mul,
+    Normalize,
+    Op,
+    Pool,
+    Value,
+    operands,
+)
+from aerogel.model.steps import (
+    ActivationStep,
+    AttentionStep,
+    EmbedStep,
+    FeedStep,
+    FetchStep,
+    LinearStep,
+    NormalizeStep,
+    NormStep,
+    PairStep,
+    Place,
+    PoolStep,
+    Step,
+)
+
+MAX_TABLES = 3
+
+
+def fuse(graph: Graph) -> tuple[Step, ...]:
+    """The steps that compute the graph's outputs, in order; what no output needs is dropped."""
+    return _Fusion(graph).run()
+
+
+@dataclass
+class _Fusion:
+    graph: Graph
+
+    def __post_init__(self) -> None:
+        self.ops: dict[str, Op] = {op.out.name: op for op in _needed(self.graph)}
+        self.readers: dict[str, list[str]] = {}
+        for op in self.ops.values():
+            for name in operands(op):
+                self.readers.setdefault(name, []).append(op.out.name)
+        for output in self.graph.outputs:
+            self.readers.setdefault(output.value, []).append(f"output {output.name}")
+        self.places: dict[str, Place] = {}
+        self.steps: list[Step] = []
+        self.done: set[str] = set()
+
+    def run(self) -> tuple[Step, ...]:
+        for given in self.graph.inputs:
+            if given.kind == "features":
+                place = self._own(Value(given.name, given.limit, "rows"))
+                self.steps.append(FeedStep(f"feed {given.name}", place, given.name))
+        for name, op in self.ops.items():
+            if name not in self.done:
+                self._emit(op)
+        for output in self.graph.outputs:
+            self.steps.append(FetchStep(f"fetch {output.name}", self.places[output.value], output.name))
+        return tuple(self.steps)
+
+    # --- what reads what ---
+
+    def _only_reader(self, name: str) -> Op | None:
+        """The operation that reads ``name``, if it is the only one and reads it once."""
+        readers = self.readers.get(name, [])
+        return self.ops.get(readers[0]) if len(readers) == 1 else None
+
+    def _own(self, value: Value) -> Place:
+        place = Place(value.name, 0, value.features, value.features, value.columns)
+        self.places[value.name] = place
+        return place
+
+    # --- one operation, with what it swallows ---
+
+    def _emit(self, op: Op) -> None:
+        match op:
+            case Embedding():
+                self._embedding(op)
+            case Linear():
+                self._linear(op)
+            case Add():
+                self._add(op)
+            case LayerNorm():
+                x = self._plain(op.x)
+                self._push(NormStep(op.out.name, self._own(op.out), x, None, op.weight, op.bias, op.eps, op.origin))
+            case Activation():
+                self._push(ActivationStep(op.out.name, self._own(op.out), self._plain(op.x), op.fn, op.origin))
+            case Mul():
+                a, b = self._plain(op.a), self._plain(op.b)
+                self._push(PairStep(op.out.name, self._own(op.out), a, b, "mul", op.origin))
+            case Attention():
+                q, k, v = (self.places[n] for n in (op.q, op.k, op.v))
+                out = self._own(op.out)
+                self._push(AttentionStep(op.out.name, out, q, k, v, op.heads, op.scale, op.bias, op.origin))
+            case Pool():
+                self._push(PoolStep(op.out.name, self._own(op.out), self._plain(op.x), op.kind, op.origin))
+            case Normalize():
+                self._push(NormalizeStep(op.out.name, self._own(op.out), self._plain(op.x), op.eps, op.origin))
+            case _:
+                assert_never(op)
+
+    def _push(self, step: Step) -> None:
+        self.steps.append(step)
+
+    def _embedding(self, op: Embedding) -> None:
+        """Follow additions of further embeddings as far as they go."""
+        found = [op]
+        out = op.out
+        while len(found) < MAX_TABLES:
+            reader = self._only_reader(out.name)
+            if not isinstance(reader, Add):
+                break
+            other = self.ops.get(reader.b if reader.a == out.name else reader.a)
+            if not isinstance(other, Embedding) or self._only_reader(other.out.name) is not reader:
+                break
+            found.append(other)
+            self.done |= {other.out.name, reader.out.name}
+            out = reader.out
+        tables, lookups = tuple(e.table for e in found), tuple(e.lookup for e in found)
+        self._push(EmbedStep(out.name, self._own(out), tables, lookups, op.origin))
+
+    def _linear(self, op: Linear) -> None:
+        siblings = self._siblings(op)
+        if len(siblings) > 1:
+            self._stacked(siblings)
+            return
+        out, residual, activation = op.out, None, None
+        reader = self._only_reader(out.name)
+        if isinstance(reader, Add) and reader.a != reader.b:
+            other = reader.b if reader.a == out.name else reader.a
+            # Only a value that exists by now can be what the sums start from.
+            if other in self.places and self._whole(other):
+                residual, out = self.places[other], reader.out
+                self.done.add(out.name)
+                reader = self._only_reader(out.name)
+        if isinstance(reader, Activation):
+            activation, out = reader.fn, reader.out
+            self.done.add(out.name)
+        x = self._plain(op.x)
+        step = LinearStep(op.out.name, self._own(out), x, (op.weight,), (op.bias,), residual, activation, op.origin)
+        self._push(step)
+
+    def _whole(self, name: str) -> bool:
+        place = self.places[name]
+        return place.row == 0 and place.features == place.total
+
+    def _plain(self, name: str) -> Place:
+        """A value that fills its buffer, as every kernel but attention needs it."""
+        if not self._whole(name):
+            refuse(UnsupportedError, f"value {name!r} is part of a stacked product and cannot be read alone")
+        return self.places[name]
+
+    def _siblings(self, op: Linear) -> list[Linear]:
+        """Linear layers that read what ``op`` reads and feed the same attention layer, and nothing else."""
+        reader = self._only_reader(op.out.name)
+        if not isinstance(reader, Attention):
+            return [op]
+        found: list[Linear] = []
+        for name in dict.fromkeys((reader.q, reader.k, reader.v)):
+            other = self.ops.get(name)
+            if isinstance(other, Linear) and other.x == op.x and self._only_reader(name) is reader:
+                found.append(other)
+        return found
+
+    def _stacked(self, ops: list[Linear]) -> None:
+        total = sum(o.out.features for o in ops)
+        name = ops[0].out.name
+        row = 0
+        for o in ops:
+            self.places[o.out.name] = Place(name, row, o.out.features, total, o.out.columns)
+            self.done.add(o.out.name)
+            row += o.out.features
+        out = Place(name, 0, total, total, ops[0].out.columns)
+        weights, biases = tuple(o.weight for o in ops), tuple(o.bias for o in ops)
+        self._push(LinearStep(name, out, self._plain(ops[0].x), weights, biases, None, None, ops[0].origin))
+
+    def _add(self, op: Add) -> None:
+        a, b = self._plain(op.a), self._plain(op.b)
+        reader = self._only_reader(op.out.name)
+        if isinstance(reader, LayerNorm):
+            self.done.add(reader.out.name)
+            out = self._own(reader.out)
+            self._push(NormStep(reader.out.name, out, a, b, reader.weight, reader.bias, reader.eps, op.origin))
+            return
+        self._push(PairStep(op.out.name, self._own(op.out), a, b, "add", op.origin))
+
+
+def _needed(graph: Graph) -> list[Op]:
+    wanted = {output.value for output in graph.outputs}
+    kept: list[Op] = []
+    for op in reversed(graph.ops):
+        if op.out.name in wanted:
+            kept.append(op)
+            wanted.update(operands(op))
+    return kept[::-1]
+

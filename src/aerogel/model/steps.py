@@ -1,0 +1,167 @@
+"""The network after fusion: one entry per kernel call, in order, each reading and writing whole buffers.
+
+A *buffer* holds ``features`` x columns and is what the arena places. Several values may live in one
+buffer (the queries, keys and values of an attention layer come out of one product).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aerogel.model.graph import ActivationFn, Columns, Lookup, PoolKind
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value lives: rows ``row`` .. ``row + features`` of ``buffer``, which has ``total`` rows."""
+
+    buffer: str
+    row: int
+    features: int
+    total: int
+    columns: Columns
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedStep:
+    """out[:, n] = sum of tables[i][ids_i[n], :]."""
+
+    name: str
+    out: Place
+    tables: tuple[str, ...]
+    lookups: tuple[Lookup, ...]
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinearStep:
+    """out = activation(stack(weights) x + stack(biases) + residual)."""
+
+    name: str
+    out: Place
+    x: Place
+    weights: tuple[str, ...]
+    biases: tuple[str | None, ...]
+    residual: Place | None
+    activation: ActivationFn | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class NormStep:
+    """out = layer_norm(x + residual)."""
+
+    name: str
+    out: Place
+    x: Place
+    residual: Place | None
+    weight: str
+    bias: str
+    eps: float
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionStep:
+    name: str
+    out: Place
+    q: Place
+    k: Place
+    v: Place
+    heads: int
+    scale: float
+    bias: str | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationStep:
+    name: str
+    out: Place
+    x: Place
+    fn: ActivationFn
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairStep:
+    """out = a + b (``op`` add) or a * b (``op`` mul)."""
+
+    name: str
+    out: Place
+    a: Place
+    b: Place
+    op: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStep:
+    name: str
+    out: Place
+    x: Place
+    kind: PoolKind
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizeStep:
+    name: str
+    out: Place
+    x: Place
+    eps: float
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStep:
+    """out = the caller's row-major features, tiled."""
+
+    name: str
+    out: Place
+    input: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchStep:
+    """The caller's output ``output`` = x, row-major again."""
+
+    name: str
+    x: Place
+    output: str
+    origin: str = ""
+
+
+Step = (
+    EmbedStep
+    | LinearStep
+    | NormStep
+    | AttentionStep
+    | ActivationStep
+    | PairStep
+    | PoolStep
+    | NormalizeStep
+    | FeedStep
+    | FetchStep
+)
+
+
+def reads(step: Step) -> tuple[Place, ...]:
+    """The places a step reads."""
+    match step:
+        case EmbedStep() | FeedStep():
+            return ()
+        case LinearStep() | NormStep():
+            return (step.x,) if step.residual is None else (step.x, step.residual)
+        case AttentionStep():
+            return (step.q, step.k, step.v)
+        case ActivationStep() | PoolStep() | NormalizeStep() | FetchStep():
+            return (step.x,)
+        case PairStep():
+            return (step.a, step.b)
+
+
+def writes(step: Step) -> Place | None:
+    """The place a step makes; None for one that hands an output to the caller."""
+    return None if isinstance(step, FetchStep) else step.out
