@@ -1,7 +1,5 @@
 """The arithmetic of the Loop IR, bit for bit: what each operation means on values.
 
-A value is a Python ``bool`` or ``int`` (scalars), a NumPy scalar (floats), or a NumPy array of lanes;
-bf16 is its 16 bits throughout, since NumPy has no such type. The bits of a NaN are not specified.
 Each factory (``binary("add", type)``) returns the function for one operation on one type, so that the
 interpreter decides once. Run them under ``np.errstate(all="ignore")``: inf and NaN are results here.
 """
@@ -11,7 +9,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -25,14 +22,12 @@ from aerogel.loop.nodes import (
     Cast,
     Compare,
     CompareOp,
-    Const,
     Dot4,
     Expand,
     Expr,
     Fma,
     Reduce,
     ReduceOp,
-    Scalar,
     Select,
     Shuffle,
     Type,
@@ -40,15 +35,18 @@ from aerogel.loop.nodes import (
     UnaryOp,
     Vec,
 )
-
-Value: TypeAlias = Any
-Function1 = Callable[[Value], Value]
-Function2 = Callable[[Value, Value], Value]
-
-
-class Fault(LoopError):
-    """An operation without a result: a division by zero, say. Whoever runs the program adds where."""
-
+from aerogel.loop.values import (
+    ComputeError,
+    Function1,
+    Function2,
+    Value,
+    bitcast,
+    bounds,
+    cast,
+    like,
+    scalar,
+    wrapper,
+)
 
 _PLAIN: dict[str, Function2] = {
     "add": operator.add,
@@ -69,51 +67,13 @@ _COMPARE: dict[CompareOp, Function2] = {
 }
 
 
-# --- values ---------------------------------------------------------------------------------
-
-
-def bounds(dtype: DType) -> tuple[int, int]:
-    """The least and the greatest value of an integer type."""
-    if dtype.is_signed:
-        return -(1 << (dtype.bits - 1)), (1 << (dtype.bits - 1)) - 1
-    return 0, (1 << dtype.bits) - 1
-
-
-def wrapper(dtype: DType) -> Callable[[int], int]:
-    """The function that wraps any Python int into an integer type."""
-    full = (1 << dtype.bits) - 1
-    if not dtype.is_signed:
-        return lambda x: x & full
-    half = 1 << (dtype.bits - 1)
-    return lambda x: ((x + half) & full) - half
-
-
-def scalar(x: Value, dtype: DType) -> Value:
-    """One element of a NumPy array as a scalar value."""
-    if dtype.is_float and dtype is not DType.BF16:
-        return dtype.numpy().type(x)
-    return bool(x) if dtype is DType.BOOL else int(x)
-
-
-def literal(const: Const) -> Value:
-    """The value of a constant."""
-    dtype = const.type.dtype
-    if dtype is DType.BF16:
-        one = _f32_to_bf16(np.float32(const.value))
-    elif dtype.is_float:
-        one = dtype.numpy().type(float(const.value))
-    else:
-        one = const.value
-    if isinstance(const.type, Vec):
-        return np.full(const.type.lanes, one, dtype.numpy())
-    return scalar(one, dtype)
-
-
 # --- arithmetic -----------------------------------------------------------------------------
 
 
 def binary(op: BinaryOp, type_: Type) -> Function2:
     """``a op b`` on one type: integers wrap, floats round to their own type at once."""
+    if type_.dtype is DType.BF16:
+        return _in_f32(type_, binary(op, like(type_, DType.F32)))
     lanes = isinstance(type_, Vec)
     if op == "min":
         return _min_lanes if lanes else lambda a, b: a if a < b else b
@@ -130,6 +90,13 @@ def binary(op: BinaryOp, type_: Type) -> Function2:
         return _PLAIN[op]
     wrap, plain = wrapper(type_.dtype), _PLAIN[op]
     return lambda a, b: wrap(plain(a, b))
+
+
+def _in_f32(type_: Type, run: Callable[..., Value]) -> Callable[..., Value]:
+    """An operation on bf16: computed in f32, which holds enough bits to round once more."""
+    f32 = like(type_, DType.F32)
+    widen, narrow = cast(type_, f32), cast(f32, type_)
+    return lambda *xs: narrow(run(*(widen(x) for x in xs)))
 
 
 def _min_lanes(a: Value, b: Value) -> Value:
@@ -153,12 +120,12 @@ def _division(op: BinaryOp, dtype: DType) -> Function2:
 
     def run(a: int, b: int) -> int:
         if b == 0:
-            raise Fault(f"{op} of {a} by zero")
+            raise ComputeError(f"{op} of {a} by zero")
         quotient = abs(a) // abs(b)
         quotient = quotient if (a < 0) == (b < 0) else -quotient
         if not low <= quotient <= high:
             # The one quotient that does not fit, lowest / -1, traps on x86.
-            raise Fault(f"{op} of {a} by {b} overflows {dtype.short}")
+            raise ComputeError(f"{op} of {a} by {b} overflows {dtype.short}")
         return quotient if op == "div" else a - quotient * b
 
     return run
@@ -169,7 +136,7 @@ def _shift(op: BinaryOp, dtype: DType) -> Function2:
 
     def run(a: int, b: int) -> int:
         if not 0 <= b < bits:
-            raise Fault(f"{op} by {b}: a {dtype.short} shifts by 0 to {bits - 1}")
+            raise ComputeError(f"{op} by {b}: a {dtype.short} shifts by 0 to {bits - 1}")
         return wrap(a << b) if op == "shl" else a >> b
 
     return run
@@ -180,7 +147,7 @@ def _shift_lanes(op: BinaryOp, dtype: DType) -> Function2:
 
     def run(a: Value, b: Value) -> Value:
         if not ((b >= 0) & (b < dtype.bits)).all():
-            raise Fault(f"{op} by {b.tolist()}: a {dtype.short} shifts by 0 to {dtype.bits - 1}")
+            raise ComputeError(f"{op} by {b.tolist()}: a {dtype.short} shifts by 0 to {dtype.bits - 1}")
         return shift(a, b)
 
     return run
@@ -189,6 +156,8 @@ def _shift_lanes(op: BinaryOp, dtype: DType) -> Function2:
 def unary(op: UnaryOp, type_: Type) -> Function1:
     """``op a`` on one type. ``abs`` of the lowest integer wraps to itself; ``ctz`` of 0 is the width."""
     dtype = type_.dtype
+    if dtype is DType.BF16:
+        return _in_f32(type_, unary(op, like(type_, DType.F32)))
     if op == "sqrt":
         return np.sqrt
     if isinstance(type_, Vec):
@@ -219,6 +188,9 @@ def _count_lanes(op: UnaryOp, dtype: DType) -> Function1:
 
 def compare(op: CompareOp, type_: Type) -> Function2:
     """``a op b`` as a bool, or as a mask for vectors."""
+    if type_.dtype is DType.BF16:
+        widen, wide = cast(type_, like(type_, DType.F32)), compare(op, like(type_, DType.F32))
+        return lambda a, b: wide(widen(a), widen(b))
     plain = _COMPARE[op]
     return plain if isinstance(type_, Vec) else lambda a, b: bool(plain(a, b))
 
@@ -275,67 +247,6 @@ def _fma_f64(a: Value, b: Value, c: Value) -> Value:
         return np.float64(math.copysign(math.inf, numerator))
 
 
-# --- conversion -----------------------------------------------------------------------------
-
-
-def _f32_to_bf16(x: Value) -> Value:
-    """Nearest bf16, ties to even, as 16 bits; a NaN stays a NaN."""
-    bits = np.asarray(x, np.float32).view(np.uint32)
-    rounded = (bits.astype(np.uint64) + 0x7FFF + (bits >> 16 & 1)) >> 16
-    return np.where(np.isnan(x), bits >> 16 | 0x40, rounded).astype(np.uint16)
-
-
-def _bf16_to_f32(x: Value) -> Value:
-    return (np.asarray(x, np.uint16).astype(np.uint32) << 16).view(np.float32)
-
-
-def cast(source: Type, to: Type) -> Function1:
-    """Convert values. To a float: nearest, ties to even. Float to integer: truncate, in range only."""
-    a, b = source.dtype, to.dtype
-    if a is b:
-        return lambda x: x
-    if a is DType.BF16:
-        lanes: Function1 = _bf16_to_f32
-    elif b is DType.BF16:
-        lanes = _f32_to_bf16
-    elif a.is_float and b.is_integer:
-        lanes = _truncation(b)
-    elif isinstance(to, Scalar) and b.is_integer:
-        return wrapper(b)
-    else:
-        # Through an array of the source type: NumPy would take a Python int through f64 first.
-        lanes = lambda x: np.asarray(x, a.numpy()).astype(b.numpy())  # noqa: E731
-    return lanes if isinstance(to, Vec) else lambda x: scalar(lanes(x), b)
-
-
-def _truncation(to: DType) -> Function1:
-    low, high = bounds(to)
-
-    def run(x: Value) -> Value:
-        whole = np.trunc(x)
-        # high + 1 is a power of two, so both limits are exact in any float type.
-        if not ((whole >= float(low)) & (whole < float(high + 1))).all():
-            raise Fault(f"cast of {x.tolist()} to {to.short}: the value is out of range")
-        return whole.astype(to.numpy())
-
-    return run
-
-
-def bitcast(source: Type, to: Type) -> Function1:
-    """Reinterpret the bits, lowest lane first. In a mask every lane is one bit."""
-    masked, target = source.dtype is DType.BOOL, to.dtype.numpy()
-
-    def run(x: Value) -> Value:
-        raw = np.packbits(x, bitorder="little") if masked else np.asarray(x, source.dtype.numpy())
-        raw = np.frombuffer(raw.tobytes(), np.uint8)
-        if to.dtype is DType.BOOL:
-            return np.unpackbits(raw, bitorder="little").astype(np.bool_)
-        lanes = raw.view(target).copy()
-        return lanes if isinstance(to, Vec) else scalar(lanes[0], to.dtype)
-
-    return run
-
-
 # --- across lanes ---------------------------------------------------------------------------
 
 
@@ -366,6 +277,20 @@ def dot4(acc: Value, a: Value, b: Value) -> Value:
     return acc + products.reshape(-1, 4).sum(axis=1, dtype=np.int32)
 
 
+def _broadcast(dtype: DType, lanes: int) -> Function1:
+    def run(x: Value) -> Value:
+        return np.full(lanes, x, dtype.numpy())
+
+    return run
+
+
+def _shuffle(lanes: list[int]) -> Function2:
+    def run(a: Value, b: Value) -> Value:
+        return np.concatenate((a, b))[lanes]
+
+    return run
+
+
 # --- by node --------------------------------------------------------------------------------
 
 
@@ -385,8 +310,7 @@ def operation(expr: Expr) -> Callable[..., Value]:
         case Bitcast(a=a, type=to):
             return bitcast(a.type, to)
         case Broadcast(a=a, lanes=lanes):
-            dtype = a.type.dtype.numpy()
-            return lambda x: np.full(lanes, x, dtype)
+            return _broadcast(a.type.dtype, lanes)
         case Fma(c=c):
             return fma(c.type)
         case Reduce(op=op, a=a):
@@ -396,7 +320,6 @@ def operation(expr: Expr) -> Callable[..., Value]:
         case Dot4():
             return dot4
         case Shuffle(lanes=lanes):
-            chosen = list(lanes)
-            return lambda a, b: np.concatenate((a, b))[chosen]
+            return _shuffle(list(lanes))
         case _:
             raise LoopError(f"{type(expr).__name__} is not an operation on values")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
-from aerogel.loop.exact import Fault, Value, scalar
 from aerogel.loop.nodes import BufferType
+from aerogel.loop.values import ComputeError, Value, scalar
 
 Array = NDArray[Any]
 
@@ -110,13 +110,13 @@ class View:
         """``count`` elements of another type from byte ``offset`` of this one on."""
         nbytes = count * type_.dtype.itemsize
         if not (offset >= 0 and count >= 0 and offset + nbytes <= self.data.nbytes):
-            raise Fault(
+            raise ComputeError(
                 f"view {name!r} of {count} {type_.dtype.short} at byte {offset}"
                 f" does not fit {self.name!r} of {self.data.nbytes} bytes"
             )
         start = self.start + offset
         if start % type_.align:
-            raise Fault(f"view {name!r} claims alignment {type_.align}, but starts at byte {start}")
+            raise ComputeError(f"view {name!r} claims alignment {type_.align}, but starts at byte {start}")
         data = self.data[offset : offset + nbytes].view(type_.dtype.numpy())
         return View(data, self.region, type_.dtype, name, start)
 
@@ -124,7 +124,7 @@ class View:
 
     def _out_of_range(self, what: str, first: int, last: int) -> None:
         where = f"index {first}" if first == last else f"indices {first} to {last}"
-        raise Fault(f"{what} at {where} of buffer {self.name!r}, which has {self.size} elements")
+        raise ComputeError(f"{what} at {where} of buffer {self.name!r}, which has {self.size} elements")
 
     def _bytes(self, first: int, stop: int) -> slice:
         width = self.dtype.itemsize
@@ -152,7 +152,7 @@ class View:
         found = np.flatnonzero((log != 0) & (log != thread + 1))
         if len(found):
             index, who = first + int(found[0]) // self.dtype.itemsize, int(log[found[0]]) - 1
-            raise Fault(
+            raise ComputeError(
                 f"race on element {index} of buffer {self.name!r}: {was} by thread {who} and {is_} by"
                 f" thread {thread} with no barrier between"
             )

@@ -9,7 +9,6 @@ import numpy as np
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import LoopError
-from aerogel.loop.exact import bounds
 from aerogel.loop.nodes import (
     I64,
     Binary,
@@ -39,6 +38,7 @@ from aerogel.loop.nodes import (
     VLoad,
 )
 from aerogel.loop.printer import expr_text, type_name
+from aerogel.loop.values import bounds
 
 Names = dict[str, Type | BufferType]
 """What is in scope, with the type it was declared with."""
@@ -46,18 +46,17 @@ Names = dict[str, Type | BufferType]
 MAX_DEPTH = 200
 """How deep an expression may nest."""
 
-_STORAGE_ONLY = (DType.F16, DType.BF16)
 _BOOL = Scalar(DType.BOOL)
 
 
-class Broken(LoopError):
+class RuleError(LoopError):
     """A rule does not hold; whoever knows the statement adds where."""
 
 
 def type_of(expr: Expr, names: Names, depth: int = 0) -> Type:
-    """The type of a well-typed expression; Broken says which rule an ill-typed one breaks."""
+    """The type of a well-typed expression; RuleError says which rule an ill-typed one breaks."""
     if depth > MAX_DEPTH:
-        raise Broken(f"an expression nests deeper than {MAX_DEPTH}: bind its parts with Let")
+        raise RuleError(f"an expression nests deeper than {MAX_DEPTH}: bind its parts with Let")
     depth += 1
     match expr:
         case Const():
@@ -65,9 +64,9 @@ def type_of(expr: Expr, names: Names, depth: int = 0) -> Type:
         case Var(name=name, type=type_):
             declared = names.get(name)
             if declared is None:
-                raise Broken(f"{name!r} is not in scope")
+                raise RuleError(f"{name!r} is not in scope")
             if declared != type_:
-                raise Broken(f"{name!r} is {type_name(declared)}, but is read here as {type_name(type_)}")
+                raise RuleError(f"{name!r} is {type_name(declared)}, but is read here as {type_name(type_)}")
             return type_
         case Binary():
             return _binary(expr, type_of(expr.a, names, depth), type_of(expr.b, names, depth))
@@ -116,12 +115,12 @@ def _shaped(expr: Expr, names: Names, depth: int) -> Type:
         case Shuffle(a=a, b=b):
             return _shuffle(expr, type_of(a, names, depth), type_of(b, names, depth))
         case _:
-            raise Broken(f"{type(expr).__name__} is not an expression")
+            raise RuleError(f"{type(expr).__name__} is not an expression")
 
 
-def _require(condition: bool, expr: Expr, rule: str) -> None:
+def _require(condition: object, expr: Expr, rule: str) -> None:
     if not condition:
-        raise Broken(f"{type(expr).__name__.lower()} {rule}, in {_excerpt(expr)}")
+        raise RuleError(f"{type(expr).__name__.lower()} {rule}, in {_excerpt(expr)}")
 
 
 def _excerpt(expr: Expr) -> str:
@@ -150,36 +149,21 @@ def _const(expr: Const) -> Type:
         _require(whole and low <= value <= high, expr, f"{value!r} is no {dtype.short}: give {low} to {high}")
     else:
         _require(not isinstance(value, bool), expr, f"{value!r} is no {dtype.short}: give a number")
-        _require(
-            _fits(float(value), dtype), expr, f"{value!r} is no {dtype.short}: it is out of range or inexact"
-        )
+        with np.errstate(over="ignore"):
+            _require(_in_range(float(value), dtype), expr, f"{value!r} is out of range for {dtype.short}")
     return _legal(expr.type, expr)
 
 
-def _fits(value: float, dtype: DType) -> bool:
-    """Finite f32 stay finite; f16 and bf16 are exact, so that nobody need say how they are rounded."""
+def _in_range(value: float, dtype: DType) -> bool:
+    """A finite constant is finite in its own type too."""
     if not math.isfinite(value) or dtype is DType.F64:
         return True
-    if abs(value) > float(np.finfo(np.float16 if dtype is DType.F16 else np.float32).max):
-        return False
-    if dtype is DType.F16:
-        return float(np.float16(value)) == value
-    if dtype is DType.BF16:
-        return float(np.float32(value)) == value and int(np.float32(value).view(np.uint32)) & 0xFFFF == 0
-    return True
-
-
-def _computes(expr: Expr, type_: Type) -> None:
-    _require(
-        type_.dtype not in _STORAGE_ONLY,
-        expr,
-        f"works on f32 and f64: {type_.dtype.short} is for storage, so cast it",
-    )
+    rounded = np.float16(value) if dtype is DType.F16 else np.float32(value)
+    return bool(np.isfinite(rounded))
 
 
 def _binary(expr: Binary, a: Type, b: Type) -> Type:
     _require(a == b, expr, f"{expr.op} takes one type, not {type_name(a)} and {type_name(b)}")
-    _computes(expr, a)
     dtype = a.dtype
     match expr.op:
         case "add" | "sub" | "mul" | "div" | "min" | "max":
@@ -196,7 +180,6 @@ def _binary(expr: Binary, a: Type, b: Type) -> Type:
 
 
 def _unary(expr: Unary, a: Type) -> Type:
-    _computes(expr, a)
     dtype = a.dtype
     match expr.op:
         case "neg" | "abs":
@@ -215,7 +198,6 @@ def _unary(expr: Unary, a: Type) -> Type:
 
 def _compare(expr: Compare, a: Type, b: Type) -> Type:
     _require(a == b, expr, f"{expr.op} takes one type, not {type_name(a)} and {type_name(b)}")
-    _computes(expr, a)
     _require(a.dtype is not DType.BOOL or expr.op in ("eq", "ne"), expr, f"{expr.op} does not work on bool")
     return Vec(DType.BOOL, a.lanes) if isinstance(a, Vec) else _BOOL
 
@@ -223,9 +205,9 @@ def _compare(expr: Compare, a: Type, b: Type) -> Type:
 def _buffer(expr: Load | VLoad, buf: Buf, index: Type, names: Names) -> None:
     declared = names.get(buf.name)
     if declared is None:
-        raise Broken(f"buffer {buf.name!r} is not in scope")
+        raise RuleError(f"buffer {buf.name!r} is not in scope")
     if declared != buf.type:
-        raise Broken(
+        raise RuleError(
             f"buffer {buf.name!r} is {type_name(declared)}, but is read here as {type_name(buf.type)}"
         )
     _require(index == I64, expr, f"takes an i64 index, not {type_name(index)}")
@@ -254,11 +236,6 @@ def _cast(expr: Cast, a: Type) -> Type:
     to = expr.type
     same = a.lanes == to.lanes if isinstance(a, Vec) and isinstance(to, Vec) else type(a) is type(to)
     _require(same, expr, f"keeps the lanes: {type_name(a)} does not become {type_name(to)}")
-    if a.dtype is not to.dtype:
-        _require(to.dtype is not DType.BOOL, expr, "does not give bool: use Compare")
-        for one, other in ((a.dtype, to.dtype), (to.dtype, a.dtype)):
-            if one in _STORAGE_ONLY:
-                _require(other is DType.F32, expr, f"of {one.short} goes by way of f32, not {other.short}")
     return _legal(to, expr)
 
 
@@ -279,7 +256,6 @@ def _bitcast(expr: Bitcast, a: Type) -> Type:
 
 def _reduce(expr: Reduce, a: Type) -> Type:
     _require(_is_vec(a), expr, f"takes a vector, not {type_name(a)}")
-    _computes(expr, a)
     match expr.op:
         case "add" | "min" | "max":
             _require(a.dtype is not DType.BOOL, expr, f"{expr.op} works on numbers, not on bool")

@@ -8,6 +8,7 @@ program is safe.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -42,9 +43,10 @@ from aerogel.loop.nodes import (
     VStore,
     While,
 )
-from aerogel.loop.typing_rules import Broken, Names, type_name, type_of
+from aerogel.loop.typing_rules import Names, RuleError, type_name, type_of
 from aerogel.loop.walk import stmt_kind
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 MAX_NESTING = 40
 """How deep loops and branches may nest."""
 
@@ -77,26 +79,26 @@ class _Checker:
         for at, param in enumerate(function.params):
             try:
                 self.param(param)
-            except Broken as broken:
-                raise LoopError(f"{self.where}, params[{at}]: {broken}") from None
+            except RuleError as error:
+                raise LoopError(f"{self.where}, params[{at}]: {error}") from None
         self.block(function.body, "body", 0)
 
     def param(self, param: Param) -> None:
         if isinstance(param, Var) and not isinstance(param.type, Scalar):
-            raise Broken(
+            raise RuleError(
                 f"parameter {param.name!r} is {type_name(param.type)}: a parameter is a scalar or a buffer"
             )
         self.bind(param)
 
     def bind(self, named: Param) -> None:
-        if not named.name.isidentifier():
-            raise Broken(f"{named.name!r} is not a name: use letters, digits and underscores")
+        if not _NAME.fullmatch(named.name):
+            raise RuleError(f"{named.name!r} is not a name: use letters, digits, underscores and dots")
         if named.name in self.names:
-            raise Broken(f"{named.name!r} is already in scope: nothing may shadow it")
+            raise RuleError(f"{named.name!r} is already in scope: nothing may shadow it")
         if isinstance(named, Buf):
             align = named.type.align
             if align < 1 or align & (align - 1):
-                raise Broken(f"buffer {named.name!r} has alignment {align}: give a power of two")
+                raise RuleError(f"buffer {named.name!r} has alignment {align}: give a power of two")
         self.names[named.name] = named.type
 
     # --- blocks -----------------------------------------------------------------------------
@@ -106,8 +108,8 @@ class _Checker:
         for at, stmt in enumerate(block):
             try:
                 self.statement(stmt)
-            except Broken as broken:
-                raise LoopError(f"{self.where}, {path}[{at}].{stmt_kind(stmt)}: {broken}") from None
+            except RuleError as error:
+                raise LoopError(f"{self.where}, {path}[{at}].{stmt_kind(stmt)}: {error}") from None
             match stmt:
                 case For() | While():
                     self.inner(stmt, stmt.body, f"{path}[{at}].{stmt_kind(stmt)}", depth + 1)
@@ -129,8 +131,8 @@ class _Checker:
         if isinstance(stmt, For):
             try:
                 self.bind(stmt.var)
-            except Broken as broken:
-                raise LoopError(f"{self.where}, {path}: {broken}") from None
+            except RuleError as error:
+                raise LoopError(f"{self.where}, {path}: {error}") from None
         self.block(block, path, depth)
         if isinstance(stmt, For):
             del self.names[stmt.var.name]
@@ -147,7 +149,7 @@ class _Checker:
             case Assign(var=var, value=value):
                 type_of(var, self.names)
                 if var.name not in self.changeable:
-                    raise Broken(f"{var.name!r} may not change: introduce it with Define")
+                    raise RuleError(f"{var.name!r} may not change: introduce it with Define")
                 self.value(value, var.type, f"{var.name!r}")
             case LetView():
                 self.view(stmt)
@@ -166,45 +168,47 @@ class _Checker:
                 self.call(stmt)
             case Barrier():
                 if not self.is_entry:
-                    raise Broken("a barrier stands only in the module's entry")
+                    raise RuleError("a barrier stands only in the module's entry")
             case _:
                 assert_never(stmt)
 
     def value(self, expr: Expr, wanted: Type, what: str) -> None:
         found = type_of(expr, self.names)
         if found != wanted:
-            raise Broken(f"{what} is {type_name(wanted)}, but its value is {type_name(found)}")
+            raise RuleError(f"{what} is {type_name(wanted)}, but its value is {type_name(found)}")
 
     def buffer(self, buf: Buf, *, written: bool = False) -> None:
         declared = self.names.get(buf.name)
         if declared is None:
-            raise Broken(f"buffer {buf.name!r} is not in scope")
+            raise RuleError(f"buffer {buf.name!r} is not in scope")
         if declared != buf.type:
-            raise Broken(
+            raise RuleError(
                 f"buffer {buf.name!r} is {type_name(declared)}, but is named here as {type_name(buf.type)}"
             )
         if written and buf.type.const:
-            raise Broken(f"buffer {buf.name!r} is const: nothing may write it")
+            raise RuleError(f"buffer {buf.name!r} is const: nothing may write it")
 
     def view(self, stmt: LetView) -> None:
         self.buffer(stmt.base)
         self.value(stmt.offset, I64, "the offset")
         self.value(stmt.count, I64, "the count")
         if stmt.base.type.dtype is not DType.U8:
-            raise Broken(f"base {stmt.base.name!r} holds {stmt.base.type.dtype.short}: only u8 can be viewed")
+            raise RuleError(
+                f"base {stmt.base.name!r} holds {stmt.base.type.dtype.short}: only u8 can be viewed"
+            )
         if stmt.buf.type.dtype is DType.BOOL:
-            raise Broken(
+            raise RuleError(
                 f"view {stmt.buf.name!r} is bool: bytes other than 0 and 1 are not bools, so view u8"
             )
         if stmt.base.type.const and not stmt.buf.type.const:
-            raise Broken(f"view {stmt.buf.name!r} is mutable, but its base {stmt.base.name!r} is const")
+            raise RuleError(f"view {stmt.buf.name!r} is mutable, but its base {stmt.base.name!r} is const")
         self.bind(stmt.buf)
 
     def alloc(self, buf: Buf, count: int) -> None:
         if count < 1:
-            raise Broken(f"alloc {buf.name!r} of {count} elements: give at least 1")
+            raise RuleError(f"alloc {buf.name!r} of {count} elements: give at least 1")
         if buf.type.const or buf.type.align > 64:
-            raise Broken(
+            raise RuleError(
                 f"alloc {buf.name!r} is {type_name(buf.type)}: scratch is mutable, aligned to at most 64"
             )
         self.bind(buf)
@@ -218,49 +222,56 @@ class _Checker:
             return
         found = type_of(stmt.value, self.names)
         if not isinstance(found, Vec) or found.dtype is not dtype:
-            raise Broken(f"{stmt.buf.name!r} holds {dtype.short}, but the value is {type_name(found)}")
+            raise RuleError(f"{stmt.buf.name!r} holds {dtype.short}, but the value is {type_name(found)}")
         if stmt.mask is not None:
             self.value(stmt.mask, Vec(DType.BOOL, found.lanes), "the mask")
 
     def for_(self, stmt: For) -> None:
         if stmt.var.type != I64:
-            raise Broken(f"loop counter {stmt.var.name!r} is {type_name(stmt.var.type)}: counters are i64")
+            raise RuleError(f"loop counter {stmt.var.name!r} is {type_name(stmt.var.type)}: counters are i64")
         self.value(stmt.start, I64, "the start")
         self.value(stmt.stop, I64, "the stop")
         if stmt.step < 1:
-            raise Broken(f"the step is {stmt.step}: give a positive constant")
+            raise RuleError(f"the step is {stmt.step}: give a positive constant")
         if stmt.unroll and not (isinstance(stmt.start, Const) and isinstance(stmt.stop, Const)):
-            raise Broken("an unrolled loop has constant bounds: make them Const, or drop unroll")
+            raise RuleError("an unrolled loop has constant bounds: make them Const, or drop unroll")
 
     def call(self, stmt: Call) -> None:
         callee = self.functions.get(stmt.function)
         if callee is None:
-            raise Broken(f"function {stmt.function!r} is not defined before this one: there is no recursion")
+            raise RuleError(
+                f"function {stmt.function!r} is not defined before this one: there is no recursion"
+            )
         if len(stmt.args) != len(callee.params):
-            raise Broken(f"{callee.name!r} takes {len(callee.params)} arguments, but gets {len(stmt.args)}")
+            raise RuleError(
+                f"{callee.name!r} takes {len(callee.params)} arguments, but gets {len(stmt.args)}"
+            )
         uses: Counter[str] = Counter(arg.name for arg in stmt.args if isinstance(arg, Buf))
         for param, arg in zip(callee.params, stmt.args, strict=True):
             if isinstance(param, Buf):
                 self.buffer_argument(callee.name, param, arg, uses)
             elif isinstance(arg, Buf):
-                raise Broken(f"{callee.name!r} takes a scalar {param.name!r}, but gets buffer {arg.name!r}")
+                raise RuleError(
+                    f"{callee.name!r} takes a scalar {param.name!r}, but gets buffer {arg.name!r}"
+                )
             else:
                 self.value(arg, param.type, f"parameter {param.name!r} of {callee.name!r}")
 
     def buffer_argument(self, callee: str, param: Buf, arg: Expr | Buf, uses: Counter[str]) -> None:
         if not isinstance(arg, Buf):
-            raise Broken(f"{callee!r} takes a buffer {param.name!r}, but gets an expression")
+            raise RuleError(f"{callee!r} takes a buffer {param.name!r}, but gets an expression")
         self.buffer(arg)
         have, want = arg.type, param.type
         if have.dtype is not want.dtype or have.align < want.align:
-            raise Broken(
-                f"parameter {param.name!r} of {callee!r} is {type_name(want)}, but {arg.name!r} is {type_name(have)}"
+            raise RuleError(
+                f"parameter {param.name!r} of {callee!r} is {type_name(want)},"
+                f" but {arg.name!r} is {type_name(have)}"
             )
         if want.const:
             return
         if have.const:
-            raise Broken(f"{callee!r} may write {param.name!r}, but {arg.name!r} is const")
+            raise RuleError(f"{callee!r} may write {param.name!r}, but {arg.name!r} is const")
         if uses[arg.name] > 1:
-            raise Broken(
+            raise RuleError(
                 f"{callee!r} may write {param.name!r}, but gets {arg.name!r} twice: buffers are disjoint"
             )
