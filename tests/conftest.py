@@ -1,0 +1,34 @@
+"""The golden fixture: generated text compared with a file that a person has read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write tests/golden/ instead of comparing with it"
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """``golden(name, text)`` compares ``text`` with ``tests/golden/name``; ``--update-golden`` writes it."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            return
+        assert path.exists(), (
+            f"tests/golden/{name} does not exist: run pytest with --update-golden, then read it"
+        )
+        assert text == path.read_text(encoding="utf-8"), f"differs from tests/golden/{name} (--update-golden)"
+
+    return compare
