@@ -22,7 +22,7 @@ the running sum of multiply-adds, by which threads share the groups.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,10 +69,11 @@ class Packed:
         return sum(a.nbytes for a in (self.values, self.indices, self.runs, self.starts, self.work))
 
 
-def pack(weight: NDArray[np.float32], kind: Kind, block: int) -> Packed:
+def pack(weight: NDArray[np.float32], kind: Kind, block: int, *, dense: bool = False) -> Packed:
     """Pack ``weight`` [rows, columns] float32; -0.0 counts as zero.
 
-    ``block``: columns per block, at least 1. InputError for another rank or dtype, for non-finite
+    ``block``: columns per block, at least 1. ``dense`` (panel only): zeros are stored like any other
+    number. InputError for another rank or dtype, for non-finite
     weights and for more than 65,536 columns (the indices are 16 bits wide).
     """
     require(
@@ -83,12 +84,13 @@ def pack(weight: NDArray[np.float32], kind: Kind, block: int) -> Packed:
     rows, columns = weight.shape
     require(rows > 0 and columns > 0, InputError, f"cannot pack an empty weight of shape {weight.shape}")
     require(columns <= MAX_COLUMNS, InputError, f"a weight has {columns} columns: at most {MAX_COLUMNS} can be packed")
+    require(not dense or kind == "panel", InputError, "only panels can store a matrix densely")
     require(block >= 1, InputError, f"a block has at least 1 column, got {block}")
     require(bool(np.isfinite(weight).all()), InputError, "the weight holds NaN or infinity: repair it before packing")
     block = min(block, columns)
     match kind:
         case "panel":
-            return _pack_panel(weight, block)
+            return _pack_panel(weight, block, np.ones_like(weight, bool) if dense else weight != 0)
         case "quad":
             return _pack_quad(weight, block)
 
@@ -96,11 +98,6 @@ def pack(weight: NDArray[np.float32], kind: Kind, block: int) -> Packed:
 def _freeze(*arrays: NDArray[np.generic]) -> None:
     for array in arrays:
         array.setflags(write=False)
-
-
-def _padded(weight: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
-    missing = -weight.shape[0] % multiple
-    return np.pad(weight, ((0, missing), (0, 0))) if missing else weight
 
 
 def _finish(
@@ -116,16 +113,15 @@ def _finish(
 # --- panel ----------------------------------------------------------------------------------
 
 
-def _pack_panel(weight: NDArray[np.float32], block: int) -> Packed:
+def _pack_panel(weight: NDArray[np.float32], block: int, live: NDArray[np.bool_]) -> Packed:
     rows, columns = weight.shape
     panels, blocks = -(-rows // PANEL), -(-columns // block)
     per_group = GROUP // PANEL
     groups = -(-panels // per_group)
     # [panel, column, 4]: the four weights of a panel's column side by side.
-    fours = np.ascontiguousarray(_padded(weight, PANEL).reshape(panels, PANEL, columns).transpose(0, 2, 1))
-    occupied = fours != 0
+    fours = _side_by_side(weight)
+    occupied = _side_by_side(live)
     mask = (occupied * np.array([1, 2, 4, 8], np.uint8)).sum(axis=2, dtype=np.uint8)
-    full = 15 if rows % PANEL == 0 else None
     counts = _mask_counts(mask, panels, blocks, block)
     kinds = _panel_kinds(counts, columns, block)
 
@@ -133,7 +129,7 @@ def _pack_panel(weight: NDArray[np.float32], block: int) -> Packed:
     block_of = column_of // block
     group_of, place = panel_of // per_group, panel_of % per_group
     mask_of = mask[panel_of, column_of]
-    if full is not None and bool((mask == full).all()) and blocks == 1:
+    if blocks == 1 and bool((mask == 15).all()):
         order: NDArray[np.intp] | slice = slice(None)
     else:
         key = (((group_of * blocks + block_of) * per_group + place) * 16 + mask_of).astype(np.int64)
@@ -164,6 +160,13 @@ def _pack_panel(weight: NDArray[np.float32], block: int) -> Packed:
     work = np.concatenate([[0], np.cumsum(np.bincount(owner, value_count.sum(axis=1) + 16 * blocks, groups))])
     streams = (values, indices, np.ascontiguousarray(runs_stream), starts, work.astype(np.int64))
     return _finish(weight, "panel", block, streams)
+
+
+def _side_by_side(matrix: NDArray[Any]) -> NDArray[Any]:
+    """[rows, columns] -> [panels, columns, 4], missing rows zero."""
+    missing = -matrix.shape[0] % PANEL
+    whole = np.pad(matrix, ((0, missing), (0, 0))) if missing else matrix
+    return np.ascontiguousarray(whole.reshape(-1, PANEL, matrix.shape[1]).transpose(0, 2, 1))
 
 
 def _mask_counts(mask: NDArray[np.uint8], panels: int, blocks: int, block: int) -> NDArray[np.int64]:

@@ -1,0 +1,139 @@
+"""Times the candidates for each layer, with its real weights, on this CPU.
+
+Dense is always a candidate, so a sparse layer is never slower than our own dense one. Layers that look
+alike (shape, zeros, how blocked they are) are timed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.target import Target
+from aerogel.formats.panel import PANEL, Kind, Packed, pack
+from aerogel.kernels.layout import Layout
+from aerogel.kernels.linear import kernels, step
+from aerogel.loop.nodes import Module
+from aerogel.native import Compiled, compile
+from aerogel.tune.plan import Candidate, LayerPlan, Plan
+
+# A chunk of packed weights that stays in a typical L2 cache beside a tile of activations.
+CHUNK_BYTES = 400_000
+COLUMNS = 128
+ROUNDS = 5
+DENSE = Candidate("panel", 0, dense=True)
+SPARSE = (
+    Candidate("panel", 128),
+    Candidate("panel", 0),
+    Candidate("quad", 128),
+    Candidate("quad", 0),
+)
+# Below this share of zeros no sparse candidate is worth a trial.
+WORTH_A_TRIAL = 0.15
+
+
+def pack_as(weight: NDArray[np.float32], candidate: Candidate) -> Packed:
+    """``weight`` packed the way ``candidate`` says."""
+    return pack(weight, candidate.kind, candidate.block or weight.shape[1], dense=candidate.dense)
+
+
+def chunk_of(packed: Packed) -> int:
+    """How many groups make a chunk of about CHUNK_BYTES."""
+    return max(1, int(CHUNK_BYTES * packed.groups // max(1, packed.nbytes)))
+
+
+def candidates(weight: NDArray[np.float32]) -> tuple[Candidate, ...]:
+    """What is worth timing for this weight."""
+    zeros = 1 - np.count_nonzero(weight) / weight.size
+    return (DENSE,) if zeros < WORTH_A_TRIAL else (DENSE, *SPARSE)
+
+
+def quick(weights: Mapping[str, NDArray[np.float32]], target: Target) -> Plan:
+    """A plan without timing: dense below a third zeros, else panels in blocks of 128 columns."""
+    layers = tuple(
+        LayerPlan(name, DENSE if np.count_nonzero(w) > 0.67 * w.size else SPARSE[0], {})
+        for name, w in weights.items()
+    )
+    return Plan(target.fingerprint, 0, layers)
+
+
+def choose(
+    weights: Mapping[str, NDArray[np.float32]],
+    target: Target,
+    columns: int = COLUMNS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Plan:
+    """Time the candidates of every kind of layer at ``columns`` columns, one thread; keep the fastest.
+
+    ``weights``: layer -> [outputs, inputs] float32. ``progress(done, of)`` is called after each kind.
+    """
+    alike: dict[tuple[object, ...], list[str]] = {}
+    for name, weight in weights.items():
+        alike.setdefault(_looks(weight), []).append(name)
+    found: dict[str, LayerPlan] = {}
+    for done, names in enumerate(alike.values(), 1):
+        seconds = _time(weights[names[0]], target, columns)
+        best = min(seconds, key=lambda c: seconds[c])
+        evidence = {str(c): s for c, s in seconds.items()}
+        found |= {name: LayerPlan(name, best, evidence) for name in names}
+        if progress is not None:
+            progress(done, len(alike))
+    return Plan(target.fingerprint, columns, tuple(found[name] for name in weights))
+
+
+def _looks(weight: NDArray[np.float32]) -> tuple[object, ...]:
+    """Shape, zeros to 4 %, and how often a non-zero shares its column with the rest of its panel."""
+    live = weight != 0
+    rows = weight.shape[0] // PANEL * PANEL
+    fours = live[:rows].reshape(-1, PANEL, weight.shape[1]).sum(axis=1, dtype=np.uint8)
+    shared = float((fours >= PANEL).mean()) if rows else 0.0
+    return (*weight.shape, round(float(live.mean()) * 25), round(shared * 10))
+
+
+@dataclass
+class _Trial:
+    call: Callable[[], None]
+    best: float = float("inf")
+
+    def run(self) -> None:
+        start = perf_counter()
+        self.call()
+        self.best = min(self.best, perf_counter() - start)
+
+
+def _time(weight: NDArray[np.float32], target: Target, columns: int) -> dict[Candidate, float]:
+    layout = Layout.of(target)
+    options = candidates(weight)
+    if len(options) == 1:
+        return {options[0]: 0.0}
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(layout.size(weight.shape[1], columns), dtype=np.float32)
+    trials = {c: _Trial(_ready(pack_as(weight, c), x, target, columns)) for c in options}
+    for _ in range(ROUNDS):
+        for trial in trials.values():
+            trial.run()
+    return {c: trial.best for c, trial in trials.items()}
+
+
+def _ready(packed: Packed, x: NDArray[np.float32], target: Target, columns: int) -> Callable[[], None]:
+    layout = Layout.of(target)
+    bias = np.zeros(packed.rows, np.float32)
+    y = np.empty(layout.size(packed.rows, columns), np.float32)
+    compiled = kernel_module(target, packed.kind)
+    sizes: Sequence[int] = (
+        packed.rows, packed.columns, packed.block, 0, packed.groups, chunk_of(packed), layout.vectors(columns)
+    )  # fmt: skip
+    streams = (packed.values, packed.indices, packed.runs, packed.starts.ravel(), packed.work)
+    return lambda: compiled(*streams, bias, x, bias, y, *sizes)
+
+
+@cache
+def kernel_module(target: Target, kind: Kind) -> Compiled:
+    """The kernels of one packing, compiled for ``target``."""
+    layout = Layout.of(target)
+    return compile(Module(f"linear_{kind}", (*kernels(layout, kind), step(layout, kind))), target)

@@ -1,0 +1,96 @@
+"""The frozen answer to "which kernel for which layer": printable, comparable, replayable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aerogel.core.errors import FormatError, require
+from aerogel.formats.panel import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to store and run a layer. ``block``: columns per block, 0 for the whole row.
+    ``dense``: zeros are stored and multiplied like any other number."""
+
+    kind: Kind
+    block: int
+    dense: bool = False
+
+    def __str__(self) -> str:
+        if self.dense:
+            return "dense"
+        return self.kind if self.block == 0 else f"{self.kind}/{self.block}"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPlan:
+    """The choice for one layer and the evidence: seconds of every candidate that was timed (best of several
+    runs, one thread); empty when the choice was made without timing."""
+
+    layer: str
+    choice: Candidate
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Choices for all linear layers of a network, made for one target at one number of columns."""
+
+    target: str
+    columns: int
+    layers: tuple[LayerPlan, ...]
+
+    def of(self, layer: str) -> Candidate:
+        """The choice for ``layer``; FormatError if the plan does not know it."""
+        for entry in self.layers:
+            if entry.layer == layer:
+                return entry.choice
+        known = ", ".join(entry.layer for entry in self.layers[:3])
+        raise FormatError(f"the plan has no layer {layer!r} (it has {known}, ...): make a new plan for this model")
+
+    @property
+    def fingerprint(self) -> str:
+        """Same choices, same target: same fingerprint. Timings do not count."""
+        choices = [(entry.layer, str(entry.choice)) for entry in self.layers]
+        return hashlib.sha256(json.dumps([self.target, choices]).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "target": self.target,
+            "columns": self.columns,
+            "fingerprint": self.fingerprint,
+            "layers": [
+                {"layer": e.layer, "choice": asdict(e.choice), "seconds": dict(e.seconds)} for e in self.layers
+            ],
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Plan:
+        """The plan that ``to_json`` wrote; FormatError if it is not one."""
+        try:
+            layers = tuple(
+                LayerPlan(e["layer"], _candidate(e["choice"]), {k: float(v) for k, v in e["seconds"].items()})
+                for e in data["layers"]
+            )
+            return Plan(str(data["target"]), int(data["columns"]), layers)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FormatError(f"this is not a plan ({error!r}): give what Plan.to_json returned") from error
+
+    def __str__(self) -> str:
+        lines = [f"plan {self.fingerprint} for {self.target.split('/')[0]}, timed at {self.columns} columns"]
+        for e in self.layers:
+            timed = ", ".join(f"{name} {s * 1e6:.0f} us" for name, s in sorted(e.seconds.items(), key=lambda i: i[1]))
+            lines.append(f"  {e.layer}: {e.choice}" + (f"  ({timed})" if timed else ""))
+        return "\n".join(lines)
+
+
+def _candidate(data: Mapping[str, Any]) -> Candidate:
+    kind, block = data["kind"], int(data["block"])
+    require(kind in ("panel", "quad"), FormatError, f"kernel kind {kind!r} is unknown: panel or quad")
+    require(block >= 0, FormatError, f"a block of {block} columns is impossible")
+    return Candidate(kind, block, bool(data["dense"]))
