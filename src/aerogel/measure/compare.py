@@ -1,0 +1,127 @@
+"""Time contenders against each other: each in its own process, in alternating blocks, alone on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from numpy.typing import NDArray
+
+from aerogel.core.errors import MeasureError, require
+from aerogel.measure.contender import Case, Contender
+from aerogel.measure.intervals import median
+from aerogel.measure.machine import machine
+from aerogel.measure.process import ContenderProcess
+from aerogel.measure.results import CaseResult, Comparison, ContenderFacts, Timing
+from aerogel.measure.settings import Progress, Settings
+
+Observer = Callable[[Progress], None]
+
+
+def compare(
+    contenders: Sequence[Contender],
+    cases: Sequence[Case] = (Case("default"),),
+    settings: Settings | None = None,
+    *,
+    reference: str | None = None,
+    progress: Observer | None = None,
+) -> Comparison:
+    """Load every contender once, then do every case: outputs first, then blocks in turns (A B B A ...).
+
+    While one contender loads or runs, the processes of all others are stopped, so that their idle thread
+    pools and caches cost it nothing. ``reference`` (by default the first contender) is what
+    ``Comparison.to_json`` states ratios against. ``progress`` is told of every step; what it raises ends
+    the comparison. Raises MeasureError when a contender fails, dies or hangs; no process is left behind.
+    """
+    settings = settings or Settings()
+    names = [contender.name for contender in contenders]
+    require(names, MeasureError, "there is nothing to compare: give at least one contender")
+    _require_unique(names, "contender")
+    _require_unique([case.name for case in cases], "case")
+    reference = names[0] if reference is None else reference
+    require(
+        reference in names, MeasureError, f"reference {reference!r} is not a contender: {', '.join(names)}"
+    )
+    with ExitStack() as alive:
+        session = _Session(settings, _Steps(_total_steps(len(names), cases, settings), progress))
+        for contender in contenders:
+            session.add(alive.enter_context(ContenderProcess(contender, settings)))
+        results = tuple(session.do(case) for case in cases)
+        return Comparison(machine(), settings, reference, session.facts(), results)
+
+
+class _Steps:
+    """Counts what is done and tells the observer."""
+
+    def __init__(self, total: int, observer: Observer | None) -> None:
+        self._done, self._total, self._observer = 0, total, observer
+
+    def tell(self, stage: Any, contender: str, case: str = "", seconds: float | None = None) -> None:
+        self._done += 1
+        if self._observer:
+            self._observer(Progress(stage, contender, case, self._done, self._total, seconds))
+
+
+class _Session:
+    """The live processes of a comparison; between any two methods all of them are stopped."""
+
+    def __init__(self, settings: Settings, steps: _Steps) -> None:
+        self._settings, self._steps = settings, steps
+        self._processes: list[ContenderProcess] = []
+
+    def add(self, process: ContenderProcess) -> None:
+        process.load()
+        process.stop()
+        self._processes.append(process)
+        self._steps.tell("load", process.contender.name)
+
+    def do(self, case: Case) -> CaseResult:
+        outputs: dict[str, NDArray[Any]] = {}
+        for process in self._processes:
+            name = process.contender.name
+            process.resume()
+            process.prepare(case)
+            self._steps.tell("prepare", name, case.name)
+            if case.output:
+                outputs[name] = process.result(case)
+                self._steps.tell("output", name, case.name)
+            process.stop()
+        timings = self._time(case) if case.timed else ()
+        return CaseResult(case.name, dict(case.params), self._settings, timings, outputs)
+
+    def _time(self, case: Case) -> tuple[Timing, ...]:
+        medians: dict[str, list[float]] = {p.contender.name: [] for p in self._processes}
+        runs = dict.fromkeys(medians, 0)
+        for turn in range(self._settings.rounds):
+            # Every other round backwards, so that a drift of the machine favours nobody.
+            for process in self._processes if turn % 2 == 0 else reversed(self._processes):
+                name = process.contender.name
+                process.resume()
+                times = process.block(case)
+                process.stop()
+                medians[name].append(median(times))
+                runs[name] += len(times)
+                self._steps.tell("block", name, case.name, medians[name][-1])
+        confidence = self._settings.confidence
+        return tuple(Timing(name, tuple(medians[name]), runs[name], confidence) for name in medians)
+
+    def facts(self) -> tuple[ContenderFacts, ...]:
+        found: list[ContenderFacts] = []
+        for process in self._processes:
+            process.resume()
+            own, about = process.facts()
+            process.stop()
+            rss, python = about["peak_rss_bytes"], about["python"]
+            found.append(ContenderFacts(process.contender, process.load_s, python, rss, own))
+        return tuple(found)
+
+
+def _total_steps(contenders: int, cases: Sequence[Case], settings: Settings) -> int:
+    each = [1 + case.output + settings.rounds * case.timed for case in cases]
+    return contenders * (1 + sum(each))
+
+
+def _require_unique(names: Sequence[str], what: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    require(not twice, MeasureError, f"two {what}s are named {', '.join(twice)}: give each its own name")
