@@ -262,7 +262,7 @@ def test_a_model_that_cannot_be_copied_says_what_to_do() -> None:
 
 def test_the_report_is_plain_json() -> None:
     report = prune(mlp(), 0.5, pattern="block2x1").report
-    read = json.loads(report.to_json())
+    read = json.loads(json.dumps(report.to_json()))
     assert (read["pattern"], read["requested"], read["sparsity"]) == ("block2x1", 0.5, 0.5)
     assert [layer["name"] for layer in read["layers"]] == ["0.weight", "2.weight"]
     assert "0.weight" in str(report)

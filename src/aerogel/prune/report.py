@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class PruneReport:
         """Share of the pruned layers' weights that are zero now; 0 where there are none."""
         return self.zeros / self.size if self.size else 0.0
 
-    def to_json(self) -> str:
-        """All fields, with the sparsity achieved per layer and in all, as a JSON object."""
+    def to_json(self) -> dict[str, Any]:
+        """All fields, with the sparsity achieved per layer and in all, as what ``json.dumps`` takes."""
         layers = [
             {"name": r.name, "shape": list(r.shape), "units": r.units, "pruned": r.pruned,
              "zeros": r.zeros, "sparsity": r.sparsity}
@@ -76,7 +76,7 @@ class PruneReport:
             "sparsity": self.sparsity,
             "layers": layers,
         }
-        return json.dumps(asked | done)
+        return asked | done
 
     def __str__(self) -> str:
         width = max((len(layer.name) for layer in self.layers), default=5)

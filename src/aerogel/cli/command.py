@@ -1,0 +1,70 @@
+"""What a command is, and the options and output that commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+BROKEN_PIPE = 141
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """``options`` adds arguments to a parser; ``run`` does the work and returns the exit status.
+
+    ``about`` and ``example`` are what ``--help`` shows around them.
+    """
+
+    about: str
+    example: str
+    options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+    def parser(self, name: str) -> argparse.ArgumentParser:
+        """The parser of ``aerogel NAME``; every command takes ``--json``."""
+        parser = argparse.ArgumentParser(
+            prog=f"aerogel {name}",
+            description=self.about,
+            epilog=f"example:\n  {self.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.options(parser)
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+        return parser
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """``--threads N``; None, the default, means what this machine grants."""
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads to use (default: all granted)")
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on; for argparse, which turns ValueError into a usage error."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return value
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to 1; for argparse."""
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is not a fraction from 0 to 1, such as 0.8")
+    return value
+
+
+def show(args: argparse.Namespace, document: dict[str, Any], text: str) -> None:
+    """Print ``document`` as JSON where ``--json`` was given, else ``text``."""
+    print(json.dumps(document, indent=2, allow_nan=False) if args.json else text)
+
+
+def note(text: str) -> None:
+    """One line for the reader, apart from the result: on stderr."""
+    print(text, file=sys.stderr, flush=True)
