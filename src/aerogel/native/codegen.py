@@ -61,6 +61,16 @@ def _optimise(parsed: llvm.ModuleRef) -> None:
     builder.getModulePassManager().run(parsed, builder)
 
 
+def build_runtime(text: str) -> bytes:
+    """The object of hand-written LLVM assembly for any CPU of this architecture."""
+    with LOCK:
+        machine = _machine()
+        parsed = llvm.parse_assembly(text)
+        parsed.verify()
+        _optimise(parsed)
+        return machine.emit_object(parsed)
+
+
 def build(text: str, target: Target, show: bool = False) -> Build:
     """Optimise and assemble LLVM assembly; ``show`` also returns what a reader wants to see."""
     with LOCK:
