@@ -14,6 +14,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from aerogel.core.memory import aligned, copy_aligned
 from aerogel.core.target import Target
 from aerogel.formats.panel import PANEL, Kind, Packed, pack
 from aerogel.kernels.layout import Layout
@@ -112,7 +113,7 @@ def _time(weight: NDArray[np.float32], target: Target, columns: int) -> dict[Can
     if len(options) == 1:
         return {options[0]: 0.0}
     rng = np.random.default_rng(0)
-    x = rng.standard_normal(layout.size(weight.shape[1], columns), dtype=np.float32)
+    x = copy_aligned(rng.standard_normal(layout.size(weight.shape[1], columns), dtype=np.float32))
     trials = {c: _Trial(_ready(pack_as(weight, c), x, target, columns)) for c in options}
     for _ in range(ROUNDS):
         for trial in trials.values():
@@ -123,7 +124,7 @@ def _time(weight: NDArray[np.float32], target: Target, columns: int) -> dict[Can
 def _ready(packed: Packed, x: NDArray[np.float32], target: Target, columns: int) -> Callable[[], None]:
     layout = Layout.of(target)
     bias = np.zeros(packed.rows, np.float32)
-    y = np.empty(layout.size(packed.rows, columns), np.float32)
+    y = aligned(layout.size(packed.rows, columns))
     compiled = kernel_module(target, packed.kind)
     sizes: Sequence[int] = (
         packed.rows, packed.columns, packed.block, 0, packed.groups, chunk_of(packed), layout.vectors(columns)
