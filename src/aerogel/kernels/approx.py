@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import UnsupportedError, require
-from aerogel.loop.nodes import Binary, Bitcast, Const, Expr, Fma, Let, Scalar, Stmt, Type, Unary, Var, Vec
+from aerogel.loop.nodes import Binary, Bitcast, Const, Define, Expr, Fma, Let, Scalar, Stmt, Type, Unary, Var, Vec
 
 
 @dataclass
@@ -43,6 +43,17 @@ class Lets:
         """Binds ``value`` to a fresh name."""
         var = Var(self.names.fresh(hint), value.type)
         self.statements.append(Let(var, value))
+        return var
+
+    def let_as(self, var: Var, value: Expr) -> Var:
+        """Binds ``value`` to a name of the caller's."""
+        self.statements.append(Let(var, value))
+        return var
+
+    def define(self, value: Expr, hint: str) -> Var:
+        """Introduces a variable that ``Assign`` may change."""
+        var = Var(self.names.fresh(hint), value.type)
+        self.statements.append(Define(var, value))
         return var
 
     def add(self, *statements: Stmt) -> None:
