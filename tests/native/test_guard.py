@@ -19,8 +19,9 @@ from aerogel.native import compile
 from aerogel.native.guard import guarded
 x, y = Buf("x", BufferType(DType.F32, const=True)), Buf("y", BufferType(DType.F32))
 i, start, stop = Var("i", I64), Var("start", I64), Var("stop", I64)
-copy = For(i, start, stop, (Store(y, Const(0, I64), Load(x, i)),))
-program = compile(Module("m", (Function("main", (x, y, start, stop), (copy,)),)))
+first = Const(0, I64)
+add = For(i, start, stop, (Store(y, first, Load(y, first) + Load(x, i)),))
+program = compile(Module("m", (Function("main", (x, y, start, stop), (add,)),)))
 program(guarded(np.arange(10, dtype=np.float32), {slack}, at={at!r}), np.zeros(1, np.float32), {start}, {stop})
 print("alive")
 """
