@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from aerogel.core.dtypes import DType
 from aerogel.formats.panel import DENSE, GROUP, HALVES, MASKS_OF_KIND, PANEL, WHOLE, Kind
+from aerogel.kernels.approx import Names, activation
 from aerogel.kernels.layout import Layout, index, one, zero
 from aerogel.loop.nodes import (
     F32,
@@ -303,6 +304,18 @@ def _quad(tile: Tile) -> Block:
     return (*tile.bases(), *_cursors(), For(_var("b"), zero(), _block_count(), per_block))
 
 
+# --- activation -----------------------------------------------------------------------------
+
+
+def finish(layout: Layout, name: str) -> Function:
+    """``name`` (gelu, relu ...) in place on ``count`` elements of y from ``start`` on, a multiple of lanes."""
+    start, count, at = _var("start"), _var("count"), _var("at")
+    x = _var("value", Vec(DType.F32, layout.lanes))
+    lets, result = activation(name, x, Names())
+    body = (Let(x, VLoad(Y, at, layout.lanes)), *lets, VStore(Y, at, result))
+    return Function(f"finish_{name}", (Y, start, count), (For(at, start, start + count, body, step=layout.lanes),))
+
+
 # --- functions ------------------------------------------------------------------------------
 
 
@@ -344,21 +357,21 @@ def _by_width(layout: Layout, kind: Kind, args: tuple[Expr | Buf, ...]) -> Block
     return chain
 
 
-def step(layout: Layout, kind: Kind, activation: Function | None = None) -> Function:
-    """What every thread runs for one layer. ``activation``: a function (buffer, start, count) applied in
-    place to each finished group while it is still in the cache."""
+def step(layout: Layout, kind: Kind, fn: str | None = None) -> Function:
+    """What every thread runs for one layer. ``fn``: an activation, applied in place to each
+    finished group while it is still in the cache; then ``finish(layout, fn)`` is in the module too."""
     lanes = layout.lanes
     args = (*STREAMS, BIAS, X, RESIDUAL, Y, ROWS, COLUMNS, BLOCK, ADDS, _var("g"), _var("tile_first"))
     first, width = layout.tile_bounds(VECTORS, _var("tiles"), _var("t"))
     row, end = _var("row_lo"), _var("row_hi")
     stride = _var("w") * lanes
     finish: Block = ()
-    if activation is not None:
+    if fn is not None:
         at = ROWS * _var("tile_first") * lanes + row * stride
         finish = (
             Let(row, _var("g") * GROUP),
             Let(end, Select(row + GROUP < ROWS, row + GROUP, ROWS)),
-            Call(activation.name, (Y, at, (end - row) * stride)),
+            Call(f"finish_{fn}", (Y, at, (end - row) * stride)),
         )
     group_loop = For(_var("g"), _var("at"), _var("upto"), (*_by_width(layout, kind, args), *finish))
     tile_loop = For(
@@ -384,7 +397,7 @@ def step(layout: Layout, kind: Kind, activation: Function | None = None) -> Func
             ),
         ),
     )
-    name = f"{kind}_step" if activation is None else f"{kind}_step_{activation.name}"
+    name = f"{kind}_step" if fn is None else f"{kind}_step_{fn}"
     return Function(name, STEP_PARAMS, body)
 
 
@@ -400,4 +413,4 @@ def _grid() -> Block:
     )
 
 
-__all__ = ["KERNEL_PARAMS", "STEP_PARAMS", "Tile", "kernel", "kernels", "step"]
+__all__ = ["KERNEL_PARAMS", "STEP_PARAMS", "Tile", "finish", "kernel", "kernels", "step"]
