@@ -1,0 +1,73 @@
+"""A corpus that every machine has: the docstrings of Python's standard library, read but never imported."""
+
+from __future__ import annotations
+
+import ast
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from aerogel.core.errors import InputError, require
+
+_SKIPPED = frozenset({
+    "site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "turtledemo", "encodings",
+    "pydoc_data", "__pycache__",
+})  # fmt: skip
+"""Not the library itself, or texts that are not prose."""
+_LEAST_WORDS, _MOST_CHARACTERS = 5, 400
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Passage:
+    """``text``: a docstring's first paragraph on one line; ``name``: what it is of, ``json.dumps`` say."""
+
+    text: str
+    name: str
+
+
+def docstrings(count: int, root: Path | None = None) -> tuple[Passage, ...]:
+    """``count`` distinct passages, spread evenly over all there are, sorted by text; for the same library
+    always the same. ``root``: where the library's sources are. InputError if there are too few."""
+    folder = Path(sysconfig.get_path("stdlib")) if root is None else root
+    found: dict[str, Passage] = {}
+    for file in _sources(folder):
+        for passage in _passages(file, folder):
+            # Of equal texts the first name in order stands for all.
+            found.setdefault(passage.text, passage)
+    enough = len(found) >= count
+    require(
+        enough, InputError, f"{folder} has {len(found)} docstrings of {count} wanted: give another Python"
+    )
+    ordered = sorted(found.values())
+    return tuple(ordered[i * len(ordered) // count] for i in range(count))
+
+
+def _sources(folder: Path) -> list[Path]:
+    files = folder.rglob("*.py")
+    return sorted(f for f in files if _SKIPPED.isdisjoint(f.relative_to(folder).parts))
+
+
+def _passages(file: Path, folder: Path) -> Iterator[Passage]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old escapes in strings
+            tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return  # a template, or a file for another version: not ours to judge
+    parts = file.relative_to(folder).with_suffix("").parts
+    yield from _of(tree, ".".join(p for p in parts if p != "__init__"))
+
+
+def _of(
+    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, name: str
+) -> Iterator[Passage]:
+    text = ast.get_docstring(node)
+    if text:
+        paragraph = " ".join(text.strip().split("\n\n")[0].split())
+        if len(paragraph.split()) >= _LEAST_WORDS and len(paragraph) <= _MOST_CHARACTERS:
+            yield Passage(paragraph, name)
+    for child in node.body:
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _of(child, f"{name}.{child.name}")

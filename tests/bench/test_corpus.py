@@ -1,0 +1,63 @@
+"""The corpus of docstrings: the same every time, taken from sources without running them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aerogel.bench.corpus import Passage, docstrings
+from aerogel.core.errors import InputError
+
+SOURCE = '''"""The module's own text,
+which goes on here.
+
+A second paragraph."""
+raise SystemExit("never imported")
+class Kind:
+    """What a kind is, in words."""
+    def method(self):
+        """Does what a method does."""
+    async def later(self):
+        """Too short."""
+def same():
+    """Does what a method does."""
+'''
+
+
+def library(root: Path) -> Path:
+    (root / "pack").mkdir()
+    (root / "pack" / "__init__.py").write_text('"""A package of several modules."""', encoding="utf-8")
+    (root / "one.py").write_text(SOURCE, encoding="utf-8")
+    (root / "broken.py").write_text("def (:", encoding="utf-8")
+    (root / "latin.py").write_bytes(b'# -*- coding: latin-1 -*-\n"""Caf\xe9s are places to drink."""')
+    (root / "site-packages").mkdir()
+    (root / "site-packages" / "other.py").write_text('"""Not of the standard library."""', encoding="utf-8")
+    return root
+
+
+def test_first_paragraphs_of_all_definitions_once_each_sorted(tmp_path: Path) -> None:
+    assert docstrings(5, library(tmp_path)) == (
+        Passage("A package of several modules.", "pack"),
+        Passage("Cafés are places to drink.", "latin"),
+        Passage("Does what a method does.", "one.Kind.method"),
+        Passage("The module's own text, which goes on here.", "one"),
+        Passage("What a kind is, in words.", "one.Kind"),
+    )
+
+
+def test_fewer_are_spread_evenly(tmp_path: Path) -> None:
+    assert [p.name for p in docstrings(2, library(tmp_path))] == ["pack", "one.Kind.method"]
+
+
+def test_too_few_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has 5 docstrings of 6 wanted"):
+        docstrings(6, library(tmp_path))
+
+
+@pytest.mark.slow
+def test_this_pythons_library_has_2000() -> None:
+    found = docstrings(2000)
+    assert len({p.text for p in found}) == 2000
+    assert found == docstrings(2000)
+    assert list(found) == sorted(found)
