@@ -56,6 +56,7 @@ from aerogel.loop.nodes import (
     While,
 )
 from aerogel.loop.printer import show
+from aerogel.loop.simplify import simplify
 from aerogel.loop.verify import verify
 
 __all__ = [
@@ -115,5 +116,6 @@ __all__ = [
     "interpret",
     "prepare",
     "show",
+    "simplify",
     "verify",
 ]

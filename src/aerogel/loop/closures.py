@@ -128,7 +128,7 @@ class FunctionCompiler:
             case Barrier():
                 return lambda _: (where for where in (path + "barrier",))
             case For():
-                return self._waiting_for(stmt, self.waiting_block(stmt.body, path + "for"))
+                return self._waiting_for(stmt, path)
             case While(cond=cond):
                 test, body = self.expr(cond), self.waiting_block(stmt.body, path + "while")
 
@@ -144,8 +144,9 @@ class FunctionCompiler:
             case _:
                 raise LoopError(f"{stmt_kind(stmt)} holds no barrier")
 
-    def _waiting_for(self, stmt: For, body: Advance) -> Advance:
+    def _waiting_for(self, stmt: For, path: str) -> Advance:
         start, stop, step, slot = self.expr(stmt.start), self.expr(stmt.stop), stmt.step, self.slot(stmt.var)
+        body = self.waiting_block(stmt.body, path + "for")
 
         def loop(frame: Frame) -> Generator[str, None, None]:
             for i in range(start(frame), stop(frame), step):
