@@ -188,6 +188,21 @@ def operands(op: Op) -> tuple[str, ...]:
             return (op.q, op.k, op.v)
 
 
+def weight_names(op: Op) -> tuple[str, ...]:
+    """Names of the weights it reads."""
+    match op:
+        case Embedding():
+            return (op.table,)
+        case Linear():
+            return (op.weight,) if op.bias is None else (op.weight, op.bias)
+        case LayerNorm():
+            return (op.weight, op.bias)
+        case Attention():
+            return () if op.bias is None else (op.bias,)
+        case Activation() | Add() | Mul() | Pool() | Normalize():
+            return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """``name`` as the user's model calls it. A value over tokens is returned as (B, S, features), zero where

@@ -1,0 +1,206 @@
+"""The slow interpreter of a graph: what every compiled program must agree with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from aerogel.core.errors import InputError, UnsupportedError, require
+from aerogel.model.graph import (
+    Activation,
+    ActivationFn,
+    Add,
+    Attention,
+    Embedding,
+    FromConstant,
+    FromInput,
+    FromPosition,
+    FromUnpadded,
+    Graph,
+    Input,
+    LayerNorm,
+    Linear,
+    Lookup,
+    Mul,
+    Normalize,
+    Op,
+    Pool,
+    Value,
+)
+
+Array = NDArray[Any]
+
+
+def evaluate(
+    graph: Graph, inputs: Mapping[str, Array], dtype: DTypeLike = np.float64
+) -> dict[str, Array]:
+    """The graph's outputs by name, computed in ``dtype`` and shaped as Output says. InputError where the
+    inputs are not what the graph's Inputs ask for."""
+    run = _Run(graph, inputs, np.dtype(dtype))
+    for op in graph.ops:
+        run.values[op.out.name] = run.compute(op)
+    return {output.name: run.shaped(output.value) for output in graph.outputs}
+
+
+class _Run:
+    """Activations as (features, columns) matrices; tokens of all sequences packed one after the other."""
+
+    def __init__(self, graph: Graph, inputs: Mapping[str, Array], dtype: np.dtype[Any]) -> None:
+        self.graph = graph
+        self.dtype = dtype
+        self.values: dict[str, Array] = {}
+        unknown = sorted(set(inputs) - {i.name for i in graph.inputs})
+        require(not unknown, InputError, f"the graph has no inputs {unknown}, only {[i.name for i in graph.inputs]}")
+        given = {i: np.asarray(inputs[i.name]) for i in graph.inputs if i.name in inputs}
+        missing = [i.name for i in graph.inputs if i.name not in inputs and not i.optional]
+        require(not missing, InputError, f"inputs {missing} are missing")
+        self.ids: dict[str, Array] = {}
+        self.leading: tuple[int, ...] = ()
+        tokens = {i: a for i, a in given.items() if i.kind != "features"}
+        if tokens:
+            self._take_tokens(tokens)
+        for item, array in given.items():
+            if item.kind == "features":
+                self._take_features(item, array)
+
+    def _take_tokens(self, tokens: Mapping[Input, Array]) -> None:
+        shape = next(iter(tokens.values())).shape
+        self.mask = np.ones(shape, bool)
+        for item, array in tokens.items():
+            right = array.ndim == 2 and array.shape == shape and array.size > 0
+            require(right, InputError, f"input {item.name!r} is {array.shape}: every token input is one (B, S), not empty")
+            require(array.dtype.kind in "iub" or item.kind == "mask", InputError, f"input {item.name!r}: {array.dtype}")
+            inside = bool(((array >= 0) & (array < item.limit)).all())
+            require(inside, InputError, f"input {item.name!r} holds numbers outside 0 to {item.limit - 1}")
+            if item.kind == "mask":
+                self.mask = array.astype(bool)
+            else:
+                self.ids[item.name] = array.astype(np.int64)
+        for item in self.graph.inputs:
+            if item.kind == "ids":
+                self.ids.setdefault(item.name, np.zeros(shape, np.int64))
+        longest = self.graph.max_length
+        fits = longest is None or shape[1] <= longest
+        require(fits, InputError, f"sequences of {shape[1]} tokens: the model's positions end at {longest}")
+        require(self.mask.any(1).all(), InputError, "a sequence has no token: its mask is 0 everywhere")
+        self.spans = [slice(b - n, b) for n, b in zip(self.mask.sum(1), np.cumsum(self.mask.sum(1)), strict=True)]
+
+    def _take_features(self, item: Input, array: Array) -> None:
+        right = array.ndim >= 1 and array.shape[-1] == item.limit
+        require(right, InputError, f"input {item.name!r} is {array.shape}: its last dimension must be {item.limit}")
+        self.leading = array.shape[:-1]
+        self.values[item.name] = array.reshape(-1, item.limit).T.astype(self.dtype)
+
+    def weight(self, name: str) -> Array:
+        return self.graph.weights[name].astype(self.dtype)
+
+    def compute(self, op: Op) -> Array:
+        match op:
+            case Embedding():
+                return self.weight(op.table)[self.rows(op.lookup)[self.mask]].T
+            case Linear():
+                product = self.weight(op.weight) @ self.values[op.x]
+                return product if op.bias is None else product + self.weight(op.bias)[:, None]
+            case Activation():
+                return activate(op.fn, self.values[op.x])
+            case LayerNorm():
+                return self._layer_norm(op)
+            case Add():
+                return self.values[op.a] + self.values[op.b]
+            case Mul():
+                return self.values[op.a] * self.values[op.b]
+            case Attention():
+                return self._attention(op)
+            case Pool():
+                return np.stack([_pooled(op, self.values[op.x][:, span]) for span in self.spans], axis=1)
+            case Normalize():
+                x = self.values[op.x]
+                return x / np.maximum(np.sqrt((x * x).sum(0)), self.dtype.type(op.eps))
+            case _:
+                assert_never(op)
+
+    def rows(self, lookup: Lookup) -> NDArray[np.int64]:
+        """The table row of every position, (B, S)."""
+        match lookup:
+            case FromInput():
+                return self.ids[lookup.name]
+            case FromPosition():
+                return np.broadcast_to(np.arange(self.mask.shape[1]) + lookup.offset, self.mask.shape)
+            case FromUnpadded():
+                real = self.ids[lookup.name] != lookup.padding
+                return real.cumsum(1) * real + lookup.padding
+            case FromConstant():
+                return np.full(self.mask.shape, lookup.row)
+            case _:
+                assert_never(lookup)
+
+    def _layer_norm(self, op: LayerNorm) -> Array:
+        x = self.values[op.x]
+        centred = x - x.mean(0)
+        scaled = centred / np.sqrt((centred * centred).mean(0) + self.dtype.type(op.eps))
+        return scaled * self.weight(op.weight)[:, None] + self.weight(op.bias)[:, None]
+
+    def _attention(self, op: Attention) -> Array:
+        q, k, v = (self.values[name] for name in (op.q, op.k, op.v))
+        size = op.out.features // op.heads
+        result = np.empty_like(v)
+        for sequence, span in enumerate(self.spans):
+            where = np.flatnonzero(self.mask[sequence])
+            for head in range(op.heads):
+                rows = slice(head * size, (head + 1) * size)
+                scores = self.dtype.type(op.scale) * (q[rows, span].T @ k[rows, span])
+                if op.bias is not None:
+                    table = self.weight(op.bias)[head]
+                    scores = scores + table[where[None, :] - where[:, None] + (len(table) - 1) // 2]
+                weights = np.exp(scores - scores.max(1, keepdims=True))
+                result[rows, span] = v[rows, span] @ (weights / weights.sum(1, keepdims=True)).T
+        return result
+
+    def shaped(self, name: str) -> Array:
+        value = self.values[name]
+        if self._columns(name) == "rows":
+            return value.T.reshape(*self.leading, -1) if self.leading else value.T
+        out = np.zeros((*self.mask.shape, value.shape[0]), value.dtype)
+        out[self.mask] = value.T
+        return out
+
+    def _columns(self, name: str) -> str:
+        return "rows" if any(i.name == name for i in self.graph.inputs) else self.graph.value(name).columns
+
+
+def _pooled(op: Pool, tokens: Array) -> Array:
+    match op.kind:
+        case "first":
+            return tokens[:, 0]
+        case "mean":
+            return tokens.mean(1)
+        case "max":
+            return tokens.max(1)
+        case _:
+            assert_never(op.kind)
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def activate(fn: ActivationFn, x: Array) -> Array:
+    """The activation as its formula says, in the dtype of ``x``."""
+    match fn:
+        case "gelu":
+            return (0.5 * x * (1 + _erf(x / math.sqrt(2)))).astype(x.dtype)
+        case "gelu_tanh":
+            return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+        case "relu":
+            return np.maximum(x, 0)
+        case "silu":
+            return x * activate("sigmoid", x)
+        case "tanh":
+            return np.tanh(x)
+        case "sigmoid":
+            return 0.5 * (1 + np.tanh(0.5 * x))
+        case _:
+            assert_never(fn)

@@ -1,0 +1,196 @@
+"""Tracing: a torch module becomes a functional aten graph with named inputs, outputs and dynamic sizes."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.export import Dim, ExportedProgram, export
+from torch.fx import Node
+from torch.utils import _pytree as pytree
+
+from aerogel.core.errors import InputError, UnsupportedError, require
+from aerogel.model.torch_inplace import functional
+from aerogel.model.torch_source import last_user_frame
+
+# Sizes used while tracing: all different, so that torch cannot take one dimension for another, and at
+# least 2, since torch fixes sizes 0 and 1.
+_BATCH, _LENGTH, _LEADING = 3, 5, (3, 5, 7, 11, 13)
+
+
+Size = int | Any  # a sympy expression where the size is dynamic
+
+
+@dataclass(frozen=True)
+class Program:
+    """A traced module. ``sizes``: shape of every tensor; ``constants``: parameters, buffers and literals by placeholder; ``inputs``: (argument name,
+    placeholder, has a default); ``outputs``: (name, node) in order."""
+
+    nodes: tuple[Node, ...]
+    sizes: Mapping[Node, tuple[Size, ...]]
+    constants: Mapping[Node, torch.Tensor]
+    inputs: tuple[tuple[str, Node, bool], ...]
+    outputs: tuple[tuple[str, Node], ...]
+
+
+def arguments(module: torch.nn.Module, example_inputs: Any) -> dict[str, Any]:
+    """The example inputs by argument name, in the order of ``forward``; None values are left out."""
+    signature = inspect.signature(module.forward)
+    try:
+        if isinstance(example_inputs, Mapping):
+            bound = signature.bind(**example_inputs)
+        else:
+            many = isinstance(example_inputs, (tuple, list))
+            bound = signature.bind(*(example_inputs if many else (example_inputs,)))
+    except TypeError as error:
+        raise InputError(f"example_inputs do not fit {type(module).__name__}.forward{signature}: {error}") from error
+    named: dict[str, Any] = {}
+    for name, value in bound.arguments.items():
+        kind = signature.parameters[name].kind
+        allowed = kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY)
+        require(allowed, UnsupportedError, f"{type(module).__name__}.forward: argument {name!r} has no name of its own")
+        named.update(value if kind is inspect.Parameter.VAR_KEYWORD else {name: value})
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def trace(module: torch.nn.Module, named: Mapping[str, Any], dynamic_shapes: Any) -> Program:
+    """Trace with the caller's ``dynamic_shapes``, or, where None, with every size a model could vary dynamic."""
+    if dynamic_shapes is not None:
+        if isinstance(dynamic_shapes, (tuple, list)):
+            dynamic_shapes = dict(zip(named, dynamic_shapes, strict=True))
+        return _traced(module, dict(named), dict(dynamic_shapes))
+    examples, dynamic = _varied(named)
+    return _traced(module, examples, dynamic)
+
+
+def trace_fixed(module: torch.nn.Module, named: Mapping[str, Any]) -> Program:
+    """Trace at fixed sizes: good for nothing but finding which operation stands in the way."""
+    return _traced(module, dict(named), None)
+
+
+def _varied(named: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Example inputs of the tracing sizes, made by tiling the caller's, and the dynamic sizes of each."""
+    examples: dict[str, Any] = {}
+    dynamic: dict[str, Any] = {}
+    tokens = any(_whole(value) and value.ndim == 2 for value in named.values())
+    for name, value in named.items():
+        examples[name], dynamic[name] = value, None
+        if not isinstance(value, torch.Tensor) or value.ndim == 0:
+            continue
+        require(value.numel(), InputError, f"example input {name!r} of shape {tuple(value.shape)} is empty")
+        axes = min(2, value.ndim) if tokens else min(value.ndim - 1, len(_LEADING))
+        sizes = (_BATCH, _LENGTH)[:axes] if tokens else _LEADING[:axes]
+        for axis, size in enumerate(sizes):
+            index = torch.arange(size) % value.shape[axis]
+            value = value.index_select(axis, index.to(value.device))
+        examples[name], dynamic[name] = value, dict.fromkeys(range(axes), Dim.DYNAMIC)
+    return examples, dynamic
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and not value.is_floating_point() and not value.is_complex()
+
+
+def _traced(module: torch.nn.Module, named: dict[str, Any], dynamic: dict[str, Any] | None) -> Program:
+    try:
+        with _quiet(), torch.no_grad():
+            exported = export(module, (), kwargs=named, dynamic_shapes=dynamic, strict=False)
+            nodes = functional(exported.graph_module)
+    except UnsupportedError:
+        raise
+    except Exception as error:  # torch.export lets through whatever the user's forward or torch raises
+        at = last_user_frame(error.__traceback__)
+        reason = str(error).strip().split("\n\n")[0]
+        where = f" at {at}" if at else ""
+        raise UnsupportedError(f"{type(module).__name__} cannot be traced by torch.export{where}: {reason}") from error
+    return _program(module, exported, nodes, list(named))
+
+
+def _program(module: torch.nn.Module, exported: ExportedProgram, nodes: tuple[Node, ...], names: list[str]) -> Program:
+    signature = exported.graph_signature
+    fixed = {**exported.state_dict, **exported.constants}
+    where = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    parameters = inspect.signature(module.forward).parameters
+    placeholders = [n for n in nodes if n.op == "placeholder"]
+    constants = {n: fixed[where[n.name]] for n in placeholders if n.name in where}
+    user = [n for n in placeholders if n.name not in where]
+    inputs = tuple(
+        (name, node, name not in parameters or parameters[name].default is not inspect.Parameter.empty)
+        for name, node in zip(names, user, strict=True)
+        if isinstance(node.meta.get("val"), torch.Tensor)
+    )
+    return Program(nodes, _sizes(nodes, [n for _, n, _ in inputs]), constants, inputs, tuple(_outputs(exported, nodes)))
+
+
+def _sizes(nodes: tuple[Node, ...], inputs: list[Node]) -> dict[Node, tuple[Size, ...]]:
+    """Shapes in the sizes of the first token input: all token inputs have the same batch and length, also
+    where torch needed no such fact and gave each its own symbol."""
+    tokens = [n for n in inputs if n.meta["val"].ndim == 2 and any(_whole(m.meta["val"]) for m in inputs)]
+    same: dict[Any, Size] = {}
+    for node in tokens:
+        for own, common in zip(node.meta["val"].shape, tokens[0].meta["val"].shape, strict=True):
+            if not isinstance(own, int):
+                same.setdefault(own.node.expr, common if isinstance(common, int) else common.node.expr)
+
+    def size(given: Any) -> Size:
+        return given if isinstance(given, int) else given.node.expr.subs(same)
+
+    shaped = [n for n in nodes if isinstance(n.meta.get("val"), torch.Tensor)]
+    return {n: tuple(size(s) for s in n.meta["val"].shape) for n in shaped}
+
+
+def _outputs(exported: ExportedProgram, nodes: tuple[Node, ...]) -> Iterator[tuple[str, Node]]:
+    """Names as the user's model has them: fields of its output class, keys, or output, output_0 ..."""
+    returned: Any = nodes[-1].args[0]
+    mutated = len(returned) - len(exported.graph_signature.user_outputs)
+    require(mutated == 0, UnsupportedError, "the model changes its own buffers while it runs: make forward pure")
+    spec = exported.call_spec.out_spec
+    require(spec is not None, UnsupportedError, "the model returns nothing")
+    shaped = pytree.tree_unflatten(list(range(len(returned))), spec)  # pyright: ignore[reportArgumentType]
+    for name, index in _leaves(shaped, ""):
+        node = returned[index]
+        if node is None:
+            continue
+        label = name or "output"
+        require(isinstance(node, Node), UnsupportedError, f"output {label!r} is the constant {node!r}, not a tensor")
+        yield label, node
+
+
+def _leaves(tree: Any, name: str) -> Iterator[tuple[str, int]]:
+    match tree:
+        case int():
+            yield name, tree
+        case Mapping():
+            for key, child in tree.items():
+                yield from _leaves(child, f"{name}.{key}" if name else str(key))
+        case tuple() | list():
+            for index, child in enumerate(tree):
+                yield from _leaves(child, f"{name or 'output'}_{index}")
+        case None:
+            return
+        case _:
+            raise UnsupportedError(f"the model returns a {type(tree).__name__}: return tensors, tuples or dicts")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch.export warns about what this importer checks by itself."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,68 @@
+"""What the importer knows about a torch tensor: which activation of the graph it is, and how it is laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch.fx import Node
+
+from aerogel.model.graph import Value
+
+# B, S: batch and token; F: all features; H, D: features split into heads; L: a leading axis of a plain
+# MLP's input; BS: batch and token merged; 1: an axis of size one.
+Axis = Literal["B", "S", "F", "H", "D", "L", "BS", "1"]
+Padding = Literal["any", "zero", "low", "share"]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """``scale`` times an activation, its torch tensor having ``axes``; ``heads`` where F is split in H and D.
+    ``padding``: what torch holds where the mask is 0 (anything, zero, or a number below all others); ``share``:
+    zero there, and real tokens divided by their number, so that only a sum may follow."""
+
+    value: Value
+    axes: tuple[Axis, ...]
+    heads: int = 1
+    scale: float = 1.0
+    padding: Padding = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that decides about keys: ``add`` to the scores, or a bool of which to ``keep`` or ``drop``."""
+
+    node: Node
+    kind: Literal["add", "keep", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """(B, H, S, S): scale * q . k plus ``parts``; after softmax over the keys where ``normal``."""
+
+    q: Value
+    k: Value
+    heads: int
+    scale: float
+    parts: tuple[Part, ...] = ()
+    normal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSum:
+    """Sum over the tokens of each sequence with mask 1, not yet divided by their number."""
+
+    value: Value
+    axes: tuple[Axis, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """max(2-norm of each column, eps), one number per column."""
+
+    value: Value
+    axes: tuple[Axis, ...]
+    eps: float = 0.0
+
+
+Known = Act | Scores | TokenSum | Norm
