@@ -55,7 +55,7 @@ def ulps(y: NDArray[np.float32], ref: F64) -> float:
 
 def test_exp_is_within_its_error() -> None:
     x = grid(-87, 88)
-    assert ulps(evaluate(exp, x), np.exp(x.astype(np.float64))) < 1.1
+    assert ulps(evaluate(exp, x), np.exp(x.astype(np.float64))) < 1.3
 
 
 def test_exp_at_the_ends() -> None:
@@ -74,12 +74,12 @@ def test_exp_never_decreases_in_large_steps() -> None:
 def test_exp2_is_within_its_error_and_vanishes() -> None:
     x = grid(-126, 0)
     ref = np.exp2(x.astype(np.float64))
-    assert np.max(np.abs(evaluate(exp2_below, x) - ref) / ref) < 1.7e-7
+    assert np.max(np.abs(evaluate(exp2_below, x) - ref) / ref) < 1.9e-7
     y = evaluate(exp2_below, np.array([0, -np.inf, -3e38, -127, -200, np.nan], np.float32))
     np.testing.assert_array_equal(y, np.array([1, 0, 0, 0, 0, np.nan], np.float32))
 
 
-@pytest.mark.parametrize(("name", "bound"), [("gelu", 3.0e-7), ("gelu_tanh", 5e-7)])
+@pytest.mark.parametrize(("name", "bound"), [("gelu", 3.0e-7), ("gelu_tanh", 1.2e-7)])
 def test_gelu_is_within_its_error(name: str, bound: float) -> None:
     x = grid(-12, 12)
     wide = x.astype(np.float64)

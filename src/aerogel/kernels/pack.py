@@ -41,6 +41,7 @@ from aerogel.loop.nodes import (
     Vec,
     VLoad,
     VStore,
+    While,
 )
 
 FEATURES, COLUMNS, ROWS = Var("features", I64), Var("columns", I64), Var("rows", I64)
@@ -88,10 +89,12 @@ def splat(value: float, lanes: int) -> Const:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Feature f of a run of columns inside one tile starts at element ``base`` + f * ``stride``."""
+    """Feature f of a vector of columns is at element ``base`` + f * ``stride`` on; ``left``: the vectors of
+    its tile from this one on."""
 
     base: Expr
     stride: Expr
+    left: Expr
 
     def row(self, feature: Expr) -> Expr:
         return self.base + feature * self.stride
@@ -109,7 +112,38 @@ def place(layout: Layout, features: Expr, vectors: Expr, vector: Expr, out: Lets
     first, width = layout.tile_bounds(vectors, count, tile)
     first = out.let(first, "first")
     base = out.let((features * first + (vector - first)) * layout.lanes, "base")
-    return Place(base, out.let(width * layout.lanes, "stride"))
+    return Place(base, out.let(width * layout.lanes, "stride"), first + width - vector)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Columns [``begin``, ``end``) lie in one tile: feature f of column n is at ``base`` + f * ``stride`` + n."""
+
+    begin: Expr
+    end: Expr
+    base: Expr
+    stride: Expr
+
+    def at(self, feature: Expr, column: Expr) -> Expr:
+        return self.base + feature * self.stride + column
+
+
+def segments(
+    layout: Layout, features: Expr, columns: tuple[Expr, Expr, Expr], names: Names, each: Callable[[Segment], Block]
+) -> Block:
+    """Runs ``each`` for the tiles' parts of columns [first, last) of an activation: ``columns`` = (all, first, last)."""
+    everything, first, last = columns
+    out, inside = Lets(names), Lets(names)
+    vectors = vector_count(layout, everything, out)
+    column = out.define(first, "column")
+    here = place(layout, features, vectors, column // layout.lanes, inside)
+    start = inside.let(column, "start")
+    tile_end = (start // layout.lanes + here.left) * layout.lanes
+    end = inside.let(minimum(tile_end, last), "stop")
+    base = inside.let(here.base - start // layout.lanes * layout.lanes, "base")
+    inside.add(*each(Segment(start, end, base, here.stride)), Assign(column, end))
+    out.add(While(column < last, inside.block()))
+    return out.block()
 
 
 # --- transposing ------------------------------------------------------------------------------
