@@ -128,8 +128,8 @@ def bitcast(source: Type, to: Type) -> Function1:
     def run(x: Value) -> Value:
         raw = np.packbits(x, bitorder="little") if masked else np.asarray(x, source.dtype.numpy())
         raw = np.frombuffer(raw.tobytes(), np.uint8)
-        if to.dtype is DType.BOOL:
-            return np.unpackbits(raw, bitorder="little").astype(np.bool_)
+        if isinstance(to, Vec) and to.dtype is DType.BOOL:
+            return np.unpackbits(raw, count=to.lanes, bitorder="little").astype(np.bool_)
         lanes = raw.view(target).copy()
         return lanes if isinstance(to, Vec) else scalar(lanes[0], to.dtype)
 
