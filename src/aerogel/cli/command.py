@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from aerogel.prune.pattern import PATTERNS
+
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 BROKEN_PIPE = 141
 
@@ -37,6 +39,25 @@ class Command:
         self.options(parser)
         parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
         return parser
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """``MODEL``."""
+    parser.add_argument("model", metavar="MODEL", help="a Hugging Face directory, or FILE.py:FUNCTION")
+
+
+def add_pruning(parser: argparse.ArgumentParser) -> None:
+    """``--sparsity S --pattern P``; without a sparsity the model stays as it is."""
+    about = "prune by magnitude first: the share of weights to set to zero, 0 to 1"
+    parser.add_argument("--sparsity", type=fraction, metavar="S", help=about)
+    add_pattern(parser)
+
+
+def add_pattern(parser: argparse.ArgumentParser) -> None:
+    """``--pattern P``."""
+    parser.add_argument(
+        "--pattern", choices=list(PATTERNS), default="unstructured", help="which weights go together"
+    )
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

@@ -55,8 +55,8 @@ def prune(
     """
     try:
         # torch is optional, and slow to import: only pruning itself needs it.
-        from aerogel.prune import layers as selection  # noqa: PLC0415
-        from aerogel.prune import weights  # noqa: PLC0415
+        from aerogel.prune import layers as selection
+        from aerogel.prune import weights
     except ModuleNotFoundError as error:
         raise MissingDependencyError('pruning needs torch: pip install "aerogel[torch]"') from error
 

@@ -1,0 +1,82 @@
+"""``aerogel run``: a model on arrays or on text."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import aerogel
+from aerogel.cli.command import OK, Command, add_model, add_pruning, add_threads, show
+from aerogel.cli.pruned import load_pruned
+from aerogel.core.errors import InputError
+from aerogel.model.source import Source
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument(
+        "--input", type=Path, metavar="X.npz", help="inputs by name, as numpy.savez writes them"
+    )
+    given.add_argument("--text", action="append", metavar="TEXT", help="a text; more than once makes a batch")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="Y.npz", help="where to write the outputs, by name"
+    )
+    add_pruning(parser)
+    add_threads(parser)
+
+
+def _run(args: argparse.Namespace) -> int:
+    source, _ = load_pruned(args)
+    inputs = _inputs(args, source)
+    program = aerogel.compile(source.module, source.example_inputs, threads=args.threads)
+    outputs: Arrays = program(**inputs)
+    if args.output is not None:
+        _write(args.output, outputs)
+    facts = {name: {"shape": list(v.shape), "dtype": str(v.dtype)} for name, v in outputs.items()}
+    written = None if args.output is None else str(args.output)
+    text = "\n".join(_described(name, value) for name, value in outputs.items())
+    show(args, {"model": source.name, "outputs": facts, "written": written}, text)
+    return OK
+
+
+def _inputs(args: argparse.Namespace, source: Source) -> Arrays:
+    if args.text is not None:
+        ids, mask = source.tokenize(args.text)
+        return {"input_ids": ids, "attention_mask": mask}
+    try:
+        # Never pickled: an input file must not be able to run anything.
+        with np.load(args.input, allow_pickle=False) as loaded:
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise InputError(f"{args.input} holds one array without a name: write it with numpy.savez")
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{args.input} cannot be read as a .npz file: {error}") from error
+
+
+def _write(path: Path, outputs: Arrays) -> None:
+    try:
+        with path.open("wb") as file:
+            np.savez(file, **outputs)  # pyright: ignore[reportArgumentType]
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error}") from error
+
+
+def _described(name: str, value: NDArray[Any]) -> str:
+    with np.printoptions(precision=4, threshold=12, edgeitems=3, suppress=True):
+        return f"{name}  {value.dtype} {' x '.join(map(str, value.shape))}\n{value}"
+
+
+COMMAND = Command(
+    about="Run a model on arrays or on text; prints the outputs in short, and writes them with -o.",
+    example='aerogel run ./all-MiniLM-L6-v2 --text "how do I sort a list?" -o vectors.npz',
+    options=_options,
+    run=_run,
+)

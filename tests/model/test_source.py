@@ -1,0 +1,252 @@
+"""Loading models: directories and factories, and every way they can be unusable."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aerogel.core.errors import InputError, UnsupportedError
+from aerogel.model.sentence import SentenceEncoder
+from aerogel.model.source import Source, load_model
+
+transformers = pytest.importorskip("transformers")
+SIZES = {"vocab_size": 40, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+LITTLE = SIZES | {"intermediate_size": 16, "max_position_embeddings": 20}
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("bert")
+    transformers.BertModel(transformers.BertConfig(**LITTLE)).save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def folder(bert: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(bert, tmp_path / "little"))
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def tokenizer(path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    words = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "a", "b", "c"])}
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.enable_padding(length=12)
+    made.enable_truncation(2)
+    made.save(str(path / "tokenizer.json"))
+
+
+def test_a_directory_gives_the_module_and_inputs_it_takes(folder: Path) -> None:
+    source = load_model(str(folder))
+    assert (source.name, source.tokenizer_path, source.max_tokens) == ("little", None, 20)
+    assert not source.module.training
+    original = transformers.BertModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        got, wanted = source.module(**source.example_inputs), original(**source.example_inputs)
+    assert torch.equal(got.last_hidden_state, wanted.last_hidden_state)
+    assert torch.equal(got.pooler_output, wanted.pooler_output)
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "mpnet", "roberta"])
+def test_the_other_architectures(kind: str, tmp_path: Path) -> None:
+    names = {"dim": 8, "hidden_dim": 16, "n_layers": 1, "n_heads": 2, "vocab_size": 40}
+    config = transformers.AutoConfig.for_model(kind, **(names if kind == "distilbert" else LITTLE))
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path)
+    source = load_model(str(tmp_path))
+    with torch.no_grad():
+        assert source.module(**source.example_inputs).last_hidden_state.shape == (2, 16, 8)
+    assert source.max_tokens == {"distilbert": 512, "mpnet": 18, "roberta": 18}[kind]
+
+
+def test_a_classifier_keeps_its_head(tmp_path: Path) -> None:
+    config = transformers.BertConfig(**LITTLE, num_labels=3)
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
+    source = load_model(str(tmp_path))
+    with torch.no_grad():
+        assert source.module(**source.example_inputs).logits.shape == (2, 3)
+
+
+def test_a_checkpoint_without_a_pooler_gets_no_random_one(tmp_path: Path) -> None:
+    transformers.BertForMaskedLM(transformers.BertConfig(**LITTLE)).save_pretrained(tmp_path)
+    source = load_model(str(tmp_path))
+    with torch.no_grad():
+        assert source.module(**source.example_inputs).pooler_output is None
+
+
+POOLINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "mean_tokens": lambda hidden: hidden.mean(0),
+    "cls_token": lambda hidden: hidden[0],
+    "max_tokens": lambda hidden: hidden.amax(0),
+}
+
+
+def sentence(path: Path, mode: str, kinds: tuple[str, ...]) -> None:
+    (path / "1_Pooling").mkdir()
+    (path / "1_Pooling" / "config.json").write_text(
+        json.dumps({f"pooling_mode_{mode}": True, "dimension": 8})
+    )
+    listed = [{"type": f"sentence_transformers.models.{k}", "path": "1_Pooling"} for k in kinds]
+    (path / "modules.json").write_text(json.dumps(listed))
+
+
+@pytest.mark.parametrize("mode", list(POOLINGS))
+@pytest.mark.parametrize("normalized", [False, True])
+def test_pooling_is_part_of_the_module(folder: Path, mode: str, normalized: bool) -> None:
+    sentence(folder, mode, ("Transformer", "Pooling", *(["Normalize"] if normalized else [])))
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 7}')
+    source = load_model(str(folder))
+    assert isinstance(source.module, SentenceEncoder)
+    assert source.max_tokens == 7
+    ids, mask = torch.tensor([[3, 4, 5, 6, 7]]), torch.tensor([[1, 1, 1, 0, 0]])
+    with torch.no_grad():
+        got = source.module(ids, mask)["sentence_embedding"][0]
+        hidden = source.module.encoder(input_ids=ids[:, :3]).last_hidden_state[0]
+    wanted = POOLINGS[mode](hidden)
+    wanted = wanted / wanted.norm() if normalized else wanted
+    torch.testing.assert_close(got, wanted)
+
+
+def test_unknown_pooling_is_refused(folder: Path) -> None:
+    sentence(folder, "weightedmean_tokens", ("Transformer", "Pooling"))
+    with pytest.raises(UnsupportedError, match="pooling weightedmean_tokens"):
+        load_model(str(folder))
+
+
+def test_unknown_modules_are_refused(folder: Path) -> None:
+    sentence(folder, "mean_tokens", ("Transformer", "Pooling", "Dense"))
+    with pytest.raises(UnsupportedError, match="lists Transformer, Pooling, Dense"):
+        load_model(str(folder))
+
+
+def test_texts_are_padded_to_the_longest_and_cut_to_the_models_most(folder: Path) -> None:
+    tokenizer(folder)
+    ids, mask = load_model(str(folder)).tokenize(["a b c", "b"])
+    np.testing.assert_array_equal(ids, [[2, 3, 4], [3, 0, 0]])
+    np.testing.assert_array_equal(mask, [[1, 1, 1], [1, 0, 0]])
+    long, _ = load_model(str(folder)).tokenize([" ".join("a" * 50)])
+    assert long.shape == (1, 20)
+
+
+def test_texts_are_refused_without_a_tokenizer_and_so_are_none(folder: Path) -> None:
+    source = load_model(str(folder))
+    with pytest.raises(InputError, match=r"little has no tokenizer\.json"):
+        source.tokenize(["a"])
+    with pytest.raises(InputError, match="no text"):
+        source.tokenize([])
+
+
+def spoil_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+
+
+def spoil_shape(folder: Path) -> None:
+    rewrite(folder / "config.json", vocab_size=50)
+
+
+def spoil_depth(folder: Path) -> None:
+    rewrite(folder / "config.json", num_hidden_layers=2)
+
+
+def spoil_weights(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0nonsense")
+
+
+def only_pickled(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: (f / "config.json").unlink(), r"has no config\.json"),
+        (spoil_config, "is not JSON"),
+        (lambda f: (f / "config.json").write_text("[]"), "JSON object"),
+        (lambda f: (f / "model.safetensors").unlink(), r"has no model\.safetensors"),
+        (only_pickled, r"only pickled weights \(pytorch_model\.bin\)"),
+        (spoil_weights, "cannot be loaded"),
+        (spoil_shape, "embeddings"),
+        (spoil_depth, r"weights missing or of another shape: encoder\.layer\.1\."),
+    ],
+)
+def test_a_spoilt_directory_is_refused(folder: Path, spoil: Callable[[Path], None], message: str) -> None:
+    spoil(folder)
+    with pytest.raises(InputError, match=message):
+        load_model(str(folder))
+
+
+def test_an_unknown_architecture_is_refused_by_name(folder: Path) -> None:
+    rewrite(folder / "config.json", model_type="gpt2")
+    with pytest.raises(UnsupportedError, match="'gpt2' is not one of bert, distilbert"):
+        load_model(str(folder))
+
+
+def test_what_is_not_there_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="there is no"):
+        load_model(str(folder / "missing"))
+    with pytest.raises(InputError, match="is neither a directory"):
+        load_model(str(folder / "config.json"))
+
+
+FACTORY = """
+import torch
+from beside_it import WIDTH
+def good():
+    return torch.nn.Linear(WIDTH, 2), torch.ones(1, WIDTH)
+def named():
+    return torch.nn.Linear(WIDTH, 2), {"input": torch.ones(1, WIDTH)}
+def broken():
+    return 1 / 0
+def alone():
+    return torch.nn.Linear(WIDTH, 2)
+def other():
+    return "model", ()
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "beside_it.py").write_text("WIDTH = 3\n")
+    path = tmp_path / "my_models.py"
+    path.write_text(FACTORY)
+    return path
+
+
+def test_a_factory_gives_its_module(file: Path) -> None:
+    source: Source = load_model(f"{file}:good")
+    assert (source.name, source.tokenizer_path, source.module.training) == ("my_models:good", None, False)
+    assert isinstance(source.example_inputs, tuple)
+    assert source.module(*source.example_inputs).shape == (1, 2)
+    assert list(load_model(f"{file}:named").example_inputs) == ["input"]
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("broken", "failed: ZeroDivisionError: division by zero"),
+        ("alone", r"must return \(module, example inputs\), not Linear"),
+        ("other", "returned a str first"),
+        ("absent", "has no 'absent'"),
+    ],
+)
+def test_a_spoilt_factory_is_refused(file: Path, function: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_model(f"{file}:{function}")
+
+
+def test_a_file_without_a_function_or_without_a_file_is_refused(file: Path) -> None:
+    with pytest.raises(InputError, match="names no function"):
+        load_model(str(file))
+    with pytest.raises(InputError, match="there is no"):
+        load_model(f"{file.parent}/none.py:good")
