@@ -1,3 +1,40 @@
-"""aerogel: find, induce, store, run and prove sparsity, from the model down to the chip."""
+"""aerogel: find, induce, store, run and prove sparsity, from the model down to the chip.
+
+Everything a user needs is here, and is loaded when first touched: ``import aerogel as ag``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from aerogel.core.errors import AerogelError
+
+if TYPE_CHECKING:
+    from aerogel.model.compile import compile
+    from aerogel.model.program import Program
+    from aerogel.prune import PruneResult, prune
+    from aerogel.tune.plan import Plan
 
 __version__ = "0.1.0"
+
+__all__ = ["AerogelError", "Plan", "Program", "PruneResult", "__version__", "compile", "prune"]
+
+_HOME = {
+    "compile": "aerogel.model.compile",
+    "Program": "aerogel.model.program",
+    "Plan": "aerogel.tune.plan",
+    "prune": "aerogel.prune.entry",
+    "PruneResult": "aerogel.prune.entry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'aerogel' has no attribute {name!r}: it has {', '.join(sorted(__all__))}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

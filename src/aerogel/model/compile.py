@@ -1,0 +1,113 @@
+"""torch module -> graph -> steps -> plan -> one native program."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import InputError, UnsupportedError, require
+from aerogel.core.target import Target, current
+from aerogel.formats.panel import Packed
+from aerogel.kernels.layout import Layout
+from aerogel.model import arena as arenas
+from aerogel.model.emit import emit
+from aerogel.model.fuse import fuse
+from aerogel.model.graph import Graph, check
+from aerogel.model.program import Built, Program
+from aerogel.model.steps import LinearStep
+from aerogel.native import compile as compile_native
+from aerogel.tune.choose import choose, pack_as, quick
+from aerogel.tune.plan import Plan
+
+if TYPE_CHECKING:
+    import torch
+
+_log = logging.getLogger("aerogel")
+
+Progress = Callable[[str], None]
+
+
+def compile(  # noqa: A001 (the package's verb: ag.compile)
+    model: torch.nn.Module,
+    example_inputs: Any,
+    dynamic_shapes: Any = None,
+    *,
+    precision: Literal["fp32"] = "fp32",
+    threads: int | None = None,
+    plan: Plan | Literal["timed", "quick"] = "timed",
+) -> Program:
+    """Compile a torch module into one native program for this CPU.
+
+    ``example_inputs``: what the module is called with (a tuple of tensors, or a dict by name); every batch,
+    sequence or leading dimension stays free unless ``dynamic_shapes`` (as in ``torch.export``) says
+    otherwise. Zeros in the weights are skipped wherever that is measured to be faster: prune first.
+    ``plan``: ``timed`` times the kernels for each kind of layer on this CPU (under a second for a small
+    encoder); ``quick`` decides by the share of zeros; or a Plan made before, which gives the same
+    program again. ``threads``: how many a call uses unless it says otherwise, None for all cores.
+
+    Raises UnsupportedError naming the operation and source line of what cannot be compiled, InputError for
+    unusable arguments or non-finite weights.
+
+        >>> program = aerogel.compile(model, (ids, mask))    # doctest: +SKIP
+        >>> hidden = program(ids, mask)                      # doctest: +SKIP
+    """
+    require(precision == "fp32", InputError, f"precision={precision!r} is unknown: this version has fp32")
+    from aerogel.model.from_torch import from_torch
+
+    return build(from_torch(model, example_inputs, dynamic_shapes), threads=threads, plan=plan)
+
+
+def build(
+    graph: Graph,
+    *,
+    threads: int | None = None,
+    plan: Plan | Literal["timed", "quick"] = "timed",
+    target: Target | None = None,
+) -> Program:
+    """The program for a graph; arguments as for ``compile``."""
+    began = perf_counter()
+    target = target or current()
+    check(graph)
+    layout = Layout.of(target)
+    steps = fuse(graph)
+    stacked = {s.name: _stack(graph, s) for s in steps if isinstance(s, LinearStep)}
+    chosen = _plan(plan, stacked, target)
+    planned = perf_counter()
+    packed: dict[str, Packed] = {name: pack_as(w, chosen.of(name)) for name, w in stacked.items()}
+    arena = arenas.plan(steps)
+    emitted = emit(steps, arena, packed, graph.weights, layout)
+    compiled = compile_native(emitted.module, target)
+    constants = emitted.blob.freeze()
+    _log.debug("planned in %.2f s, built in %.2f s", planned - began, perf_counter() - planned)
+    built = Built(graph, steps, arena, packed, emitted, compiled, constants, chosen, target, layout)
+    return Program(built, threads)
+
+
+def _plan(
+    plan: Plan | Literal["timed", "quick"], weights: Mapping[str, NDArray[np.float32]], target: Target
+) -> Plan:
+    match plan:
+        case "timed":
+            return choose(weights, target)
+        case "quick":
+            return quick(weights, target)
+        case Plan():
+            require(
+                plan.target == target.fingerprint,
+                UnsupportedError,
+                f"this plan was made for {plan.target.split('/')[0]}, the program is for {target.name}: make a new one",
+            )
+            return plan
+        case _:
+            raise InputError(f"plan={plan!r} is unknown: 'timed', 'quick' or a Plan")
+
+
+def _stack(graph: Graph, step: LinearStep) -> NDArray[np.float32]:
+    """The weight of a step: one matrix, or several stacked by output."""
+    matrices = [np.asarray(graph.weights[name], np.float32) for name in step.weights]
+    return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)

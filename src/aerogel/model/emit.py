@@ -1,0 +1,297 @@
+"""Steps -> one Loop IR module whose entry every thread runs, kernel call after kernel call.
+
+The entry takes the constants and the arena as byte buffers and the numbers of this call; every kernel
+gets views of them. A barrier follows each step. Steps number ``begin`` .. ``end`` - 1 are run, so that the
+profiler can time one at a time with the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.dtypes import DType
+from aerogel.core.errors import UnsupportedError, refuse
+from aerogel.formats.panel import Packed
+from aerogel.kernels import attention as attention_kernel
+from aerogel.kernels import elementwise, embed, linear, norm, pack, pool
+from aerogel.kernels.layout import Layout
+from aerogel.loop.nodes import (
+    F32,
+    I64,
+    Barrier,
+    Binary,
+    Buf,
+    BufferType,
+    Call,
+    Compare,
+    Const,
+    Expr,
+    Function,
+    If,
+    Let,
+    LetView,
+    Module,
+    Param,
+    Stmt,
+    Var,
+)
+from aerogel.model.arena import Arena
+from aerogel.model.blob import BLOB, Blob
+from aerogel.model.steps import (
+    ActivationStep,
+    AttentionStep,
+    EmbedStep,
+    FeedStep,
+    FetchStep,
+    LinearStep,
+    NormalizeStep,
+    NormStep,
+    PairStep,
+    Place,
+    PoolStep,
+    Step,
+)
+from aerogel.tune.choose import chunk_of
+
+ARENA = Buf("arena", BufferType(DType.U8, align=64))
+IDS = Buf("ids", BufferType(DType.U8, const=True, align=4))
+OFFSETS = Buf("offsets", BufferType(DType.I32, const=True, align=4))
+DESTINATION = Buf("destination", BufferType(DType.I32, const=True, align=4))
+KEPT = Buf("kept", BufferType(DType.F32, const=True, align=4))
+KEY_BIAS = Buf("key_bias", BufferType(DType.F32, const=True, align=4))
+
+TOKENS, SEQUENCES, ROWS, PADDED = (Var(n, I64) for n in ("tokens", "sequences", "rows", "padded"))
+HOLES, BEGIN, END = (Var(n, I64) for n in ("holes", "begin", "end"))
+TOKEN_VECTORS, ROW_VECTORS = Var("token_vectors", I64), Var("row_vectors", I64)
+
+# What every call sets: see ``Program``.
+PARAMS: tuple[Param, ...] = (
+    BLOB, ARENA, IDS, OFFSETS, DESTINATION, KEPT, KEY_BIAS,
+    TOKENS, SEQUENCES, ROWS, PADDED, HOLES, BEGIN, END,
+)  # fmt: skip
+
+
+def feature_buffer(name: str) -> Buf:
+    """The entry's parameter for the caller's row-major features ``name``."""
+    return Buf(f"in_{name}", BufferType(DType.F32, const=True, align=4))
+
+
+def output_buffer(name: str) -> Buf:
+    """The entry's parameter for the caller's output ``name``."""
+    return Buf(f"out_{name}", BufferType(DType.F32, align=4))
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """The module, its constants, and for each embedding step the number of its first row in ``ids``."""
+
+    module: Module
+    blob: Blob
+    id_rows: Mapping[str, int]
+
+
+def emit(
+    steps: Sequence[Step],
+    arena: Arena,
+    packed: Mapping[str, Packed],
+    weights: Mapping[str, NDArray[np.float32]],
+    layout: Layout,
+) -> Emitted:
+    """The program for ``steps``; ``packed``: linear step -> its packed (stacked) weight."""
+    return _Emitter(arena, packed, weights, layout).run(steps)
+
+
+@dataclass
+class _Emitter:
+    arena: Arena
+    packed: Mapping[str, Packed]
+    weights: Mapping[str, NDArray[np.float32]]
+    layout: Layout
+    blob: Blob = field(default_factory=Blob)
+    functions: dict[str, Function] = field(default_factory=dict[str, Function])
+    id_rows: dict[str, int] = field(default_factory=dict[str, int])
+    id_count: int = 0
+    number: int = 0
+    lets: list[Stmt] = field(default_factory=list[Stmt])
+
+    def run(self, steps: Sequence[Step]) -> Emitted:
+        body: list[Stmt] = [
+            Let(TOKEN_VECTORS, self._vectors(TOKENS)),
+            Let(ROW_VECTORS, self._vectors(ROWS)),
+        ]
+        for self.number, step in enumerate(steps):
+            self.lets = []
+            calls = self._step(step)
+            wanted = Binary("and", BEGIN <= self.number, END > self.number)
+            body.append(If(wanted, (*self.lets, *calls, Barrier())))
+        extra = [feature_buffer(s.input) for s in steps if isinstance(s, FeedStep)]
+        extra += [output_buffer(s.output) for s in steps if isinstance(s, FetchStep)]
+        entry = Function("program", (*PARAMS, *extra), tuple(body))
+        return Emitted(Module("model", (*self.functions.values(), entry)), self.blob, self.id_rows)
+
+    # --- what steps are made of ---
+
+    def _vectors(self, columns: Expr) -> Expr:
+        return (columns + (self.layout.lanes - 1)) // self.layout.lanes
+
+    def _use(self, *functions: Function) -> Function:
+        """Take functions into the module, once each; the last one is returned."""
+        for function in functions:
+            self.functions.setdefault(function.name, function)
+        return functions[-1]
+
+    def _name(self, role: str) -> str:
+        return f"s{self.number}_{role}"
+
+    def _size(self, place: Place) -> Expr:
+        """f32 elements of the buffer ``place`` is in."""
+        vectors = TOKEN_VECTORS if place.columns == "tokens" else ROW_VECTORS
+        return vectors * (place.total * self.layout.lanes)
+
+    def _columns(self, place: Place) -> Expr:
+        return TOKENS if place.columns == "tokens" else ROWS
+
+    def _view(self, place: Place, role: str, *, const: bool = True) -> Buf:
+        """The buffer of ``place`` in the arena."""
+        buf = Buf(self._name(role), BufferType(DType.F32, const=const, align=4))
+        bytes_per_feature = 4 * self.layout.lanes
+        at = self.arena.offsets[place.buffer] * bytes_per_feature
+        if place.columns == "tokens":
+            offset = TOKEN_VECTORS * at
+        else:
+            offset = TOKEN_VECTORS * (self.arena.tokens * bytes_per_feature) + ROW_VECTORS * at
+        self.lets.append(LetView(buf, ARENA, offset, self._size(place)))
+        return buf
+
+    def _constant(self, name: str, array: NDArray[np.generic], role: str) -> Buf:
+        self.blob.add(name, array)
+        buf, let = self.blob.view(name, self._name(role))
+        self.lets.append(let)
+        return buf
+
+    def _weight(self, name: str, role: str) -> Buf:
+        return self._constant(name, self.weights[name], role)
+
+    # --- one step ---
+
+    def _step(self, step: Step) -> tuple[Stmt, ...]:
+        match step:
+            case EmbedStep():
+                return self._embed(step)
+            case LinearStep():
+                return self._linear(step)
+            case NormStep():
+                return self._norm(step)
+            case AttentionStep():
+                return self._attention(step)
+            case ActivationStep():
+                function = self._use(elementwise.activate(self.layout, step.fn))
+                x, out = self._view(step.x, "x"), self._view(step.out, "out", const=False)
+                return (Call(function.name, (x, out, self._size(step.out))),)
+            case PairStep():
+                function = self._use(elementwise.combine(self.layout, step.op))
+                a, b = self._view(step.a, "a"), self._view(step.b, "b")
+                out = self._view(step.out, "out", const=False)
+                return (Call(function.name, (a, b, out, self._size(step.out))),)
+            case PoolStep():
+                return self._pool(step)
+            case NormalizeStep():
+                function = self._use(norm.l2_normalize(self.layout))
+                x, out = self._view(step.x, "x"), self._view(step.out, "out", const=False)
+                numbers = (_int(step.out.features), self._columns(step.out), Const(step.eps, F32))
+                return (Call(function.name, (x, out, *numbers)),)
+            case FeedStep():
+                function = self._use(pack.pack(self.layout))
+                out = self._view(step.out, "out", const=False)
+                given = feature_buffer(step.input)
+                return (Call(function.name, (given, out, _int(step.out.features), ROWS)),)
+            case FetchStep():
+                return self._fetch(step)
+            case _:
+                assert_never(step)
+
+    def _embed(self, step: EmbedStep) -> tuple[Stmt, ...]:
+        first = self.id_count
+        self.id_rows[step.name] = first
+        self.id_count += len(step.lookups)
+        ids = Buf(self._name("ids"), BufferType(DType.I32, const=True, align=4))
+        self.lets.append(LetView(ids, IDS, TOKENS * (4 * first), TOKENS * len(step.lookups)))
+        function = self._use(embed.embed(self.layout, len(step.tables)))
+        tables = tuple(self._weight(name, f"table{i}") for i, name in enumerate(step.tables))
+        out = self._view(step.out, "out", const=False)
+        return (Call(function.name, (ids, *tables, out, _int(step.out.features), TOKENS)),)
+
+    def _linear(self, step: LinearStep) -> tuple[Stmt, ...]:
+        packed = self.packed[step.name]
+        self._use(*linear.kernels(self.layout, packed.kind))
+        if step.activation is not None:
+            self._use(linear.finish(self.layout, step.activation))
+        function = self._use(linear.step(self.layout, packed.kind, step.activation))
+        arrays = {
+            "values": packed.values,
+            "indices": packed.indices,
+            "runs": packed.runs,
+            "starts": packed.starts.ravel(),
+            "work": packed.work,
+        }
+        streams = tuple(self._constant(f"{step.name}.{role}", a, role) for role, a in arrays.items())
+        bias = self._constant(f"{step.name}.bias", self._bias(step), "bias")
+        x = self._view(step.x, "x")
+        residual = bias if step.residual is None else self._view(step.residual, "residual")
+        y = self._view(step.out, "out", const=False)
+        vectors = TOKEN_VECTORS if step.out.columns == "tokens" else ROW_VECTORS
+        adds = 0 if step.residual is None else 1
+        sizes = (packed.rows, packed.columns, packed.block, adds, packed.groups, chunk_of(packed))
+        return (Call(function.name, (*streams, bias, x, residual, y, *map(_int, sizes), vectors)),)
+
+    def _bias(self, step: LinearStep) -> NDArray[np.float32]:
+        parts = [
+            np.zeros(self.weights[w].shape[0], np.float32) if b is None else self.weights[b]
+            for w, b in zip(step.weights, step.biases, strict=True)
+        ]
+        return np.concatenate(parts)
+
+    def _norm(self, step: NormStep) -> tuple[Stmt, ...]:
+        function = self._use(norm.layer_norm(self.layout, residual=step.residual is not None))
+        x = [self._view(step.x, "x")]
+        if step.residual is not None:
+            x.append(self._view(step.residual, "residual"))
+        gamma, beta = self._weight(step.weight, "gamma"), self._weight(step.bias, "beta")
+        out = self._view(step.out, "out", const=False)
+        numbers = (_int(step.out.features), self._columns(step.out), Const(step.eps, F32))
+        return (Call(function.name, (*x, gamma, beta, out, *numbers)),)
+
+    def _attention(self, step: AttentionStep) -> tuple[Stmt, ...]:
+        raise AssertionError(step, attention_kernel)
+
+    def _pool(self, step: PoolStep) -> tuple[Stmt, ...]:
+        x, out = self._view(step.x, "x"), self._view(step.out, "out", const=False)
+        numbers = (_int(step.out.features), TOKENS, SEQUENCES)
+        plain = self._use(pool.pool(self.layout, step.kind))
+        call = Call(plain.name, (x, OFFSETS, out, *numbers))
+        if step.kind == "first":
+            return (call,)
+        weighted = self._use(pool.pool(self.layout, step.kind, weighted=True))
+        with_holes = Call(weighted.name, (x, KEPT, OFFSETS, out, *numbers))
+        return (If(Compare("ne", HOLES, _int(0)), (with_holes,), (call,)),)
+
+    def _fetch(self, step: FetchStep) -> tuple[Stmt, ...]:
+        if step.x.row != 0 or step.x.features != step.x.total:
+            refuse(UnsupportedError, f"output {step.output!r} is part of a stacked product")
+        x, given = self._view(step.x, "x"), output_buffer(step.output)
+        features = _int(step.x.features)
+        if step.x.columns == "rows":
+            function = self._use(pack.unpack(self.layout))
+            return (Call(function.name, (x, given, features, ROWS)),)
+        function = self._use(pack.scatter(self.layout))
+        return (Call(function.name, (x, DESTINATION, given, features, TOKENS, PADDED)),)
+
+
+def _int(value: int) -> Const:
+    return Const(value, I64)
+

@@ -1,0 +1,213 @@
+"""A compiled network: arrays in, arrays out, from any thread, at any batch and length."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import InputError, require
+from aerogel.core.memory import aligned
+from aerogel.core.target import Target
+from aerogel.formats.panel import Packed
+from aerogel.kernels.layout import Layout
+from aerogel.model.arena import Arena
+from aerogel.model.batch import Batch, batch
+from aerogel.model.blob import SLACK
+from aerogel.model.emit import Emitted
+from aerogel.model.graph import Graph, Lookup
+from aerogel.model.steps import EmbedStep, FeedStep, FetchStep, Step
+from aerogel.native import Bound, Compiled, thread_limit
+from aerogel.tune.plan import Plan
+
+
+@dataclass(frozen=True)
+class Built:
+    """Everything a program is made of; nothing in it changes while it runs."""
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    arena: Arena
+    packed: Mapping[str, Packed]
+    emitted: Emitted
+    compiled: Compiled
+    constants: NDArray[np.uint8]
+    plan: Plan
+    target: Target
+    layout: Layout
+
+
+class Program:
+    """A network as one native program. Make one with ``aerogel.compile``.
+
+    Call it like the module it came from: positional arguments in the same order, or by name; NumPy in,
+    NumPy out; torch in, torch out. Token outputs have shape (batch, sequence, features) and are zero
+    where the mask is 0; pooled outputs (batch, features). One output comes back alone, several as a dict.
+
+    Calls from several threads are safe: each takes its own working memory, and they run one after the
+    other on the thread pool. The same input gives the same bits at any number of threads. A token or row
+    whose activations are NaN or infinite spoils its own sequence (or row) and no other.
+    """
+
+    def __init__(self, built: Built, threads: int | None = None) -> None:
+        self.built = built
+        self.threads = _threads(threads)
+        steps = built.steps
+        self._lookups: tuple[Lookup, ...] = tuple(k for s in steps if isinstance(s, EmbedStep) for k in s.lookups)
+        self._fed = tuple(s.input for s in steps if isinstance(s, FeedStep))
+        self._fetched = tuple(s for s in steps if isinstance(s, FetchStep))
+        self._idle: list[_Lane] = []
+        self._lock = threading.Lock()
+
+    @property
+    def plan(self) -> Plan:
+        """Which kernel each linear layer uses, and the timings that decided it."""
+        return self.built.plan
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the constants in memory: packed weights, tables, biases."""
+        return self.built.constants.nbytes
+
+    def __call__(self, *args: Any, threads: int | None = None, **named: Any) -> Any:
+        given, like = self._arguments(args, named)
+        work = batch(self.built.graph, self._lookups, given)
+        out = self.run(work, self.threads if threads is None else _threads(threads))
+        results = {name: like(array) for name, array in out.items()}
+        return next(iter(results.values())) if len(results) == 1 else results
+
+    def run(self, work: Batch, threads: int, span: tuple[int, int] | None = None) -> dict[str, NDArray[np.float32]]:
+        """Run steps ``span`` (all of them when None) on a checked batch; outputs by name."""
+        out = self._outputs(work)
+        if work.tokens == 0 and work.rows == 0:
+            return out
+        lane = self._take()
+        try:
+            lane.load(work, out, span or (0, len(self.built.steps)))
+            lane.bound.run(threads)
+        finally:
+            with self._lock:
+                self._idle.append(lane)
+        return out
+
+    def batch(self, *args: Any, **named: Any) -> Batch:
+        """Check the arguments of a call and pack their tokens, without running."""
+        given, _ = self._arguments(args, named)
+        return batch(self.built.graph, self._lookups, given)
+
+    def explain(self, *args: Any, **named: Any) -> Any:
+        """What each step is and, for the inputs given (or a default), what it costs: see ``aerogel.model.explain``."""
+        from aerogel.model.explain import explain
+
+        return explain(self, self.batch(*args, **named) if args or named else None)
+
+    def _take(self) -> _Lane:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return _Lane(self.built, self._fed, self._fetched)
+
+    def _outputs(self, work: Batch) -> dict[str, NDArray[np.float32]]:
+        out: dict[str, NDArray[np.float32]] = {}
+        for step in self._fetched:
+            if step.x.columns == "rows":
+                shape = (*work.leading, step.x.features)
+            else:
+                shape = (work.sequences, work.padded // max(1, work.sequences), step.x.features)
+            out[step.output] = np.empty(shape, np.float32)
+        return out
+
+    def _arguments(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+        names = [i.name for i in self.built.graph.inputs]
+        require(
+            len(args) <= len(names),
+            InputError,
+            f"the program takes {len(names)} inputs ({', '.join(names)}), got {len(args)}",
+        )
+        given = dict(zip(names, args, strict=False))
+        for name, value in named.items():
+            require(name in names, InputError, f"no input {name!r}: the program takes {', '.join(names)}")
+            require(name not in given, InputError, f"input {name!r} is given twice")
+            given[name] = value
+        for spec in self.built.graph.inputs:
+            missing = given.get(spec.name) is None and not spec.optional and spec.kind != "mask"
+            require(not missing, InputError, f"input {spec.name!r} is missing: the program takes {', '.join(names)}")
+        return _numpy(given)
+
+
+def _numpy(given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Arguments as NumPy, and what turns results into the caller's kind."""
+    if not any(type(v).__module__.partition(".")[0] == "torch" for v in given.values()):
+        return given, _same
+    import torch  # already imported by whoever passed a tensor
+
+    arrays = {k: v.detach().cpu().numpy() if isinstance(v, torch.Tensor) else v for k, v in given.items()}
+    return arrays, torch.from_numpy
+
+
+def _same(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    return array
+
+
+def _threads(threads: int | None) -> int:
+    """A usable thread count: all cores for None; InputError below 1; capped by the cores there are."""
+    if threads is None:
+        return thread_limit()
+    require(
+        isinstance(threads, int) and not isinstance(threads, bool) and threads >= 1,
+        InputError,
+        f"threads={threads!r}: give a whole number from 1 on, or None for all cores",
+    )
+    return min(threads, thread_limit())
+
+
+class _Lane:
+    """The working memory of one call at a time, grown as needed and used again."""
+
+    def __init__(self, built: Built, fed: tuple[str, ...], fetched: tuple[FetchStep, ...]) -> None:
+        self._built = built
+        self._fed, self._fetched = fed, fetched
+        self._arena = aligned(SLACK, np.uint8)
+        nothing = aligned(1, np.float32)
+        numbers = aligned(1, np.int32)
+        empty = [aligned(1, np.float32) for _ in (*fed, *fetched)]
+        self.bound: Bound = built.compiled.bind(
+            built.constants, self._arena, numbers.view(np.uint8), numbers, numbers, nothing, nothing,
+            0, 0, 0, 0, 0, 0, 0, *empty,
+        )  # fmt: skip
+
+    def load(self, work: Batch, out: Mapping[str, NDArray[np.float32]], span: tuple[int, int]) -> None:
+        """Point the program at this call's arrays. Sizes follow from the batch, which has been checked."""
+        layout = self._built.layout
+        vectors = layout.vectors(work.tokens), layout.vectors(work.rows)
+        need = self._built.arena.nbytes(*vectors, layout.lanes) + SLACK
+        set_ = self.bound.set
+        if need > self._arena.nbytes:
+            self._arena = aligned(need, np.uint8)
+            set_("arena", self._arena)
+        if work.tokens:
+            set_("ids", work.ids.reshape(-1).view(np.uint8))
+            set_("offsets", work.offsets)
+            set_("destination", work.destination)
+        if work.holes:
+            set_("kept", work.kept)
+            set_("key_bias", np.where(work.kept != 0, np.float32(0), np.float32(-np.inf)))
+        numbers = {
+            "tokens": work.tokens,
+            "sequences": work.sequences,
+            "rows": work.rows,
+            "padded": work.padded,
+            "holes": int(work.holes),
+            "begin": span[0],
+            "end": span[1],
+        }
+        for name, number in numbers.items():
+            set_(name, number)
+        for name in self._fed:
+            set_(f"in_{name}", work.features[name])
+        for step in self._fetched:
+            set_(f"out_{step.output}", out[step.output].reshape(-1))
