@@ -6,9 +6,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from aerogel.prune.entry import PruneResult, prune
+from aerogel.prune.entry import prune
 from aerogel.prune.pattern import PATTERNS, Pattern
-from aerogel.prune.report import LayerReport, PruneReport
+from aerogel.prune.report import LayerReport, PruneReport, PruneResult
 
 __all__ = ["PATTERNS", "LayerReport", "Pattern", "PruneReport", "PruneResult", "prune"]
 

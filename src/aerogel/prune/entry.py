@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from aerogel.core.errors import InputError, MissingDependencyError, require
 from aerogel.prune.magnitude import magnitude
 from aerogel.prune.pattern import pattern_named
-from aerogel.prune.report import LayerReport, PruneReport
+from aerogel.prune.report import LayerReport, PruneReport, PruneResult
 from aerogel.prune.select import checked_scope, checked_sparsity, select
 
 if TYPE_CHECKING:
@@ -21,16 +19,6 @@ if TYPE_CHECKING:
     from aerogel.prune.layers import LayerChoice
 
 METHODS = {"magnitude": magnitude}
-
-
-@dataclass(frozen=True)
-class PruneResult:
-    """``model``: the pruned module; ``masks``: for each pruned parameter, by name, a bool array of its
-    shape, True where a weight may be non-zero; ``report``: what was done."""
-
-    model: torch.nn.Module
-    masks: Mapping[str, NDArray[np.bool_]]
-    report: PruneReport
 
 
 def prune(

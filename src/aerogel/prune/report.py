@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +94,13 @@ class PruneReport:
         lines = [f"{n:<{width}}  {s:>13}  {z:>6.1%} zeros" for n, s, z in rows]
         head = f"{self.method}, {self.pattern}, per {self.scope}: {self.requested:.1%} asked"
         return "\n".join([head, *lines])
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """``model``: the pruned module; ``masks``: for each pruned parameter, by name, a bool array of its
+    shape, True where a weight may be non-zero; ``report``: what was done."""
+
+    model: torch.nn.Module
+    masks: Mapping[str, NDArray[np.bool_]]
+    report: PruneReport
