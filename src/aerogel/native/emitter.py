@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from aerogel.core.dtypes import DType
 from aerogel.core.target import Target
-from aerogel.loop.nodes import BufferType, Expr, Scalar, Type, Vec
+from aerogel.loop.nodes import BufferType, Expr, Scalar, Type, Var, Vec
 from aerogel.native.spelling import Value, in_memory, lanes_of, spell, with_lanes
 
 
@@ -57,6 +57,14 @@ class Emitter:
     def fresh_label(self, stem: str) -> str:
         self._labels += 1
         return f"{stem}{self._labels}"
+
+    def hold(self, value: Value) -> Var:
+        """A variable that stands for ``value`` in expressions made while generating code."""
+        self._registers += 1
+        # No name of a program has a per cent sign.
+        name = f"%{self._registers}"
+        self.scope[name] = value
+        return Var(name, value.type)
 
     def begin(self, label: str) -> None:
         self.lines.append(f"{label}:")

@@ -57,8 +57,8 @@ def combine(e: Emitter, op: str, a: Value, b: Value) -> Value:
         cond = relate(e, "lt" if op == "min" else "gt", a, b)
         return choose(e, cond, a, b)
     if dtype in HALVES:
-        wide = combine(e, op, halves.widen(e, a), halves.widen(e, b))
-        return halves.narrow(e, wide, dtype)
+        wide = combine(e, op, widen(e, a), widen(e, b))
+        return narrow(e, wide, dtype)
     if dtype.is_float:
         name = _FLOAT[op]
     else:
@@ -72,7 +72,7 @@ def relate(e: Emitter, op: str, a: Value, b: Value) -> Value:
     lanes = lanes_of(a.type)
     bool_type = n.Vec(DType.BOOL, lanes) if lanes else n.BOOL
     if dtype in HALVES:
-        return relate(e, op, halves.widen(e, a), halves.widen(e, b))
+        return relate(e, op, widen(e, a), widen(e, b))
     if dtype.is_float:
         name = "fcmp une" if op == "ne" else f"fcmp o{op}"
     elif op in ("eq", "ne"):
@@ -125,8 +125,8 @@ def unary(e: Emitter, node: n.Unary) -> Value:
             return e.value(f"call {kind} @llvm.abs.{name}({kind} {a.ref}, i1 false)", a.type)
         case "sqrt":
             if dtype in HALVES:
-                wide = halves.widen(e, a)
-                return halves.narrow(e, _sqrt(e, wide), dtype)
+                wide = widen(e, a)
+                return narrow(e, _sqrt(e, wide), dtype)
             return _sqrt(e, a)
         case _:
             assert_never(node.op)
@@ -145,6 +145,29 @@ def _all_ones(like: Value) -> str:
     return _repeat("true" if like.type.dtype is DType.BOOL else "-1", like)
 
 
+def widen(e: Emitter, a: Value) -> Value:
+    """f16 or bf16 to f32."""
+    if not _converts(e, a.type.dtype):
+        return emit(e, halves.widen(e.hold(a)))
+    half, to = with_lanes("half", lanes_of(a.type)), halves.like(a.type, DType.F32)
+    value = e.register(f"bitcast {spell(a.type)} {a.ref} to {half}")
+    return e.value(f"fpext {half} {value} to {spell(to)}", to)
+
+
+def narrow(e: Emitter, a: Value, dtype: DType) -> Value:
+    """f32 to f16 or bf16."""
+    if not _converts(e, dtype):
+        return emit(e, halves.narrow(e.hold(a), dtype))
+    half, to = with_lanes("half", lanes_of(a.type)), halves.like(a.type, dtype)
+    value = e.register(f"fptrunc {spell(a.type)} {a.ref} to {half}")
+    return e.value(f"bitcast {half} {value} to {spell(to)}", to)
+
+
+def _converts(e: Emitter, dtype: DType) -> bool:
+    """Whether the CPU converts to and from f32 by itself."""
+    return dtype is DType.F16 and (e.target.arch != "x86_64" or e.target.has("f16c"))
+
+
 def cast(e: Emitter, node: n.Cast) -> Value:
     return convert(e, emit(e, node.a), node.type)
 
@@ -155,9 +178,10 @@ def convert(e: Emitter, a: Value, to: n.Type) -> Value:
     if source is goal:
         return Value(a.ref, to)
     if source in HALVES:
-        return convert(e, halves.widen(e, a), to)
+        return convert(e, widen(e, a), to)
     if goal in HALVES:
-        return halves.from_any(e, a, goal, convert)
+        wide = a if source is DType.F32 else convert(e, a, halves.like(to, DType.F32))
+        return narrow(e, wide, goal)
     if goal is DType.BOOL:
         ask = "fcmp une" if source.is_float else "icmp ne"
         return e.value(f"{ask} {spell(a.type)} {a.ref}, zeroinitializer", to)
@@ -221,7 +245,7 @@ def iota(e: Emitter, node: n.Iota) -> Value:
 def fma(e: Emitter, node: n.Fma) -> Value:
     a, b, c = emit(e, node.a), emit(e, node.b), emit(e, node.c)
     if not e.target.has("fma") and e.target.arch == "x86_64" and c.type.dtype is DType.F32:
-        return fallbacks.fma_in_double(e, a, b, c)
+        return emit(e, fallbacks.fma_in_double(e.hold(a), e.hold(b), e.hold(c)))
     kind = spell(c.type)
     return e.value(f"call {kind} @llvm.fma.{suffix(c.type)}({kind} {a.ref}, {kind} {b.ref}, {kind} {c.ref})", c.type)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from aerogel.core.dtypes import DType
-from aerogel.loop.nodes import Scalar, Type, Vec
+from aerogel.loop.nodes import Binary, Bitcast, Cast, Compare, Const, Expr, Scalar, Select, Unary, Vec
 from aerogel.native.emitter import Emitter
+from aerogel.native.halves import like
 from aerogel.native.spelling import Value, in_memory, lanes_of, literal, spell, suffix, with_lanes
 
 
@@ -188,43 +189,25 @@ def _dot4_plain(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
 # --- fused multiply-add ----------------------------------------------------------------------
 
 
-def fma_in_double(e: Emitter, a: Value, b: Value, c: Value) -> Value:
+def fma_in_double(a: Expr, b: Expr, c: Expr) -> Expr:
     """f32 fma on a CPU without one, bit for bit.
 
     The product of two f32 is exact in f64. Its sum with ``c`` is rounded to odd (truncated, with the
     last bit set when anything was lost; 53 >= 24 + 2 bits), so that rounding to f32 rounds only once.
     Source: Boldo and Melquiond, "Emulation of FMA and correctly rounded sums" (2008).
     """
-    lanes = lanes_of(c.type)
-    f64: Type = Vec(DType.F64, lanes) if lanes else Scalar(DType.F64)
-    i64: Type = Vec(DType.I64, lanes) if lanes else Scalar(DType.I64)
-    flag = with_lanes("i1", lanes)
-    double, word = spell(f64), spell(i64)
-
-    def do(text: str) -> str:
-        return e.register(text)
-
-    x, y, z = (do(f"fpext {spell(v.type)} {v.ref} to {double}") for v in (a, b, c))
-    product = do(f"fmul {double} {x}, {y}")
-    total = do(f"fadd {double} {product}, {z}")
+    f64, words = like(c.type, DType.F64), like(c.type, DType.I64)
+    addend = Cast(c, f64)
+    product = Cast(a, f64) * Cast(b, f64)
+    total = product + addend
     # TwoSum (Knuth): total + lost is the exact sum.
-    back = do(f"fsub {double} {total}, {product}")
-    rest = do(f"fsub {double} {total}, {back}")
-    first = do(f"fsub {double} {product}, {rest}")
-    second = do(f"fsub {double} {z}, {back}")
-    lost = do(f"fadd {double} {first}, {second}")
-    bits = do(f"bitcast {double} {total} to {word}")
-    odd = do(f"trunc {word} {bits} to {flag}")
-    # Ordered: where the sum is infinite or NaN so is ``lost``, and nothing must change.
-    inexact = do(f"fcmp one {double} {lost}, zeroinitializer")
-    even = do(f"xor {flag} {odd}, {'splat (i1 true)' if lanes else 'true'}")
-    adjust = do(f"and {flag} {inexact}, {even}")
+    back = total - product
+    lost = (product - (total - back)) + (addend - back)
+    bits = Bitcast(total, words)
+    even = Compare("eq", bits & 1, Const(0, words))
+    # Not ``ne``: where the sum is infinite or NaN so is ``lost``, and nothing must change.
+    inexact = Unary("abs", lost) > Const(0.0, f64)
     # An even last bit lies one step from the two odd ones: go towards the lost part.
-    lost_bits = do(f"bitcast {double} {lost} to {word}")
-    signs = do(f"xor {word} {lost_bits}, {bits}")
-    away = do(f"icmp sge {word} {signs}, zeroinitializer")
-    step = do(f"select {flag} {away}, {word} {literal(1, i64)}, {word} {literal(-1, i64)}")
-    moved = do(f"add {word} {bits}, {step}")
-    chosen = do(f"select {flag} {adjust}, {word} {moved}, {word} {bits}")
-    result = do(f"bitcast {word} {chosen} to {double}")
-    return e.value(f"fptrunc {double} {result} to {spell(c.type)}", c.type)
+    away = Binary("xor", Bitcast(lost, words), bits) >= Const(0, words)
+    step = Select(away, Const(1, words), Const(-1, words))
+    return Cast(Bitcast(Select(inexact & even, bits + step, bits), f64), c.type)

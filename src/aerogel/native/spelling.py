@@ -62,7 +62,7 @@ def in_memory(dtype: DType) -> str:
     return "i8" if dtype is DType.BOOL else _NAMES[dtype]
 
 
-@cache
+# Not cached: 0.0 and -0.0 are equal keys.
 def literal(value: float, type_: Type) -> str:
     """A constant; of a vector type, the same in every lane."""
     if isinstance(type_, Vec):
