@@ -46,8 +46,10 @@ def test_first_paragraphs_of_all_definitions_once_each_sorted(tmp_path: Path) ->
     )
 
 
-def test_fewer_are_spread_evenly(tmp_path: Path) -> None:
-    assert [p.name for p in docstrings(2, library(tmp_path))] == ["pack", "one.Kind.method"]
+def test_of_more_than_wanted_the_best_known_are_taken(tmp_path: Path) -> None:
+    (library(tmp_path) / "_hidden.py").write_text('"""A module that nobody should use."""', encoding="utf-8")
+    assert [p.name for p in docstrings(4, tmp_path)] == ["pack", "latin", "one", "one.Kind"]
+    assert len(docstrings(6, tmp_path)) == 6
 
 
 def test_too_few_is_an_error(tmp_path: Path) -> None:

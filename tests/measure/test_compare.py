@@ -95,6 +95,22 @@ def test_blocks_alternate_and_progress_counts_up() -> None:
     assert all((p.seconds is not None) == (p.stage == "block") for p in seen)
 
 
+def test_a_preview_comes_as_soon_as_its_contender_is_loaded() -> None:
+    seen: list[Progress] = []
+    contenders = [sample("a", "Sleeper", seconds=0.001), sample("b", "Sleeper", seconds=0.001)]
+    preview = Case("first", {"factor": 5.0})
+    found = compare(contenders, [Case("c")], QUICK, preview=preview, progress=seen.append)
+    assert [(p.stage, p.contender) for p in seen[:4]] == [
+        ("load", "a"),
+        ("preview", "a"),
+        ("load", "b"),
+        ("preview", "b"),
+    ]
+    assert seen[1].seconds is not None and seen[1].seconds >= 0.005
+    assert [case.name for case in found.cases] == ["c"]
+    assert seen[-1].done == seen[-1].total == len(seen)
+
+
 def test_others_are_stopped_while_one_runs(tmp_path: Path) -> None:
     stamp = str(tmp_path / "stamp")
     contenders = [sample("spinner", "Spinner", stamp=stamp), sample("watcher", "Watcher", stamp=stamp)]

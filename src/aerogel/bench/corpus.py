@@ -13,7 +13,7 @@ from aerogel.core.errors import InputError, require
 
 _SKIPPED = frozenset({
     "site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "turtledemo", "encodings",
-    "pydoc_data", "__pycache__",
+    "ensurepip", "pydoc_data", "tkinter", "__pycache__",
 })  # fmt: skip
 """Not the library itself, or texts that are not prose."""
 _LEAST_WORDS, _MOST_CHARACTERS = 5, 400
@@ -28,7 +28,7 @@ class Passage:
 
 
 def docstrings(count: int, root: Path | None = None) -> tuple[Passage, ...]:
-    """``count`` distinct passages, spread evenly over all there are, sorted by text; for the same library
+    """``count`` distinct passages, sorted by text: those of the best known names, and for the same library
     always the same. ``root``: where the library's sources are. InputError if there are too few."""
     folder = Path(sysconfig.get_path("stdlib")) if root is None else root
     found: dict[str, Passage] = {}
@@ -40,8 +40,13 @@ def docstrings(count: int, root: Path | None = None) -> tuple[Passage, ...]:
     require(
         enough, InputError, f"{folder} has {len(found)} docstrings of {count} wanted: give another Python"
     )
-    ordered = sorted(found.values())
-    return tuple(ordered[i * len(ordered) // count] for i in range(count))
+    return tuple(sorted(sorted(found.values(), key=_obscurity)[:count]))
+
+
+def _obscurity(passage: Passage) -> tuple[bool, int, str]:
+    """Public names before private ones, functions of a module before methods of its classes."""
+    parts = passage.name.split(".")
+    return any(part.startswith("_") for part in parts), len(parts), passage.name
 
 
 def _sources(folder: Path) -> list[Path]:

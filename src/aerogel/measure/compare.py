@@ -25,14 +25,17 @@ def compare(
     settings: Settings | None = None,
     *,
     reference: str | None = None,
+    preview: Case | None = None,
     progress: Observer | None = None,
 ) -> Comparison:
     """Load every contender once, then do every case: outputs first, then blocks in turns (A B B A ...).
 
     While one contender loads or runs, the processes of all others are stopped, so that their idle thread
     pools and caches cost it nothing. ``reference`` (by default the first contender) is what
-    ``Comparison.to_json`` states ratios against. ``progress`` is told of every step; what it raises ends
-    the comparison. Raises MeasureError when a contender fails, dies or hangs; no process is left behind.
+    ``Comparison.to_json`` states ratios against. ``preview`` is a case timed for one block as soon as a
+    contender is loaded: only ``progress`` hears of it, as a first number for a person who waits. ``progress``
+    is told of every step; what it raises ends the comparison. Raises MeasureError when a contender fails,
+    dies or hangs; no process is left behind.
     """
     settings = settings or Settings()
     names = [contender.name for contender in contenders]
@@ -44,9 +47,10 @@ def compare(
         reference in names, MeasureError, f"reference {reference!r} is not a contender: {', '.join(names)}"
     )
     with ExitStack() as alive:
-        session = _Session(settings, _Steps(_total_steps(len(names), cases, settings), progress))
+        total = _total_steps(len(names), cases, settings, preview)
+        session = _Session(settings, _Steps(total, progress))
         for contender in contenders:
-            session.add(alive.enter_context(ContenderProcess(contender, settings)))
+            session.add(alive.enter_context(ContenderProcess(contender, settings)), preview)
         results = tuple(session.do(case) for case in cases)
         return Comparison(machine(), settings, reference, session.facts(), results)
 
@@ -70,11 +74,15 @@ class _Session:
         self._settings, self._steps = settings, steps
         self._processes: list[ContenderProcess] = []
 
-    def add(self, process: ContenderProcess) -> None:
+    def add(self, process: ContenderProcess, preview: Case | None) -> None:
+        name = process.contender.name
         process.load()
+        self._steps.tell("load", name)
+        if preview is not None:
+            process.prepare(preview)
+            self._steps.tell("preview", name, preview.name, median(process.block(preview)))
         process.stop()
         self._processes.append(process)
-        self._steps.tell("load", process.contender.name)
 
     def do(self, case: Case) -> CaseResult:
         outputs: dict[str, NDArray[Any]] = {}
@@ -117,9 +125,9 @@ class _Session:
         return tuple(found)
 
 
-def _total_steps(contenders: int, cases: Sequence[Case], settings: Settings) -> int:
+def _total_steps(contenders: int, cases: Sequence[Case], settings: Settings, preview: Case | None) -> int:
     each = [1 + case.output + settings.rounds * case.timed for case in cases]
-    return contenders * (1 + sum(each))
+    return contenders * (1 + (preview is not None) + sum(each))
 
 
 def _require_unique(names: Sequence[str], what: str) -> None:

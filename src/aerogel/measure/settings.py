@@ -52,9 +52,9 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One step done: ``done`` of ``total``. ``seconds`` is the block's median where a block was timed."""
+    """One step done: ``done`` of ``total``. ``seconds`` is the block's median where one was timed."""
 
-    stage: Literal["load", "prepare", "block", "output"]
+    stage: Literal["load", "preview", "prepare", "output", "block"]
     contender: str
     case: str
     done: int

@@ -115,7 +115,7 @@ def _process_facts() -> dict[str, Any]:
 
 def _peak_rss_bytes() -> int | None:
     try:
-        import resource  # noqa: PLC0415 (there is none on Windows)
+        import resource  # there is none on Windows
     except ImportError:
         return None
     # Linux counts KiB, macOS bytes.

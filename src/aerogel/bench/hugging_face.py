@@ -1,0 +1,82 @@
+"""An encoder model in a Hugging Face directory: its files, its torch module, its tokenizer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aerogel.core.errors import InputError, MissingDependencyError, require
+
+_WEIGHTS = "model.safetensors"
+# What the public models of this kind were trained with; longer texts are cut.
+_MOST_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """``path`` holds ``config.json``, ``model.safetensors`` and ``tokenizer.json``."""
+
+    path: Path
+    config: dict[str, Any]
+
+    @staticmethod
+    def open(path: str | Path) -> ModelFolder:
+        """InputError where the folder or one of its files is missing."""
+        folder = Path(path)
+        for name in ("config.json", _WEIGHTS):
+            require(
+                (folder / name).is_file(),
+                InputError,
+                f"{folder} holds no {name}: give a Hugging Face model directory with safetensors weights",
+            )
+        return ModelFolder(folder, json.loads((folder / "config.json").read_text(encoding="utf-8")))
+
+    @property
+    def vocabulary(self) -> int:
+        return int(self.config["vocab_size"])
+
+    @property
+    def weight_bytes(self) -> int:
+        """The size of the checkpoint."""
+        return (self.path / _WEIGHTS).stat().st_size
+
+    def fingerprint(self) -> str:
+        """SHA-256 over configuration and weights: two folders with the same one hold the same model."""
+        digest = hashlib.sha256()
+        for name in ("config.json", _WEIGHTS):
+            with (self.path / name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def torch_module(self, attention: str = "sdpa") -> Any:
+        """The encoder (no pooling layer, no head) in eval mode, fp32."""
+        try:
+            import torch
+            from transformers import AutoModel
+            from transformers.utils import logging
+        except ImportError as error:
+            raise MissingDependencyError(f"{error}: pip install 'aerogel[bench]'") from error
+        # What it reports as unexpected, the pooling layer, is left out on purpose.
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        options: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": attention}
+        if self.config.get("model_type") in ("bert", "roberta", "mpnet", "xlm-roberta", "camembert"):
+            options["add_pooling_layer"] = False
+        return AutoModel.from_pretrained(self.path, local_files_only=True, **options).eval()
+
+    def tokenizer(self) -> Any:
+        """A ``tokenizers.Tokenizer`` that cuts long texts and pads a batch to its longest."""
+        try:
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            raise MissingDependencyError(f"{error}: pip install 'aerogel[bench]'") from error
+        file = self.path / "tokenizer.json"
+        require(file.is_file(), InputError, f"{self.path} holds no tokenizer.json: it cannot take texts")
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.enable_truncation(min(_MOST_TOKENS, int(self.config["max_position_embeddings"])))
+        pad = int(self.config.get("pad_token_id") or 0)
+        tokenizer.enable_padding(pad_id=pad, pad_token=tokenizer.id_to_token(pad))
+        return tokenizer

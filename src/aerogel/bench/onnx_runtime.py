@@ -1,0 +1,45 @@
+"""Contenders: onnxruntime, in fp32 and in int8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.bench.cases import TokenBatch
+from aerogel.bench.hugging_face import ModelFolder
+from aerogel.bench.onnx_export import INPUTS, Precision, onnx_file, session
+from aerogel.bench.subject import EncoderSubject
+
+
+class OnnxRuntime:
+    """An onnxruntime session, with its own number of threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._session = session(path)
+
+    def bind(self, batch: TokenBatch) -> Any:
+        return dict(zip(INPUTS, (batch.ids, batch.mask), strict=True))
+
+    def forward(self, inputs: Any) -> Any:
+        return self._session.run(None, inputs)[0]
+
+    def to_numpy(self, hidden: Any) -> NDArray[np.float32]:
+        return hidden
+
+    def facts(self) -> dict[str, Any]:
+        import onnxruntime
+
+        return {"size_bytes": self._path.stat().st_size, "version": onnxruntime.__version__}
+
+
+def make(
+    model: str, precision: Precision = "fp32", cache: str | None = None, pinned: dict[str, Any] | None = None
+) -> EncoderSubject:
+    """``model``: a Hugging Face directory, exported to ONNX on first use and kept below ``cache``."""
+    folder = ModelFolder.open(model)
+    path = onnx_file(folder, precision, Path(cache) if cache else None)
+    return EncoderSubject(folder, OnnxRuntime(path), pinned)

@@ -1,0 +1,98 @@
+"""A table for the terminal: in plain text, or by rich where it is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aerogel.bench.table import Table
+from aerogel.core.errors import MissingDependencyError
+from aerogel.measure import CaseResult
+
+_UNKNOWN = "not known"
+
+
+def plain(table: Table) -> str:
+    """The whole table as lines of text."""
+    header, rows = _cells(table)
+    split = [[cell.split("\n") for cell in row] for row in (header, *rows)]
+    widths = [max(len(line) for row in split for line in row[column]) for column in range(len(header))]
+    lines = [table.headline(), ""]
+    for number, row in enumerate(split):
+        for part in range(max(len(cell) for cell in row)):
+            texts = [cell[part] if part < len(cell) else "" for cell in row]
+            first = texts[0].ljust(widths[0])
+            others = [text.rjust(width) for text, width in zip(texts[1:], widths[1:], strict=True)]
+            lines.append("  ".join([first, *others]).rstrip())
+        if number == 0:
+            lines.append("  ".join("-" * width for width in widths))
+    return "\n".join([*lines, "", *_notes(table)])
+
+
+def rich_table(table: Table) -> Any:
+    """The same as a ``rich`` renderable."""
+    try:
+        from rich.console import Group
+        from rich.table import Table as RichTable
+        from rich.text import Text
+    except ImportError as error:
+        raise MissingDependencyError(f"{error}: pip install 'aerogel[cli]'") from error
+    header, rows = _cells(table)
+    drawn = RichTable(header_style="bold")
+    for number, title in enumerate(header):
+        drawn.add_column(Text(title), justify="right" if number else "left", no_wrap=True)
+    for name, row in zip(table.rows, rows, strict=True):
+        drawn.add_row(*map(Text, row), style="bold" if name in table.own else "")
+    notes = Text("\n".join(_notes(table)), style="dim")
+    return Group(Text(table.headline(), style="bold"), drawn, notes)
+
+
+def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
+    header = ["", *(case.name for case in table.timed), "size"]
+    if table.qualities:
+        header += ["top-10\noverlap", "rank\ncorrelation"]
+    rows: list[list[str]] = []
+    for row in table.rows:
+        cells = [row, *(_latency(table, case, row) for case in table.timed), _size(table.size_bytes(row))]
+        if table.qualities:
+            judged = table.qualities.get(row)
+            texts = (
+                (f"{judged.top_overlap:.2f}", f"{judged.spearman:.3f}") if judged else (_UNKNOWN, _UNKNOWN)
+            )
+            cells += texts
+        rows.append(cells)
+    return header, rows
+
+
+def _latency(table: Table, case: CaseResult, row: str) -> str:
+    shown = milliseconds(case.timing(row).median_s)
+    if row == table.comparison.reference:
+        return f"{shown}\n1x"
+    ratio = case.speedup(row, over=table.comparison.reference)
+    proven = "" if ratio.proven else "? "
+    return f"{shown}\n{proven}{ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+def milliseconds(seconds: float) -> str:
+    """Three digits that count: ``3.02 ms``, ``17.3 ms``, ``146 ms``."""
+    value = seconds * 1e3
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} ms"
+
+
+def _size(size_bytes: int | None) -> str:
+    return _UNKNOWN if size_bytes is None else f"{size_bytes / 1e6:.1f} MB"
+
+
+def _notes(table: Table) -> list[str]:
+    found = table.comparison
+    level = f"{100 * found.settings.confidence:g} %"
+    about = found.machine
+    where = f"{about.cpu or about.architecture}, {about.usable_cores} cores, Python {about.python}"
+    how = f"each runtime in its own process with its own settings, {found.settings.rounds} blocks in turns"
+    lines = [
+        f"x: times the speed of {found.reference}, with {level} interval; ?: the difference is not proven.",
+        f"Measured on {where}; {how}.",
+    ]
+    if table.qualities and table.dense:
+        count = next(iter(table.qualities.values())).texts
+        lines.append(f"Quality: against {table.dense}, on {count} texts.")
+    return lines

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aerogel.bench.cases import lengths_case
+from aerogel.bench.encoder import DENSE, OURS, EncoderBench, Variant, compare_encoder, relative_error
+from aerogel.core.errors import InputError
+from aerogel.measure import Settings
+
+QUICK = Settings(rounds=6, block_s=0.01, warm_s=0.0, min_runs=1)
+WORDS = ["[PAD]", "[UNK]", *(f"w{i}" for i in range(1500))]
+TEXTS = [f"w{i} w{3 * i % 1500} w{7 * i % 1500}" for i in range(12)]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two narrow layers with random weights, saved as Hugging Face saves it."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertModel
+
+    path = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=160,
+    )
+    BertModel(config).save_pretrained(path)
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(path / "tokenizer.json"))
+    return path
+
+
+def test_torch_contender_computes_what_the_model_computes(tiny: Path) -> None:
+    import torch
+    from transformers import BertModel
+
+    from aerogel.bench import torch_eager
+    from aerogel.bench.cases import token_batch
+
+    case = lengths_case("c", [5, 2])
+    subject = torch_eager.make(str(tiny))
+    subject.prepare(case.params)
+    batch = token_batch(case.params, len(WORDS))
+    model = BertModel.from_pretrained(tiny).eval()
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(batch.ids), torch.from_numpy(batch.mask))[0].numpy()
+    np.testing.assert_allclose(subject.result(), wanted * batch.mask[:, :, None], rtol=1e-5, atol=1e-6)
+    assert subject.facts()["size_bytes"] == (tiny / "model.safetensors").stat().st_size
+    assert not subject.run().requires_grad
+
+
+@pytest.mark.slow
+def test_onnx_is_exported_once_and_agrees_with_torch(tiny: Path, tmp_path: Path) -> None:
+    bench = EncoderBench(
+        tiny, ("torch", "onnxruntime", "onnxruntime-int8"), (), ("1x8", "2x16"), onnx_cache=tmp_path
+    )
+    found = compare_encoder(bench, TEXTS, QUICK)
+    assert found.rows == ("torch eager", "onnxruntime fp32", "onnxruntime int8")
+    assert found.comparison.reference == "onnxruntime fp32"
+    assert found.errors["onnxruntime fp32"] < 1e-5 < found.errors["onnxruntime int8"] < 0.2
+    assert found.qualities["torch eager"].top_overlap == 1.0
+    assert found.qualities["onnxruntime fp32"].top_overlap == 1.0
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.onnx")}
+    assert len(made) == 2
+    compare_encoder(EncoderBench(tiny, ("onnxruntime",), (), ("1x8",), onnx_cache=tmp_path), settings=QUICK)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.onnx")} == made
+
+
+@pytest.mark.slow
+def test_aerogel_dense_agrees_with_torch_and_pruned_does_not(tiny: Path) -> None:
+    variants = (DENSE, Variant(0.9, "block4x1"))
+    found = compare_encoder(EncoderBench(tiny, ("torch",), variants, ("1x8",)), TEXTS, QUICK)
+    assert found.own == {"aerogel dense", "aerogel 90 % block4x1"}
+    assert found.errors["aerogel dense"] < 1e-4 < found.errors["aerogel 90 % block4x1"]
+    assert found.qualities["aerogel dense"].top_overlap == 1.0
+
+
+def test_contenders_are_described_without_loading_anything() -> None:
+    bench = EncoderBench(Path("m"), ("onnxruntime",), (DENSE, Variant(0.8)), onnx_cache=Path("c"))
+    runtime, dense, pruned = bench.contenders()
+    assert runtime.args == {"model": "m", "precision": "fp32", "cache": "c"}
+    assert (dense.factory, dense.name, dense.args["sparsity"]) == (OURS, "aerogel dense", None)
+    assert (pruned.name, pruned.args["sparsity"]) == ("aerogel 80 %", 0.8)
+    single = bench.ours(DENSE, "one thread", env={"AEROGEL_NUM_THREADS": "1"})
+    assert (single.name, single.env) == ("one thread", {"AEROGEL_NUM_THREADS": "1"})
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="runtime 'tensorflow' is unknown: choose from torch, onnxruntime"):
+        EncoderBench(tmp_path, ("tensorflow",)).contenders()
+    with pytest.raises(InputError, match="nothing to compare"):
+        EncoderBench(tmp_path, (), ()).contenders()
+    with pytest.raises(InputError, match="Hugging Face model directory"):
+        compare_encoder(EncoderBench(tmp_path))
+
+
+def test_relative_error() -> None:
+    assert relative_error(np.array([1.0, -4.5]), np.array([1.0, -4.0])) == 0.125
+    assert relative_error(np.ones(3), np.ones(2)) == np.inf
