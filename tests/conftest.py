@@ -1,12 +1,17 @@
-"""The golden fixture: generated text compared with a file that a person has read."""
+"""The golden fixture: generated text compared with a file that a person has read.
+
+Tests may import what they share by its path: ``from tests.loop.programs import programs``.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 GOLDEN = Path(__file__).parent / "golden"
 
 

@@ -107,6 +107,8 @@ class _Checker:
         outer = len(self.names)
         for at, stmt in enumerate(block):
             try:
+                if depth and isinstance(stmt, Alloc):
+                    raise RuleError("an alloc stands directly in a function's body")
                 self.statement(stmt)
             except RuleError as error:
                 raise LoopError(f"{self.where}, {path}[{at}].{stmt_kind(stmt)}: {error}") from None
