@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import llvmlite
 import llvmlite.binding as llvm
 
 from aerogel.core.errors import NativeError
-from aerogel.core.target import Target
 
 # LLVM contexts are not for concurrent use, and a fork must not find this held by another thread.
 LOCK = threading.RLock()
+
+_Output = TypeVar("_Output", bytes, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +64,7 @@ def _optimise(parsed: llvm.ModuleRef) -> None:
     builder.getModulePassManager().run(parsed, builder)
 
 
-def build_runtime(text: str) -> bytes:
-    """The object of hand-written LLVM assembly for any CPU of this architecture."""
-    with LOCK:
-        machine = _machine()
-        parsed = llvm.parse_assembly(text)
-        parsed.verify()
-        _optimise(parsed)
-        return machine.emit_object(parsed)
-
-
-def build(text: str, target: Target, show: bool = False) -> Build:
+def build(text: str, show: bool = False) -> Build:
     """Optimise and assemble LLVM assembly; ``show`` also returns what a reader wants to see."""
     with LOCK:
         try:
@@ -80,7 +73,26 @@ def build(text: str, target: Target, show: bool = False) -> Build:
             parsed.verify()
             _optimise(parsed)
             optimised = str(parsed) if show else ""
-            assembly = machine.emit_assembly(parsed) if show else ""
-            return Build(machine.emit_object(parsed), optimised, assembly)
+            assembly = _emit(machine.emit_assembly, parsed) if show else ""
+            return Build(_emit(machine.emit_object, parsed), optimised, assembly)
         except RuntimeError as error:
-            raise NativeError(f"LLVM refused the code generated for {target.name}: {error}") from error
+            raise NativeError(f"LLVM refused the generated code: {error}") from error
+
+
+# LLVM versions known to have this option: an unknown one would end the process.
+_WITH_SWITCH = (20, 21, 22)
+_SWITCH = "-disable-lsr"
+
+
+def _emit(emit: Callable[[llvm.ModuleRef], _Output], parsed: llvm.ModuleRef) -> _Output:
+    """Generate code without loop strength reduction, which takes five times as long as all the rest.
+
+    The switch is LLVM's and the process's: it is turned back, for others who use llvmlite.
+    """
+    if llvm.llvm_version_info[0] not in _WITH_SWITCH:
+        return emit(parsed)
+    llvm.set_option("aerogel", f"{_SWITCH}=true")
+    try:
+        return emit(parsed)
+    finally:
+        llvm.set_option("aerogel", f"{_SWITCH}=false")

@@ -27,6 +27,8 @@ _numbers = itertools.count()
 class Loaded:
     """Machine code in memory while this object lives; ``addresses`` has one entry per wanted symbol."""
 
+    __slots__ = ("__weakref__", "_tracker", "addresses")
+
     def __init__(self, code: bytes, symbols: Iterable[str]) -> None:
         wanted = tuple(symbols)
         with LOCK:

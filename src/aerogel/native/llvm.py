@@ -17,8 +17,6 @@ from aerogel.native.emitter import Emitter, Pointer, Slot
 from aerogel.native.expressions import buffer, emit
 from aerogel.native.spelling import Value, in_memory, lanes_of, spell, suffix
 
-# Changes whenever the same Loop IR gives other code: cached objects of older generators must not be found.
-GENERATOR = 1
 ENTRY = "aerogel.entry"
 _HIDDEN = "i64 %thread, i64 %threads, ptr %context"
 

@@ -8,13 +8,15 @@ afterwards. Both sides are sequentially consistent, so one of them always sees t
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from aerogel.native import cache as store
 from aerogel.native import parking_linux, parking_none
-from aerogel.native.codegen import build_runtime, triple
+from aerogel.native.codegen import build, triple, versions
 from aerogel.native.engine import Loaded
 
 PARKING = parking_linux if parking_linux.AVAILABLE else parking_none
@@ -231,12 +233,21 @@ class Runtime:
     loaded: Loaded
 
 
+def _object(text: str) -> bytes:
+    key = hashlib.sha256(f"{versions()}\n{text}".encode()).hexdigest()
+    code = store.load(key)
+    if code is None:
+        code = build(text).object
+        store.store(key, code)
+    return code
+
+
 @cache
 def runtime() -> Runtime:
     """The runtime of this process; loaded once, never unloaded."""
     machine = _X86 if platform.machine().lower() in ("x86_64", "amd64") else _OTHER
     text = f'target triple = "{triple()}"\n{machine}{PARKING.code()}{_COMMON}'
-    loaded = Loaded(build_runtime(text), ("start", "work", "barrier"))
+    loaded = Loaded(_object(text), ("start", "work", "barrier"))
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     at = loaded.addresses
     return Runtime(
