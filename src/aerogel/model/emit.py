@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import UnsupportedError, refuse
 from aerogel.formats.panel import Packed
-from aerogel.kernels import attention as attention_kernel
 from aerogel.kernels import elementwise, embed, linear, norm, pack, pool
+from aerogel.kernels.attention import Attention, attention
 from aerogel.kernels.layout import Layout
 from aerogel.loop.nodes import (
     F32,
@@ -267,7 +267,39 @@ class _Emitter:
         return (Call(function.name, (*x, gamma, beta, out, *numbers)),)
 
     def _attention(self, step: AttentionStep) -> tuple[Stmt, ...]:
-        raise AssertionError(step, attention_kernel)
+        places = (step.q, step.k, step.v)
+        if len({p.buffer for p in places}) > 1:
+            refuse(
+                UnsupportedError,
+                f"attention {step.name} at {step.origin}: q, k and v come from different layers",
+            )
+        qkv, out = self._view(step.q, "qkv"), self._view(step.out, "out", const=False)
+        head_size = step.out.features // step.heads
+        table: tuple[Buf, ...] = ()
+        limit: tuple[Expr, ...] = ()
+        if step.bias is not None:
+            # The kernel looks distances up from query to key, the graph from key to query.
+            reverse = np.ascontiguousarray(self.weights[step.bias][:, ::-1])
+            table = (self._constant(f"{step.bias}.reversed", reverse, "relative"),)
+            limit = (_int((reverse.shape[1] + 1) // 2),)
+        rows = tuple(_int(p.row) for p in places)
+        numbers = (
+            SEQUENCES,
+            TOKENS,
+            _int(step.heads),
+            _int(step.q.total),
+            *rows,
+            *limit,
+            Const(step.scale, F32),
+        )
+
+        def call(key_bias: bool) -> tuple[Stmt, ...]:
+            kind = Attention(head_size, key_bias, step.bias is not None)
+            function = self._use(*attention(self.layout, kind))
+            keys = (KEY_BIAS,) if key_bias else ()
+            return (Call(function.name, (qkv, *keys, *table, OFFSETS, out, *numbers)),)
+
+        return (If(Compare("ne", HOLES, _int(0)), call(True), call(False)),)
 
     def _pool(self, step: PoolStep) -> tuple[Stmt, ...]:
         x, out = self._view(step.x, "x"), self._view(step.out, "out", const=False)
@@ -294,4 +326,3 @@ class _Emitter:
 
 def _int(value: int) -> Const:
     return Const(value, I64)
-

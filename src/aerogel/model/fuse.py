@@ -68,6 +68,7 @@ class _Fusion:
         self.places: dict[str, Place] = {}
         self.steps: list[Step] = []
         self.done: set[str] = set()
+        self.layers: dict[str, int] = {}
 
     def run(self) -> tuple[Step, ...]:
         for given in self.graph.inputs:
@@ -105,9 +106,13 @@ class _Fusion:
                 self._add(op)
             case LayerNorm():
                 x = self._plain(op.x)
-                self._push(NormStep(op.out.name, self._own(op.out), x, None, op.weight, op.bias, op.eps, op.origin))
+                self._push(
+                    NormStep(op.out.name, self._own(op.out), x, None, op.weight, op.bias, op.eps, op.origin)
+                )
             case Activation():
-                self._push(ActivationStep(op.out.name, self._own(op.out), self._plain(op.x), op.fn, op.origin))
+                self._push(
+                    ActivationStep(op.out.name, self._own(op.out), self._plain(op.x), op.fn, op.origin)
+                )
             case Mul():
                 a, b = self._plain(op.a), self._plain(op.b)
                 self._push(PairStep(op.out.name, self._own(op.out), a, b, "mul", op.origin))
@@ -118,7 +123,9 @@ class _Fusion:
             case Pool():
                 self._push(PoolStep(op.out.name, self._own(op.out), self._plain(op.x), op.kind, op.origin))
             case Normalize():
-                self._push(NormalizeStep(op.out.name, self._own(op.out), self._plain(op.x), op.eps, op.origin))
+                self._push(
+                    NormalizeStep(op.out.name, self._own(op.out), self._plain(op.x), op.eps, op.origin)
+                )
             case _:
                 assert_never(op)
 
@@ -160,7 +167,8 @@ class _Fusion:
             activation, out = reader.fn, reader.out
             self.done.add(out.name)
         x = self._plain(op.x)
-        step = LinearStep(op.out.name, self._own(out), x, (op.weight,), (op.bias,), residual, activation, op.origin)
+        name = self._layer_name(op)
+        step = LinearStep(name, self._own(out), x, (op.weight,), (op.bias,), residual, activation, op.origin)
         self._push(step)
 
     def _whole(self, name: str) -> bool:
@@ -195,7 +203,14 @@ class _Fusion:
             row += o.out.features
         out = Place(name, 0, total, total, ops[0].out.columns)
         weights, biases = tuple(o.weight for o in ops), tuple(o.bias for o in ops)
-        self._push(LinearStep(name, out, self._plain(ops[0].x), weights, biases, None, None, ops[0].origin))
+        layer = " + ".join(self._layer_name(o) for o in ops)
+        self._push(LinearStep(layer, out, self._plain(ops[0].x), weights, biases, None, None, ops[0].origin))
+
+    def _layer_name(self, op: Linear) -> str:
+        """The module's name in the user's model; a number tells layers apart that share a weight."""
+        name = op.weight.removesuffix(".weight")
+        self.layers[name] = self.layers.get(name, 0) + 1
+        return name if self.layers[name] == 1 else f"{name} ({self.layers[name]})"
 
     def _add(self, op: Add) -> None:
         a, b = self._plain(op.a), self._plain(op.b)
@@ -203,7 +218,9 @@ class _Fusion:
         if isinstance(reader, LayerNorm):
             self.done.add(reader.out.name)
             out = self._own(reader.out)
-            self._push(NormStep(reader.out.name, out, a, b, reader.weight, reader.bias, reader.eps, op.origin))
+            self._push(
+                NormStep(reader.out.name, out, a, b, reader.weight, reader.bias, reader.eps, op.origin)
+            )
             return
         self._push(PairStep(op.out.name, self._own(op.out), a, b, "add", op.origin))
 
@@ -216,4 +233,3 @@ def _needed(graph: Graph) -> list[Op]:
             kept.append(op)
             wanted.update(operands(op))
     return kept[::-1]
-

@@ -1,0 +1,220 @@
+"""Where a program spends its time, step by step, and how near each linear layer comes to its limit.
+
+The *nonzero roofline* of a layer is the largest of three times: multiply-adds of the non-zeros over the peak
+rate of the threads used; vector loads that its packing needs over the measured load rate; bytes of packed
+weights, activations and outputs, each once, over the measured memory bandwidth. ``share`` is that time over
+the measured one; ``binds`` names the term. Activations mostly come from a cache, so where ``memory`` binds
+a share above 1 is possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from statistics import median
+from time import perf_counter
+from typing import Any, assert_never
+
+import numpy as np
+
+from aerogel.core.errors import InputError, require
+from aerogel.formats.panel import Packed
+from aerogel.model.batch import Batch
+from aerogel.model.program import Program
+from aerogel.model.steps import (
+    ActivationStep,
+    AttentionStep,
+    EmbedStep,
+    FeedStep,
+    FetchStep,
+    LinearStep,
+    NormalizeStep,
+    NormStep,
+    PairStep,
+    PoolStep,
+    Step,
+    reads,
+    writes,
+)
+from aerogel.tune.peaks import Peaks, peaks
+
+ROUNDS = 9
+DEFAULT_SHAPE = (1, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class StepCost:
+    """One step. ``zeros``: share of zero weights (linear layers); ``bytes``: constants, inputs and outputs, each
+    once; ``seconds``: median, launch cost taken off; ``share``: of the nonzero roofline; ``binds``: the term
+    of it that is the largest. None: does not apply."""
+
+    name: str
+    kernel: str
+    shape: str
+    zeros: float | None
+    bytes: int
+    seconds: float
+    share: float | None
+    binds: str | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All steps of one call. ``str()`` is a table."""
+
+    target: str
+    threads: int
+    columns: str
+    peaks: Peaks
+    seconds: float
+    steps: tuple[StepCost, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "steps": [asdict(s) for s in self.steps]}
+
+    def by_kernel(self) -> Mapping[str, float]:
+        """Seconds per kind of kernel, largest first."""
+        total: dict[str, float] = {}
+        for step in self.steps:
+            total[step.kernel] = total.get(step.kernel, 0.0) + step.seconds
+        return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+    def __str__(self) -> str:
+        head = ("step", "kernel", "shape", "zeros", "bytes", "time", "roofline")
+        rows = [head]
+        for s in self.steps:
+            zeros = "" if s.zeros is None else f"{100 * s.zeros:.0f} %"
+            share = "" if s.share is None else f"{100 * s.share:.0f} % of {s.binds}"
+            name = s.name if len(s.name) <= 44 else "..." + s.name[-41:]
+            rows.append((name, s.kernel, s.shape, zeros, _bytes(s.bytes), f"{s.seconds * 1e6:.0f} us", share))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+        left = (0, 1, 6)
+        lines = [
+            "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+            for row in rows
+        ]
+        lines.insert(1, "-" * len(lines[0]))
+        p = self.peaks
+        parts = ", ".join(f"{k} {100 * v / max(self.seconds, 1e-12):.0f} %" for k, v in self.by_kernel().items())
+        return "\n".join(
+            [
+                *(line.rstrip() for line in lines),
+                "",
+                f"{self.columns} on {self.threads} thread(s), {self.target}: {self.seconds * 1e3:.2f} ms ({parts})",
+                f"ceilings: {p.flops / 1e9:.0f} Gflop/s and {p.loads / 1e9:.1f} G vector loads/s a thread, "
+                f"{p.bytes / 1e9:.0f} GB/s in all",
+            ]
+        )
+
+
+def explain(program: Program, work: Batch | None = None, threads: int | None = None) -> Explanation:
+    """Time every step of ``program`` on ``work`` (default: one sequence of 128 tokens, or 128 rows)."""
+    work = work or _default(program)
+    require(work.tokens + work.rows > 0, InputError, "there is nothing to explain in an empty batch")
+    count = threads or program.threads
+    built = program.built
+    top = peaks(built.target, count)
+    empty = _time(program, work, count, (0, 0))
+    costs: list[StepCost] = []
+    program.run(work, count)
+    for number, step in enumerate(built.steps):
+        seconds = max(_time(program, work, count, (number, number + 1)) - empty, 1e-9)
+        costs.append(_cost(program, step, work, seconds, top))
+    columns = f"{work.tokens} tokens in {work.sequences} sequence(s)" if work.tokens else f"{work.rows} rows"
+    total = _time(program, work, count, (0, len(built.steps)))
+    return Explanation(built.target.name, count, columns, top, total, tuple(costs))
+
+
+def _time(program: Program, work: Batch, threads: int, span: tuple[int, int]) -> float:
+    seconds: list[float] = []
+    for _ in range(ROUNDS):
+        began = perf_counter()
+        program.run(work, threads, span)
+        seconds.append(perf_counter() - began)
+    return median(seconds)
+
+
+def _default(program: Program) -> Batch:
+    sequences, length = DEFAULT_SHAPE
+    graph = program.built.graph
+    length = min(length, graph.max_length or length)
+    given: dict[str, Any] = {}
+    rng = np.random.default_rng(0)
+    for spec in graph.inputs:
+        match spec.kind:
+            case "ids":
+                given[spec.name] = rng.integers(0, spec.limit, (sequences, length))
+            case "features":
+                given[spec.name] = rng.standard_normal((length, spec.limit), dtype=np.float32)
+            case "mask":
+                pass
+            case _:
+                assert_never(spec.kind)
+    return program.batch(**given)
+
+
+def _cost(program: Program, step: Step, work: Batch, seconds: float, top: Peaks) -> StepCost:
+    made = writes(step)
+    touched = [*reads(step), *([made] if made is not None else [])]
+    columns = {"tokens": work.tokens, "rows": work.rows}
+    moved = sum(4 * p.features * columns[p.columns] for p in touched)
+    kernel, shape = _describe(step)
+    if not isinstance(step, LinearStep):
+        return StepCost(step.name, kernel, shape, None, moved, seconds, None, None)
+    packed = program.built.packed[step.name]
+    moved += packed.nbytes
+    n = columns[step.out.columns]
+    limits = roofline(packed, n, program.built.layout.lanes, top, moved)
+    binds = max(limits, key=lambda term: limits[term])
+    zeros = 1 - packed.nonzeros / (packed.rows * packed.columns)
+    choice = program.built.plan.of(step.name)
+    kernel = f"linear {choice}"
+    return StepCost(step.name, kernel, shape, zeros, moved, seconds, limits[binds] / seconds, binds)
+
+
+def roofline(packed: Packed, columns: int, lanes: int, top: Peaks, moved: int) -> dict[str, float]:
+    """The three times, in seconds, that a layer cannot beat on ``top.threads`` threads."""
+    vectors = -(-columns // lanes)
+    entries = packed.indices.size
+    if packed.kind == "panel" and entries == 0:
+        entries = packed.values.size // 4  # no zeros: one load of an activation serves four rows
+    return {
+        "arithmetic": 2.0 * packed.nonzeros * columns / (top.flops * top.threads),
+        "loads": entries * vectors / (top.loads * top.threads),
+        "memory": moved / top.bytes,
+    }
+
+
+def _describe(step: Step) -> tuple[str, str]:
+    match step:
+        case EmbedStep():
+            return "embed", f"{len(step.tables)} tables x {step.out.features}"
+        case LinearStep():
+            return "linear", f"{step.out.features} x {step.x.features}"
+        case NormStep():
+            return "norm", f"{step.out.features}"
+        case AttentionStep():
+            return "attention", f"{step.heads} x {step.out.features // step.heads}"
+        case ActivationStep():
+            return step.fn, f"{step.out.features}"
+        case PairStep():
+            return step.op, f"{step.out.features}"
+        case PoolStep():
+            return f"pool {step.kind}", f"{step.out.features}"
+        case NormalizeStep():
+            return "normalize", f"{step.out.features}"
+        case FeedStep():
+            return "feed", f"{step.out.features}"
+        case FetchStep():
+            return "fetch", f"{step.x.features}"
+        case _:
+            assert_never(step)
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
