@@ -244,7 +244,7 @@ def _fma_f64(a: Value, b: Value, c: Value) -> Value:
         # Python divides integers with one correct rounding, subnormal results included.
         return np.float64(numerator / denominator)
     except OverflowError:
-        return np.float64(math.copysign(math.inf, numerator))
+        return np.float64(-math.inf if numerator < 0 else math.inf)
 
 
 # --- across lanes ---------------------------------------------------------------------------

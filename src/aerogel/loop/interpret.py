@@ -119,7 +119,7 @@ def _buffer_argument(param: Buf, arg: object, *, watched: bool) -> View:
         or not arg.flags.c_contiguous
         or arg.dtype != dtype.numpy()
     ):
-        what = f"{arg.dtype} array of shape {arg.shape}" if isinstance(arg, np.ndarray) else repr(arg)
+        what = f"a {arg.dtype} array of shape {arg.shape}" if isinstance(arg, np.ndarray) else repr(arg)
         raise LoopError(f"argument {param.name!r} is {what}: give a contiguous 1-D {dtype.numpy()} array")
     if not param.type.const and not arg.flags.writeable:
         raise LoopError(f"argument {param.name!r} is read-only, but the parameter is not const")
