@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,8 @@ SHAPES = ("1x16", "1x128", "8x128")
 @dataclass(frozen=True, slots=True)
 class EncoderBench:
     """What to compare. ``against``: names from ``RUNTIMES``; the table's ratios are against ``reference``,
-    one of the table's rows, by default onnxruntime fp32 if it is there, else the first."""
+    one of the table's rows, by default onnxruntime fp32 if it is there, else the first. ``environment``
+    is for aerogel's own rows."""
 
     model: Path
     against: tuple[str, ...] = tuple(RUNTIMES)
@@ -58,6 +59,7 @@ class EncoderBench:
     shapes: tuple[str, ...] = SHAPES
     reference: str | None = None
     onnx_cache: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def contenders(self) -> list[Contender]:
         """InputError for an unknown runtime, or when there is nothing to compare."""

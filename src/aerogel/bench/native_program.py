@@ -40,7 +40,13 @@ class NativeRuntime:
         return np.asarray(hidden)
 
     def facts(self) -> dict[str, Any]:
-        return {"version": aerogel.__version__, "compile_s": self._compile_s}
+        return {
+            "size_bytes": self._program.nbytes,
+            "version": aerogel.__version__,
+            "threads": self._program.threads,
+            "target": self._program.plan.target.partition("/")[0],
+            "compile_s": self._compile_s,
+        }
 
 
 def make(

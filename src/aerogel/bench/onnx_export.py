@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +15,7 @@ import numpy as np
 from aerogel.bench.cases import TokenBatch, token_batch
 from aerogel.bench.hugging_face import ModelFolder
 from aerogel.core.errors import MeasureError, MissingDependencyError, require
+from aerogel.native.cache import private_folder
 
 Precision = Literal["fp32", "int8"]
 INPUTS, OUTPUT = ("input_ids", "attention_mask"), "last_hidden_state"
@@ -27,16 +27,10 @@ _PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 _TOLERANCE = 1e-4
 
 
-def default_cache() -> Path:
-    """Where exported models are kept: below ``XDG_CACHE_HOME``, by default ``~/.cache``."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "aerogel" / "onnx"
-
-
 def onnx_file(folder: ModelFolder, precision: Precision, cache: Path | None = None) -> Path:
-    """The ONNX file of this model, exported now if it is not in the cache. The fp32 export is checked
-    against torch; MeasureError if it differs."""
-    home = (cache or default_cache()) / _key(folder)
+    """The ONNX file of this model, exported now if it is not in ``cache`` (by default with aerogel's own).
+    The fp32 export is checked against torch; MeasureError if it differs."""
+    home = (cache or private_folder("onnx")) / _key(folder)
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
