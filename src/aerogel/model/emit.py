@@ -35,6 +35,7 @@ from aerogel.loop.nodes import (
     If,
     Let,
     LetView,
+    Load,
     Module,
     Param,
     Stmt,
@@ -59,21 +60,28 @@ from aerogel.model.steps import (
 from aerogel.tune.choose import chunk_of
 
 ARENA = Buf("arena", BufferType(DType.U8, align=64))
-IDS = Buf("ids", BufferType(DType.U8, const=True, align=4))
+# What a call brings, one after the other: see ``CALL_PARTS``.
+CALL = Buf("call", BufferType(DType.U8, const=True, align=64))
+NUMBERS = Buf("numbers", BufferType(DType.I64, const=True, align=8))
+PARAMS: tuple[Param, ...] = (BLOB, ARENA, CALL, NUMBERS)
+
+TOKENS, SEQUENCES, ROWS, PADDED = (Var(n, I64) for n in ("tokens", "sequences", "rows", "padded"))
+HOLES, BEGIN, END = (Var(n, I64) for n in ("holes", "begin", "end"))
+# The order of the numbers in NUMBERS.
+CALL_NUMBERS = (TOKENS, SEQUENCES, ROWS, PADDED, HOLES, BEGIN, END)
+TOKEN_VECTORS, ROW_VECTORS = Var("token_vectors", I64), Var("row_vectors", I64)
+
 OFFSETS = Buf("offsets", BufferType(DType.I32, const=True, align=4))
 DESTINATION = Buf("destination", BufferType(DType.I32, const=True, align=4))
 KEPT = Buf("kept", BufferType(DType.F32, const=True, align=4))
 KEY_BIAS = Buf("key_bias", BufferType(DType.F32, const=True, align=4))
-
-TOKENS, SEQUENCES, ROWS, PADDED = (Var(n, I64) for n in ("tokens", "sequences", "rows", "padded"))
-HOLES, BEGIN, END = (Var(n, I64) for n in ("holes", "begin", "end"))
-TOKEN_VECTORS, ROW_VECTORS = Var("token_vectors", I64), Var("row_vectors", I64)
-
-# What every call sets: see ``Program``.
-PARAMS: tuple[Param, ...] = (
-    BLOB, ARENA, IDS, OFFSETS, DESTINATION, KEPT, KEY_BIAS,
-    TOKENS, SEQUENCES, ROWS, PADDED, HOLES, BEGIN, END,
-)  # fmt: skip
+# The order in CALL, after ``ids`` (i32 [lookups, tokens]); every entry has 4 bytes.
+CALL_PARTS: tuple[tuple[Buf, Expr], ...] = (
+    (OFFSETS, SEQUENCES + 1),
+    (DESTINATION, TOKENS),
+    (KEPT, TOKENS),
+    (KEY_BIAS, TOKENS),
+)
 
 
 def feature_buffer(name: str) -> Buf:
@@ -88,11 +96,10 @@ def output_buffer(name: str) -> Buf:
 
 @dataclass(frozen=True)
 class Emitted:
-    """The module, its constants, and for each embedding step the number of its first row in ``ids``."""
+    """The module and its constants."""
 
     module: Module
     blob: Blob
-    id_rows: Mapping[str, int]
 
 
 def emit(
@@ -114,16 +121,17 @@ class _Emitter:
     layout: Layout
     blob: Blob = field(default_factory=Blob)
     functions: dict[str, Function] = field(default_factory=dict[str, Function])
-    id_rows: dict[str, int] = field(default_factory=dict[str, int])
     id_count: int = 0
     number: int = 0
     lets: list[Stmt] = field(default_factory=list[Stmt])
 
     def run(self, steps: Sequence[Step]) -> Emitted:
-        body: list[Stmt] = [
-            Let(TOKEN_VECTORS, self._vectors(TOKENS)),
-            Let(ROW_VECTORS, self._vectors(ROWS)),
-        ]
+        body: list[Stmt] = [Let(var, Load(NUMBERS, _int(i))) for i, var in enumerate(CALL_NUMBERS)]
+        body += [Let(TOKEN_VECTORS, self._vectors(TOKENS)), Let(ROW_VECTORS, self._vectors(ROWS))]
+        at: Expr = TOKENS * sum(len(s.lookups) for s in steps if isinstance(s, EmbedStep))
+        for buf, count in CALL_PARTS:
+            body.append(LetView(buf, CALL, at * 4, count))
+            at = at + count
         for self.number, step in enumerate(steps):
             self.lets = []
             calls = self._step(step)
@@ -132,7 +140,7 @@ class _Emitter:
         extra = [feature_buffer(s.input) for s in steps if isinstance(s, FeedStep)]
         extra += [output_buffer(s.output) for s in steps if isinstance(s, FetchStep)]
         entry = Function("program", (*PARAMS, *extra), tuple(body))
-        return Emitted(Module("model", (*self.functions.values(), entry)), self.blob, self.id_rows)
+        return Emitted(Module("model", (*self.functions.values(), entry)), self.blob)
 
     # --- what steps are made of ---
 
@@ -217,10 +225,9 @@ class _Emitter:
 
     def _embed(self, step: EmbedStep) -> tuple[Stmt, ...]:
         first = self.id_count
-        self.id_rows[step.name] = first
         self.id_count += len(step.lookups)
         ids = Buf(self._name("ids"), BufferType(DType.I32, const=True, align=4))
-        self.lets.append(LetView(ids, IDS, TOKENS * (4 * first), TOKENS * len(step.lookups)))
+        self.lets.append(LetView(ids, CALL, TOKENS * (4 * first), TOKENS * len(step.lookups)))
         function = self._use(embed.embed(self.layout, len(step.tables)))
         tables = tuple(self._weight(name, f"table{i}") for i, name in enumerate(step.tables))
         out = self._view(step.out, "out", const=False)

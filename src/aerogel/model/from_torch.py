@@ -23,7 +23,9 @@ def from_torch(module: torch.nn.Module, example_inputs: Any, dynamic_shapes: Any
     try:
         import torch as _  # noqa: F401  # torch is optional: everything else works without
     except ImportError as error:
-        raise MissingDependencyError("importing a torch module needs torch: pip install 'aerogel[torch]'") from error
+        raise MissingDependencyError(
+            "importing a torch module needs torch: pip install 'aerogel[torch]'"
+        ) from error
     from aerogel.model.torch_import import imported
 
     return imported(module, example_inputs, dynamic_shapes)

@@ -34,7 +34,8 @@ class Value:
 @dataclass(frozen=True, slots=True)
 class Input:
     """What the caller passes. ``ids``: (B, S) integers below ``limit``; ``mask``: (B, S) of 0 and 1;
-    ``features``: (..., limit) float32, every leading index a column of domain ``rows``."""
+    ``features``: (..., limit) float32, every leading index a column of domain ``rows``.
+    Left out where ``optional``: ids are then all 0, a mask all 1."""
 
     name: str
     kind: InputKind
@@ -137,8 +138,8 @@ class Mul:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Per sequence and head h: softmax over keys j of (scale * q . k_j + bias[h, j - i + limit - 1]) times v_j,
-    i the query's index; features of head h are h * head_size .. (h + 1) * head_size.
+    """Per sequence and head h: softmax over keys j of (scale * q . k_j + bias[h, j - i + limit - 1]) times
+    v_j, i the query's index; features of head h are h * head_size .. (h + 1) * head_size.
     Tokens whose mask is 0 are no keys. ``bias``: None or a weight [heads, 2 * limit - 1] (``limit``: the
     greatest sequence length it covers), as in MPNet's relative positions."""
 
@@ -154,7 +155,8 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """tokens -> rows: the first token, the mean over tokens with mask 1 (sum / max(count, 1e-9)), or their maximum."""
+    """tokens -> rows: the token at position 0, whatever its mask; the mean over tokens with mask 1 (sum /
+    max(count, 1e-9)); or their maximum."""
 
     out: Value
     x: str
@@ -229,7 +231,9 @@ class Graph:
         for op in self.ops:
             if op.out.name == name:
                 return op.out
-        raise UnsupportedError(f"the graph has no value {name!r}: it makes {[op.out.name for op in self.ops]}")
+        raise UnsupportedError(
+            f"the graph has no value {name!r}: it makes {[op.out.name for op in self.ops]}"
+        )
 
     def linears(self) -> tuple[Linear, ...]:
         return tuple(op for op in self.ops if isinstance(op, Linear))
@@ -237,17 +241,29 @@ class Graph:
 
 def check(graph: Graph) -> None:
     """Every operand is made before it is read, shapes agree, weights exist; UnsupportedError otherwise."""
-    made: dict[str, Value] = {i.name: Value(i.name, i.limit, "rows") for i in graph.inputs if i.kind == "features"}
+    made: dict[str, Value] = {
+        i.name: Value(i.name, i.limit, "rows") for i in graph.inputs if i.kind == "features"
+    }
 
     def weight(name: str, shape: tuple[int | None, ...], op: Any) -> None:
-        require(name in graph.weights, UnsupportedError, f"{type(op).__name__} {op.out.name}: no weight {name!r}")
+        require(
+            name in graph.weights, UnsupportedError, f"{type(op).__name__} {op.out.name}: no weight {name!r}"
+        )
         got = graph.weights[name].shape
         fits = len(got) == len(shape) and all(w in (None, g) for w, g in zip(shape, got, strict=True))
-        require(fits, UnsupportedError, f"{type(op).__name__} {op.out.name}: weight {name!r} is {got}, needs {shape}")
+        require(
+            fits,
+            UnsupportedError,
+            f"{type(op).__name__} {op.out.name}: weight {name!r} is {got}, needs {shape}",
+        )
 
     for op in graph.ops:
         for name in operands(op):
-            require(name in made, UnsupportedError, f"{type(op).__name__} {op.out.name} reads {name!r}, not made yet")
+            require(
+                name in made,
+                UnsupportedError,
+                f"{type(op).__name__} {op.out.name} reads {name!r}, not made yet",
+            )
         require(op.out.name not in made, UnsupportedError, f"value {op.out.name!r} is made twice")
         match op:
             case Embedding():
@@ -266,4 +282,8 @@ def check(graph: Graph) -> None:
                 pass
         made[op.out.name] = op.out
     for output in graph.outputs:
-        require(output.value in made, UnsupportedError, f"output {output.name!r} needs {output.value!r}, never made")
+        require(
+            output.value in made,
+            UnsupportedError,
+            f"output {output.name!r} needs {output.value!r}, never made",
+        )

@@ -18,7 +18,7 @@ from aerogel.kernels.layout import Layout
 from aerogel.model.arena import Arena
 from aerogel.model.batch import Batch, batch
 from aerogel.model.blob import SLACK
-from aerogel.model.emit import Emitted
+from aerogel.model.emit import CALL_NUMBERS, Emitted
 from aerogel.model.graph import Graph, Lookup
 from aerogel.model.steps import EmbedStep, FeedStep, FetchStep, Step
 from aerogel.native import Bound, Compiled, thread_limit
@@ -172,42 +172,41 @@ class _Lane:
         self._built = built
         self._fed, self._fetched = fed, fetched
         self._arena = aligned(SLACK, np.uint8)
-        nothing = aligned(1, np.float32)
-        numbers = aligned(1, np.int32)
+        self._call = aligned(SLACK, np.uint8)
+        self._numbers = aligned(len(CALL_NUMBERS), np.int64)
         empty = [aligned(1, np.float32) for _ in (*fed, *fetched)]
-        self.bound: Bound = built.compiled.bind(
-            built.constants, self._arena, numbers.view(np.uint8), numbers, numbers, nothing, nothing,
-            0, 0, 0, 0, 0, 0, 0, *empty,
-        )  # fmt: skip
+        self.bound: Bound = built.compiled.bind(built.constants, self._arena, self._call, self._numbers, *empty)
 
     def load(self, work: Batch, out: Mapping[str, NDArray[np.float32]], span: tuple[int, int]) -> None:
         """Point the program at this call's arrays. Sizes follow from the batch, which has been checked."""
         layout = self._built.layout
         vectors = layout.vectors(work.tokens), layout.vectors(work.rows)
-        need = self._built.arena.nbytes(*vectors, layout.lanes) + SLACK
-        set_ = self.bound.set
-        if need > self._arena.nbytes:
-            self._arena = aligned(need, np.uint8)
-            set_("arena", self._arena)
+        self._arena = self._grown("arena", self._arena, self._built.arena.nbytes(*vectors, layout.lanes))
+        self._numbers[:] = (work.tokens, work.sequences, work.rows, work.padded, work.holes, *span)
         if work.tokens:
-            set_("ids", work.ids.reshape(-1).view(np.uint8))
-            set_("offsets", work.offsets)
-            set_("destination", work.destination)
-        if work.holes:
-            set_("kept", work.kept)
-            set_("key_bias", np.where(work.kept != 0, np.float32(0), np.float32(-np.inf)))
-        numbers = {
-            "tokens": work.tokens,
-            "sequences": work.sequences,
-            "rows": work.rows,
-            "padded": work.padded,
-            "holes": int(work.holes),
-            "begin": span[0],
-            "end": span[1],
-        }
-        for name, number in numbers.items():
-            set_(name, number)
+            self._load_tokens(work)
         for name in self._fed:
-            set_(f"in_{name}", work.features[name])
+            self.bound.set(f"in_{name}", work.features[name])
         for step in self._fetched:
-            set_(f"out_{step.output}", out[step.output].reshape(-1))
+            self.bound.set(f"out_{step.output}", out[step.output].reshape(-1))
+
+    def _load_tokens(self, work: Batch) -> None:
+        """Lay the parts of CALL out one after the other."""
+        parts: list[NDArray[Any]] = [work.ids.reshape(-1), work.offsets, work.destination]
+        if work.holes:
+            parts += [work.kept, np.where(work.kept != 0, np.float32(0), np.float32(-np.inf))]
+        # Without holes nothing reads the last two, but their views must lie inside.
+        need = 4 * (sum(p.size for p in parts) + 2 * work.tokens)
+        self._call = self._grown("call", self._call, need)
+        words, at = self._call.view(np.int32), 0
+        for part in parts:
+            words[at : at + part.size] = part.view(np.int32)
+            at += part.size
+
+    def _grown(self, name: str, memory: NDArray[np.uint8], need: int) -> NDArray[np.uint8]:
+        """``memory`` if it holds ``need`` bytes and some slack, else more, bound as ``name``."""
+        if need + SLACK <= memory.nbytes:
+            return memory
+        larger = aligned(-(-(need + SLACK) // SLACK) * SLACK, np.uint8)
+        self.bound.set(name, larger)
+        return larger

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from aerogel.core.errors import InputError, UnsupportedError, require
+from aerogel.core.errors import InputError, require
 from aerogel.model.graph import (
     Activation,
     ActivationFn,
@@ -29,15 +29,12 @@ from aerogel.model.graph import (
     Normalize,
     Op,
     Pool,
-    Value,
 )
 
 Array = NDArray[Any]
 
 
-def evaluate(
-    graph: Graph, inputs: Mapping[str, Array], dtype: DTypeLike = np.float64
-) -> dict[str, Array]:
+def evaluate(graph: Graph, inputs: Mapping[str, Array], dtype: DTypeLike = np.float64) -> dict[str, Array]:
     """The graph's outputs by name, computed in ``dtype`` and shaped as Output says. InputError where the
     inputs are not what the graph's Inputs ask for."""
     run = _Run(graph, inputs, np.dtype(dtype))
@@ -47,14 +44,19 @@ def evaluate(
 
 
 class _Run:
-    """Activations as (features, columns) matrices; tokens of all sequences packed one after the other."""
+    """Activations as (features, columns) matrices. Columns of tokens are all B x S positions: padding is
+    computed too, seen by no key or pool, and cleared in the outputs."""
 
     def __init__(self, graph: Graph, inputs: Mapping[str, Array], dtype: np.dtype[Any]) -> None:
         self.graph = graph
         self.dtype = dtype
         self.values: dict[str, Array] = {}
         unknown = sorted(set(inputs) - {i.name for i in graph.inputs})
-        require(not unknown, InputError, f"the graph has no inputs {unknown}, only {[i.name for i in graph.inputs]}")
+        require(
+            not unknown,
+            InputError,
+            f"the graph has no inputs {unknown}, only {[i.name for i in graph.inputs]}",
+        )
         given = {i: np.asarray(inputs[i.name]) for i in graph.inputs if i.name in inputs}
         missing = [i.name for i in graph.inputs if i.name not in inputs and not i.optional]
         require(not missing, InputError, f"inputs {missing} are missing")
@@ -69,11 +71,20 @@ class _Run:
 
     def _take_tokens(self, tokens: Mapping[Input, Array]) -> None:
         shape = next(iter(tokens.values())).shape
-        self.mask = np.ones(shape, bool)
+        self.mask: NDArray[np.bool_] = np.ones(shape, bool)
+        self.length = int(shape[-1])
         for item, array in tokens.items():
-            right = array.ndim == 2 and array.shape == shape and array.size > 0
-            require(right, InputError, f"input {item.name!r} is {array.shape}: every token input is one (B, S), not empty")
-            require(array.dtype.kind in "iub" or item.kind == "mask", InputError, f"input {item.name!r}: {array.dtype}")
+            right = array.ndim == 2 and array.shape == shape and array.shape[1] > 0
+            require(
+                right,
+                InputError,
+                f"input {item.name!r} is {array.shape}: token inputs are all (B, S), S at least 1",
+            )
+            require(
+                array.dtype.kind in "iub" or item.kind == "mask",
+                InputError,
+                f"input {item.name!r}: {array.dtype}",
+            )
             inside = bool(((array >= 0) & (array < item.limit)).all())
             require(inside, InputError, f"input {item.name!r} holds numbers outside 0 to {item.limit - 1}")
             if item.kind == "mask":
@@ -87,11 +98,14 @@ class _Run:
         fits = longest is None or shape[1] <= longest
         require(fits, InputError, f"sequences of {shape[1]} tokens: the model's positions end at {longest}")
         require(self.mask.any(1).all(), InputError, "a sequence has no token: its mask is 0 everywhere")
-        self.spans = [slice(b - n, b) for n, b in zip(self.mask.sum(1), np.cumsum(self.mask.sum(1)), strict=True)]
 
     def _take_features(self, item: Input, array: Array) -> None:
         right = array.ndim >= 1 and array.shape[-1] == item.limit
-        require(right, InputError, f"input {item.name!r} is {array.shape}: its last dimension must be {item.limit}")
+        require(
+            right,
+            InputError,
+            f"input {item.name!r} is {array.shape}: its last dimension must be {item.limit}",
+        )
         self.leading = array.shape[:-1]
         self.values[item.name] = array.reshape(-1, item.limit).T.astype(self.dtype)
 
@@ -101,7 +115,7 @@ class _Run:
     def compute(self, op: Op) -> Array:
         match op:
             case Embedding():
-                return self.weight(op.table)[self.rows(op.lookup)[self.mask]].T
+                return self.weight(op.table)[self.rows(op.lookup).ravel()].T
             case Linear():
                 product = self.weight(op.weight) @ self.values[op.x]
                 return product if op.bias is None else product + self.weight(op.bias)[:, None]
@@ -116,7 +130,7 @@ class _Run:
             case Attention():
                 return self._attention(op)
             case Pool():
-                return np.stack([_pooled(op, self.values[op.x][:, span]) for span in self.spans], axis=1)
+                return self._pool(op)
             case Normalize():
                 x = self.values[op.x]
                 return x / np.maximum(np.sqrt((x * x).sum(0)), self.dtype.type(op.eps))
@@ -129,7 +143,7 @@ class _Run:
             case FromInput():
                 return self.ids[lookup.name]
             case FromPosition():
-                return np.broadcast_to(np.arange(self.mask.shape[1]) + lookup.offset, self.mask.shape)
+                return np.broadcast_to(np.arange(self.length) + lookup.offset, self.mask.shape)
             case FromUnpadded():
                 real = self.ids[lookup.name] != lookup.padding
                 return real.cumsum(1) * real + lookup.padding
@@ -147,41 +161,43 @@ class _Run:
     def _attention(self, op: Attention) -> Array:
         q, k, v = (self.values[name] for name in (op.q, op.k, op.v))
         size = op.out.features // op.heads
+        length = self.length
         result = np.empty_like(v)
-        for sequence, span in enumerate(self.spans):
-            where = np.flatnonzero(self.mask[sequence])
+        for sequence, mask in enumerate(self.mask):
+            columns = slice(sequence * length, (sequence + 1) * length)
             for head in range(op.heads):
                 rows = slice(head * size, (head + 1) * size)
-                scores = self.dtype.type(op.scale) * (q[rows, span].T @ k[rows, span])
+                scores = self.dtype.type(op.scale) * (q[rows, columns].T @ k[rows, columns])
                 if op.bias is not None:
-                    table = self.weight(op.bias)[head]
-                    scores = scores + table[where[None, :] - where[:, None] + (len(table) - 1) // 2]
+                    table, index = self.weight(op.bias)[head], np.arange(length)
+                    scores = scores + table[index[None, :] - index[:, None] + (len(table) - 1) // 2]
+                scores[:, ~mask] = -np.inf
                 weights = np.exp(scores - scores.max(1, keepdims=True))
-                result[rows, span] = v[rows, span] @ (weights / weights.sum(1, keepdims=True)).T
+                result[rows, columns] = v[rows, columns] @ (weights / weights.sum(1, keepdims=True)).T
         return result
+
+    def _pool(self, op: Pool) -> Array:
+        tokens = self.values[op.x].T.reshape(*self.mask.shape, -1)
+        match op.kind:
+            case "first":
+                rows = tokens[:, 0]
+            case "mean":
+                kept = self.mask[..., None]
+                rows = np.where(kept, tokens, 0).sum(1) / np.maximum(kept.sum(1), self.dtype.type(1e-9))
+            case "max":
+                rows = np.where(self.mask[..., None], tokens, -np.inf).max(1, initial=-np.inf)
+            case _:
+                assert_never(op.kind)
+        return rows.T
 
     def shaped(self, name: str) -> Array:
         value = self.values[name]
         if self._columns(name) == "rows":
             return value.T.reshape(*self.leading, -1) if self.leading else value.T
-        out = np.zeros((*self.mask.shape, value.shape[0]), value.dtype)
-        out[self.mask] = value.T
-        return out
+        return np.where(self.mask[..., None], value.T.reshape(*self.mask.shape, -1), 0)
 
     def _columns(self, name: str) -> str:
         return "rows" if any(i.name == name for i in self.graph.inputs) else self.graph.value(name).columns
-
-
-def _pooled(op: Pool, tokens: Array) -> Array:
-    match op.kind:
-        case "first":
-            return tokens[:, 0]
-        case "mean":
-            return tokens.mean(1)
-        case "max":
-            return tokens.max(1)
-        case _:
-            assert_never(op.kind)
 
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])

@@ -20,7 +20,9 @@ def fused(walk: Walk, call: Call) -> Known:
     if call["is_causal"]:
         unsupported(call.node, "causal attention (is_causal=True)")
     if call["dropout_p"]:
-        unsupported(call.node, f"attention dropout p={call['dropout_p']} in training mode: call module.eval() first")
+        unsupported(
+            call.node, f"attention dropout p={call['dropout_p']} in training mode: call module.eval() first"
+        )
     if call["enable_gqa"]:
         unsupported(call.node, "grouped-query attention")
     q, k, v = (_headed(walk, call.node, call[name], _HEADED) for name in ("query", "key", "value"))
@@ -46,7 +48,7 @@ def matmul(walk: Walk, call: Call) -> Known:
         case Act(), None:
             return _projected(walk, call.node, left, right)
         case _:
-            unsupported(call.node, f"a product of {left} and {right}")
+            return unsupported(call.node, f"a product of {left} and {right}")
 
 
 def _projected(walk: Walk, node: Node, left: Node, right: Node) -> Act:
@@ -71,7 +73,9 @@ def _headed(walk: Walk, node: Node, argument: Node, axes: tuple[Axis, ...]) -> A
     known = walk.known.get(argument)
     if not isinstance(known, Act) or known.axes != axes or known.padding == "share":
         found = known.axes if isinstance(known, Act) else type(known).__name__
-        unsupported(node, f"attention over {argument.name}, which is {found} and not heads laid out as {axes}")
+        unsupported(
+            node, f"attention over {argument.name}, which is {found} and not heads laid out as {axes}"
+        )
     return known
 
 
@@ -80,7 +84,9 @@ def _attend(walk: Walk, node: Node, scores: Scores, v: Act) -> Act:
         unsupported(node, "attention scores times values without a softmax, or scaled values")
     q, k = scores.q, scores.k
     if not q.features == k.features == v.value.features or v.heads != scores.heads:
-        unsupported(node, f"queries, keys and values of {q.features}, {k.features} and {v.value.features} features")
+        unsupported(
+            node, f"queries, keys and values of {q.features}, {k.features} and {v.value.features} features"
+        )
     out = value_of(node, v.value.features, v.value)
     bias = _bias(walk, node, scores)
     op = Attention(out, q.name, k.name, v.value.name, scores.heads, scores.scale, bias, origin(node))

@@ -8,9 +8,20 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from aerogel.model.graph import Activation, ActivationFn, Add, Embedding, LayerNorm, Linear, Mul, Normalize, Pool, Value
+from aerogel.model.graph import (
+    Activation,
+    ActivationFn,
+    Add,
+    Embedding,
+    LayerNorm,
+    Linear,
+    Mul,
+    Normalize,
+    Pool,
+    Value,
+)
 from aerogel.model.torch_source import origin, unsupported
-from aerogel.model.torch_values import Act, Axis, Known, Norm, Part, Scores, TokenSum
+from aerogel.model.torch_values import Act, Axis, Formula, Known, Norm, Part, Scores, TokenSum
 from aerogel.model.torch_walk import Call, Handler, Walk, act, features_of, is_plain, value_of
 
 
@@ -42,8 +53,8 @@ def layer_norm(walk: Walk, call: Call) -> Known:
             named[role] = walk.constant(call.node, role, torch.full((x.value.features,), fill))
         else:
             named[role] = walk.weight(call.node, call[role], role)[0]
-    op = LayerNorm(value_of(call.node, x.value.features, x.value), x.value.name, named["weight"], named["bias"],
-                   float(call["eps"]), origin(call.node))  # fmt: skip
+    out, eps = value_of(call.node, x.value.features, x.value), float(call["eps"])
+    op = LayerNorm(out, x.value.name, named["weight"], named["bias"], eps, origin(call.node))
     return Act(walk.emit(op), x.axes)
 
 
@@ -51,7 +62,9 @@ def activation(fn: ActivationFn) -> Handler:
     def handler(walk: Walk, call: Call) -> Known:
         x = act(walk, call.node, call.first)
         kind: ActivationFn = "gelu_tanh" if call["approximate"] == "tanh" else fn
-        out = walk.emit(Activation(value_of(call.node, x.value.features, x.value), x.value.name, kind, origin(call.node)))
+        out = walk.emit(
+            Activation(value_of(call.node, x.value.features, x.value), x.value.name, kind, origin(call.node))
+        )
         return replace(x, value=out, padding="any")
 
     return handler
@@ -63,7 +76,7 @@ def add(walk: Walk, call: Call) -> Known:
         unsupported(call.node, f"adds {call['alpha']} times its second argument")
     known = [walk.known.get(a) if isinstance(a, Node) else None for a in (left, right)]
     match known:
-        case [Act(), Act()]:
+        case [Act() | Formula(), Act() | Formula()]:
             return _both(walk, call, Add)
         case [Scores() as scores, None]:
             return _with_part(call.node, scores, right)
@@ -73,14 +86,33 @@ def add(walk: Walk, call: Call) -> Known:
             return x
         case [None, Act() as x] if _is_all(walk, left, 0.0):
             return x
+        case [Act() as x, None] if isinstance(right, Node) and left.users.keys() == {call.node}:
+            return _biased(walk, call.node, x, right)
         case _:
-            unsupported(call.node, f"adds {left} and {right}: only two activations of the same tokens can be added")
+            return unsupported(
+                call.node, f"adds {left} and {right}: only two activations of the same tokens can be added"
+            )
+
+
+def _biased(walk: Walk, node: Node, x: Act, bias: Node) -> Act:
+    """A vector added to a product without bias that nothing else reads: the product's bias."""
+    last = walk.ops[-1]
+    tensor = walk.meaning.probe.constant(bias)
+    whole = (
+        tensor is not None and tuple(tensor.shape) == (x.value.features,) and is_plain(x) and x.scale == 1.0
+    )
+    if not whole or not isinstance(last, Linear) or last.out != x.value or last.bias is not None:
+        unsupported(
+            node, f"adds {bias.name}, which is neither an activation nor the bias of the product before it"
+        )
+    walk.ops[-1] = replace(last, bias=walk.weight(node, bias, "bias")[0])
+    return x
 
 
 def mul(walk: Walk, call: Call) -> Known:
     left, right = call["self"], call["other"]
     first, second = (walk.known.get(a) if isinstance(a, Node) else None for a in (left, right))
-    if isinstance(first, Act) and isinstance(second, Act):
+    if isinstance(first, (Act, Formula)) and isinstance(second, (Act, Formula)):
         return _both(walk, call, Mul)
     return _times(walk, call.node, *((first, right) if first is not None else (second, left)))
 
@@ -92,14 +124,21 @@ def div(walk: Walk, call: Call) -> Known:
         unsupported(call.node, "rounds activations to integers")
     match known, by:
         case Act() as x, Norm() as norm if x.value == norm.value and x.scale == 1.0:
-            op = Normalize(value_of(call.node, x.value.features, x.value), x.value.name, norm.eps, origin(call.node))
+            op = Normalize(
+                value_of(call.node, x.value.features, x.value), x.value.name, norm.eps, origin(call.node)
+            )
             return Act(walk.emit(op), x.axes)
         case TokenSum() as total, None if walk.meaning.counts(call["other"]) == "count":
             return _mean(walk, call.node, total)
-        case (Act() | Scores()), None if (number := _number(walk, call["other"])) is not None and number != 0:
+        case ((Act() | Scores()), None) if (
+            number := _number(walk, call["other"])
+        ) is not None and number != 0:
             return _scaled(call.node, known, 1.0 / number)
         case _:
-            unsupported(call.node, f"divides {call['self']} by {call['other']}, which is no known scale, norm or count")
+            return unsupported(
+                call.node,
+                f"divides {call['self']} by {call['other']}, which is no known scale, norm or count",
+            )
 
 
 def _times(walk: Walk, node: Node, known: Known | None, factor: Any) -> Known:
@@ -121,7 +160,7 @@ def _times(walk: Walk, node: Node, known: Known | None, factor: Any) -> Known:
             return _mean(walk, node, known)
         case _:
             pass
-    unsupported(node, f"multiplies by {factor}, which is no activation, scale or padding mask")
+    return unsupported(node, f"multiplies by {factor}, which is no activation, scale or padding mask")
 
 
 def _mean(walk: Walk, node: Node, total: TokenSum) -> Act:
@@ -129,19 +168,20 @@ def _mean(walk: Walk, node: Node, total: TokenSum) -> Act:
     return Act(walk.emit(Pool(out, total.value.name, "mean", origin(node))), total.axes)
 
 
-def _both(walk: Walk, call: Call, kind: type[Add] | type[Mul]) -> Act:
-    a, b = act(walk, call.node, call["self"]), act(walk, call.node, call["other"])
-    a, b = (a, b) if len(a.axes) >= len(b.axes) else (b, a)
+def _both(walk: Walk, call: Call, kind: type[Add | Mul]) -> Act:
+    left, right = act(walk, call.node, call["self"]), act(walk, call.node, call["other"])
+    a, b = (left, right) if len(left.axes) >= len(right.axes) else (right, left)
     short = ("1",) * (len(a.axes) - len(b.axes)) + b.axes
+    tokens = a.value.columns == "tokens"
     fits = a.value.columns == b.value.columns and a.value.features == b.value.features and a.heads == b.heads
-    # A size-one axis may stand for B (the same row in every sequence) but not for S: no token is special.
-    if not fits or any(p != q and {p, q} != {"1", "B"} for p, q in zip(a.axes, short, strict=True)):
+    # A size-one axis may stand for B (the same tokens in every sequence) but not for S: no token is special.
+    if not fits or any(
+        p != q and not (tokens and {p, q} == {"1", "B"}) for p, q in zip(a.axes, short, strict=True)
+    ):
         unsupported(call.node, f"combines {a.axes} of {a.value} with {b.axes} of {b.value}")
     axes = tuple(p if q == "1" else q for p, q in zip(a.axes, short, strict=True))
     out = value_of(call.node, a.value.features, a.value)
-    left, right = (walk.known[call[side]] for side in ("self", "other"))
-    assert isinstance(left, Act) and isinstance(right, Act)
-    return Act(walk.emit(kind(out, left.value.name, right.value.name, origin(call.node))), axes, a.heads)
+    return Act(walk.emit(kind(out, left.value.name, right.value.name, origin(call.node))), axes, left.heads)
 
 
 def _with_part(node: Node, scores: Scores, other: Any) -> Scores:
@@ -157,7 +197,7 @@ def _scaled(node: Node, known: Known | None, factor: float) -> Known:
         case Scores() if not known.normal and not known.parts:
             return replace(known, scale=known.scale * factor)
         case _:
-            unsupported(node, f"multiplies by {factor} where no scale can be kept")
+            return unsupported(node, f"multiplies by {factor} where no scale can be kept")
 
 
 def _number(walk: Walk, operand: Any) -> float | None:

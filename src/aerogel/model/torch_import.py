@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.fx import Node
 from aerogel.core.errors import UnsupportedError, require
 from aerogel.model import torch_attention, torch_dense, torch_layout, torch_pooling
 from aerogel.model.graph import (
+    Attention,
     FromPosition,
     FromUnpadded,
     Graph,
@@ -22,12 +24,22 @@ from aerogel.model.graph import (
     operands,
     weight_names,
 )
+from aerogel.model.torch_formula import formula
 from aerogel.model.torch_meaning import UNBOUNDED_LENGTH, Meaning, cases
 from aerogel.model.torch_probe import Probe
 from aerogel.model.torch_program import Program, Size, arguments, trace, trace_fixed
 from aerogel.model.torch_source import op_name, unsupported
-from aerogel.model.torch_values import Act, Axis
-from aerogel.model.torch_walk import Handler, Walk, act, active_nodes, call, is_token_lookup, same_ids
+from aerogel.model.torch_values import Act, Axis, Formula, Known
+from aerogel.model.torch_walk import (
+    Handler,
+    Walk,
+    act,
+    active_nodes,
+    call,
+    is_token_lookup,
+    require_shape,
+    same_ids,
+)
 from aerogel.model.torch_weights import Weights
 
 HANDLERS: dict[str, Handler] = {
@@ -41,6 +53,10 @@ _ANY_ID = 2**31 - 1
 
 
 def imported(module: torch.nn.Module, example_inputs: Any, dynamic_shapes: Any) -> Graph:
+    elsewhere = sorted({str(p.device) for p in module.parameters()} - {"cpu"})
+    require(
+        not elsewhere, UnsupportedError, f"the module has parameters on {elsewhere}: move it to the CPU first"
+    )
     named = arguments(module, example_inputs)
     try:
         program = trace(module, named, dynamic_shapes)
@@ -59,18 +75,22 @@ def _graph(module: torch.nn.Module, program: Program) -> Graph:
     active = active_nodes(program, features, symbols)
     probe = Probe(program, active, symbols)
     names = {node: name for name, node, _ in program.inputs}
-    meaning, lookups = _meaning(program, probe, tokens, [n for n in active if is_token_lookup(n, program.sizes, symbols)], names)
-    walk = Walk(Weights(module), meaning, active, lookups, program.sizes)
+    meaning, lookups = _meaning(
+        program, probe, tokens, [n for n in active if is_token_lookup(n, program.sizes, symbols)], names
+    )
+    walk = Walk(Weights(module), meaning, active, lookups, program.sizes, symbols)
     for node in features:
         width, axes = _feature_input(program, node, names[node])
         walk.known[node] = Act(Value(names[node], width, "rows"), axes)
     _run(walk, program)
-    outputs = tuple(Output(name, act(walk, node, node).value.name) for name, node in program.outputs)
+    outputs = tuple(_output(walk, name, node) for name, node in program.outputs)
     ops = _alive(walk.ops, outputs)
-    inputs = tuple(_input(walk, name, node, default) for name, node, default in program.inputs)
+    inputs = tuple(_input(walk, name, node, default=default) for name, node, default in program.inputs)
     used = {n for op in ops for n in weight_names(op)}
     weights = {name: array for name, array in walk.weights.arrays.items() if name in used}
-    length = meaning.longest if any(isinstance(v, (FromPosition, FromUnpadded)) for v in lookups.values()) else None
+    bounded = any(isinstance(v, (FromPosition, FromUnpadded)) for v in lookups.values())
+    bounded = bounded or any(isinstance(op, Attention) and op.bias for op in ops)
+    length = meaning.longest if bounded else None
     graph = Graph(inputs, ops, outputs, weights, length, type(module).__qualname__)
     check(graph)
     return graph
@@ -96,7 +116,7 @@ def _handler(node: Node) -> Handler:
 def _symbols(program: Program, first: Node) -> tuple[Size, Size]:
     batch, length = program.sizes[first]
     fixed = [size for size in (batch, length) if isinstance(size, int)]
-    told = f"input {first.name!r} has sizes fixed at {fixed}: leave dynamic_shapes out, or make batch and length dynamic"
+    told = f"input {first.name!r} has sizes fixed at {fixed}: let batch and length be dynamic"
     require(not fixed, UnsupportedError, told)
     return batch, length
 
@@ -109,16 +129,23 @@ def _token_inputs(program: Program) -> tuple[Node, ...]:
     for name, node, _ in program.inputs:
         shape = program.sizes[node]
         fits = len(shape) == 2 and shape == program.sizes[whole[0]]
-        require(fits, UnsupportedError, f"input {name!r} is {shape}: every input beside ids must be (batch, length)")
+        require(
+            fits,
+            UnsupportedError,
+            f"input {name!r} is {shape}: every input beside ids must be (batch, length)",
+        )
     return tuple(node for _, node, _ in program.inputs)
 
 
 def _feature_input(program: Program, node: Node, name: str) -> tuple[int, tuple[Axis, ...]]:
     shape = program.sizes[node]
     fixed = bool(shape) and isinstance(shape[-1], int)
-    require(fixed, UnsupportedError, f"input {name!r} is {shape}: its last dimension must be a fixed number of features")
-    leading: tuple[Axis, ...] = ("L",) * (len(shape) - 1)
-    return int(shape[-1]), (*leading, "F")
+    require(
+        fixed,
+        UnsupportedError,
+        f"input {name!r} is {shape}: its last dimension must be a fixed number of features",
+    )
+    return int(shape[-1]), (*(f"L{i}" for i in range(len(shape) - 1)), "F")
 
 
 def _meaning(
@@ -133,7 +160,9 @@ def _meaning(
         if source in names:
             ids[source] = min(rows[node], ids.get(source, _ANY_ID))
     masks = [node for node in tokens if node not in ids]
-    told = f"inputs {[names[m] for m in masks]} are looked up in no table: at most one can be the padding mask"
+    told = (
+        f"inputs {[names[m] for m in masks]} are looked up in no table: at most one can be the padding mask"
+    )
     require(len(masks) <= 1, UnsupportedError, told)
     mask = masks[0] if masks else None
     first = Meaning(probe, mask, ids, 1, cases(mask, ids, None))
@@ -145,10 +174,42 @@ def _meaning(
 
 
 def _run(walk: Walk, program: Program) -> None:
+    alive = _ancestors(node for _, node in program.outputs)
     for node in program.nodes:
-        if node not in walk.active or node.op != "call_function":
-            continue
-        walk.known[node] = _handler(node)(walk, call(node))
+        if node in walk.active and node in alive and node.op == "call_function":
+            walk.known[node] = _known(walk, node)
+            require_shape(walk, node, walk.known[node])
+
+
+def _known(walk: Walk, node: Node) -> Known:
+    step = formula(walk, call(node))
+    if step is not None:
+        return step
+    handler = _handler(node)
+    for argument in node.all_input_nodes:
+        if isinstance(walk.known.get(argument), Formula):
+            act(walk, node, argument)  # a formula ends where something else reads it
+    return handler(walk, call(node))
+
+
+def _ancestors(nodes: Iterable[Node]) -> set[Node]:
+    pending = list(nodes)
+    found = set(pending)
+    while pending:
+        above = set(pending.pop().all_input_nodes) - found
+        found |= above
+        pending.extend(above)
+    return found
+
+
+def _output(walk: Walk, name: str, node: Node) -> Output:
+    if node not in walk.active:
+        unsupported(node, f"output {name!r} is computed from no activation")
+    found = act(walk, node, node)
+    leading = tuple(f"L{i}" for i in range(len(found.axes) - 1))
+    if found.axes not in (("B", "S", "F"), ("B", "F"), (*leading, "F")):
+        unsupported(node, f"output {name!r} is laid out as {found.axes}: return (B, S, F) or (B, F)")
+    return Output(name, found.value.name)
 
 
 def _alive(ops: list[Op], outputs: tuple[Output, ...]) -> tuple[Op, ...]:
@@ -162,7 +223,7 @@ def _alive(ops: list[Op], outputs: tuple[Output, ...]) -> tuple[Op, ...]:
     return tuple(reversed(kept))
 
 
-def _input(walk: Walk, name: str, node: Node, default: bool) -> Input:
+def _input(walk: Walk, name: str, node: Node, *, default: bool) -> Input:
     if node is walk.meaning.mask:
         return Input(name, "mask", 2, default)
     if node in walk.meaning.ids:

@@ -9,11 +9,13 @@ from aerogel.model.torch_source import op_name, unsupported
 
 # Operations whose result shares memory with their first argument.
 _VIEWS = frozenset(
-    "aten." + name
+    f"aten.{name}"
     for name in (
-        "view reshape _unsafe_view transpose permute t unsqueeze squeeze select slice expand expand_as alias "
-        "detach contiguous to type_as flatten unflatten view_as reshape_as narrow split chunk unbind"
-    ).split()
+        *("view", "reshape", "_unsafe_view", "view_as", "reshape_as", "flatten", "unflatten"),
+        *("transpose", "permute", "t", "unsqueeze", "squeeze", "expand", "expand_as"),
+        *("select", "slice", "narrow", "split", "chunk", "unbind"),
+        *("alias", "detach", "contiguous", "to", "type_as"),
+    )
 )
 
 

@@ -10,7 +10,7 @@ from torch.fx import Node
 from aerogel.model.graph import Pool, Value
 from aerogel.model.torch_program import Size
 from aerogel.model.torch_source import origin, unsupported
-from aerogel.model.torch_values import Act, Axis, Known, Norm, Scores, TokenSum
+from aerogel.model.torch_values import Act, Axis, Formula, Known, Norm, Scores, TokenSum
 from aerogel.model.torch_walk import Call, Handler, Walk, axis_of
 
 
@@ -35,45 +35,46 @@ def view(walk: Walk, call: Call) -> Known:
         return known
     if not isinstance(known, Act):
         unsupported(call.node, f"reshapes a {type(known).__name__}")
-    axes, heads = _regrouped(call.node, known, before, after)
+    axes, heads = _regrouped(walk, call, known)
     return replace(known, axes=axes, heads=heads)
 
 
-def _regrouped(
-    node: Node, known: Act, before: tuple[Size, ...], after: tuple[Size, ...]
-) -> tuple[tuple[Axis, ...], int]:
-    """Axes of the new shape: each old axis kept, F split into H and D or joined again, B and S joined or split."""
-    axes = list(known.axes)
-    heads = known.heads
+def _regrouped(walk: Walk, call: Call, known: Act) -> tuple[tuple[Axis, ...], int]:
+    """Axes of the new shape: each old axis kept, F split into H and D or joined again, B and S likewise."""
+    before, after = walk.sizes[call.first], walk.sizes[call.node]
+    axes, kept, heads = list(known.axes), list(before), known.heads
     result: list[Axis] = []
-    kept = list(before)
-    for size in after:
+    for at, size in enumerate(after):
         if kept and size == kept[0]:
-            result.append(axes.pop(0))
-            kept.pop(0)
+            result.append(axes[0])
+            del axes[0], kept[0]
+        elif axes[:1] == ["F"] and isinstance(size, int) and (size,) == _split(kept[0], after[at + 1 :]):
+            heads = size
+            result.append("H")
+            axes[0], kept[0] = "D", after[at + 1]
+        elif axes[:1] == ["BS"] and walk.symbols == after[at : at + 2]:
+            result.append("B")
+            axes[0], kept[0] = "S", after[at + 1]
+        elif (joined := _JOINED.get(tuple(axes[:2]))) and size == kept[0] * kept[1]:
+            heads = 1 if joined == "F" else heads
+            result.append(joined)
+            del axes[:2], kept[:2]
         elif size == 1:
             result.append("1")
-        elif axes[:1] == ["F"] and isinstance(size, int) and kept[0] % size == 0 and len(after) == len(result) + 2:
-            heads = size
-            result += ["H", "D"]
-            axes.pop(0)
-            kept.pop(0)
-            break
-        elif axes[:2] == ["H", "D"] and size == kept[0] * kept[1]:
-            heads = 1
-            result.append("F")
-            del axes[:2], kept[:2]
-        elif axes[:2] == ["B", "S"] and size == kept[0] * kept[1]:
-            result.append("BS")
-            del axes[:2], kept[:2]
-        elif axes[:1] == ["BS"] and kept[0] == size * after[len(result) + 1]:
-            result += ["B", "S"]
-            break
         else:
-            unsupported(node, f"reshapes {known.axes} of sizes {before} to {after}")
-    if len(result) != len(after) or (axes and any(a != "1" for a in axes)):
-        unsupported(node, f"reshapes {known.axes} of sizes {before} to {after}")
+            unsupported(call.node, f"reshapes {known.axes} of sizes {before} to {after}")
+    if any(a != "1" for a in axes):
+        unsupported(call.node, f"reshapes {known.axes} of sizes {before} to {after}")
     return tuple(result), heads
+
+
+def _split(features: Size, rest: tuple[Size, ...]) -> tuple[Size, ...]:
+    """(heads,) where features are heads times the one size that is left, () where they are not."""
+    whole = len(rest) == 1 and isinstance(rest[0], int) and rest[0] > 0 and features % rest[0] == 0
+    return (features // rest[0],) if whole else ()
+
+
+_JOINED: dict[tuple[Axis, ...], Axis] = {("H", "D"): "F", ("B", "S"): "BS"}
 
 
 def transpose(walk: Walk, call: Call) -> Known:
@@ -141,7 +142,9 @@ def cut(walk: Walk, call: Call) -> Known:
 def _first(node: Node, walk: Walk, known: Act, at: int, index: Any, axes: tuple[Axis, ...]) -> Act:
     plain = known.scale == 1.0 and known.padding != "share" and known.axes == ("B", "S", "F")
     if known.axes[at] != "S" or index != 0 or not plain:
-        unsupported(node, f"takes {index} of dimension {at} of {known.axes}: only the first token can be taken")
+        unsupported(
+            node, f"takes {index} of dimension {at} of {known.axes}: only the first token can be taken"
+        )
     out = Value(node.name, known.value.features, "rows")
     return Act(walk.emit(Pool(out, known.value.name, "first", origin(node))), axes)
 
@@ -151,14 +154,16 @@ def _act(walk: Walk, call: Call) -> Act:
     match known:
         case Act():
             return known
-        case Scores() | TokenSum() | Norm():
-            unsupported(call.node, f"applied to a {type(known).__name__}")
+        case Scores() | TokenSum() | Norm() | Formula():
+            return unsupported(call.node, f"applied to a {type(known).__name__}")
 
 
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("clone", "contiguous", "detach", "alias", "to", "type_as", "lift_fresh", "float"), same),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout"), dropout),
-    **dict.fromkeys(("view", "reshape", "_unsafe_view", "flatten", "unflatten", "view_as", "reshape_as"), view),
+    **dict.fromkeys(
+        ("view", "reshape", "_unsafe_view", "flatten", "unflatten", "view_as", "reshape_as"), view
+    ),
     **dict.fromkeys(("expand", "expand_as"), expand),
     "transpose": transpose,
     "permute": permute,

@@ -43,16 +43,35 @@ class Meaning:
         if node in names:
             return FromInput(names[node])
         tried = [(c, self.probe.run(node, c).expand(c.batch, c.length)) for c in self.cases]
+        roots = self.probe.roots(node) & self.ids.keys()
         first = int(tried[0][1][0, 0])
         if all(bool((index == first)[c.mask].all()) for c, index in tried):
+            self._same_for_every_id(node, roots, first)
             return FromConstant(first)
-        if all(bool((index == torch.arange(c.length) + first)[c.mask].all()) for c, index in tried):
+        if not roots and all(
+            bool((index == torch.arange(c.length) + first)[c.mask].all()) for c, index in tried
+        ):
             self._positions_to_the_end(node, first, rows)
             return FromPosition(first)
-        for root in self.probe.roots(node) & names.keys():
+        for root in sorted(roots, key=names.__getitem__):
             if (padding := self._unpadded(node, root)) is not None:
                 return FromUnpadded(names[root], padding)
-        unsupported(node, "token positions are known as offset + 0, 1, 2 ..., or as counted over non-padding ids")
+        return unsupported(
+            node, "token positions are known as offset + 0, 1, 2 ..., or as counted over non-padding ids"
+        )
+
+    def _same_for_every_id(self, node: Node, roots: frozenset[Node], row: int) -> None:
+        for root in roots:
+            index = self.probe.run(node, self._every_id(root))
+            if not bool((index == row).all()):
+                unsupported(node, "the row looked up depends on the ids in a way that is not known")
+
+    def _every_id(self, root: Node) -> Case:
+        """A case in which each id of an input occurs."""
+        length = self.cases[0].length
+        ids = torch.arange(-(-self.ids[root] // length) * length) % self.ids[root]
+        blank = blank_case(self.mask, self.ids, len(ids) // length, length)
+        return filled_case(blank, root, ids.reshape(-1, length))
 
     def _positions_to_the_end(self, node: Node, offset: int, rows: int) -> None:
         case = blank_case(self.mask, self.ids, 2, rows - offset)
@@ -65,8 +84,8 @@ class Meaning:
         last = self.ids[root] - 1
         case = filled_case(self.cases[0], root, torch.full_like(self.cases[0].inputs[root], last))
         padding = int(self.probe.run(node, case).reshape(-1)[0]) - 1
-        for tried in self.cases:
-            ids = tried.inputs[root].clone()
+        for tried in (*self.cases, self._every_id(root)):
+            ids = tried.inputs[root]
             for variant in (ids, torch.where(tried.mask, ids, padding)):
                 case = filled_case(tried, root, variant)
                 real = variant != padding
@@ -77,17 +96,19 @@ class Meaning:
         return padding
 
     def weights(self, node: Node) -> Literal["one", "mask", "share"] | None:
-        """What a factor (B, S) or (B, S, 1 or F) does to real tokens: nothing; nothing, but padding becomes 0;
+        """What a factor (B, S, 1 or F) does to real tokens: nothing; nothing, but padding becomes 0;
         the same and division by the count; None where it does something else."""
         found: set[str] = {"one", "mask", "share"}
         for case in self.cases:
             factor = self._per_token(node, case)
-            if factor is None:
+            if factor is None or factor.dtype == torch.bool:
                 return None
             factor = factor.to(torch.float32)
             mask = case.mask.to(torch.float32)[..., None]
             wanted = {"one": torch.ones_like(mask), "mask": mask, "share": mask / mask.sum(1, keepdim=True)}
-            found &= {kind for kind, want in wanted.items() if torch.allclose(factor, want, rtol=1e-5, atol=0)}
+            found &= {
+                kind for kind, want in wanted.items() if torch.allclose(factor, want, rtol=1e-5, atol=0)
+            }
         return next((k for k in ("one", "mask", "share") if k in found), None)  # type: ignore[return-value]
 
     def selects(self, node: Node) -> Literal["padding", "tokens", "none"] | None:
@@ -103,7 +124,9 @@ class Meaning:
         return next((k for k in ("none", "padding", "tokens") if k in found), None)  # type: ignore[return-value]
 
     def counts(self, node: Node) -> Literal["count", "inverse"] | None:
-        """Whether it is the number of real tokens of each sequence, (B,), (B, 1) or (B, F), or its inverse."""
+        """Whether it is the number of real tokens of each sequence, (B,), (B, 1) or (B, F), or 1 / that."""
+        if self._reads_ids(node):
+            return None
         found: set[str] = {"count", "inverse"}
         for case in self.cases:
             got = self.probe.run(node, case)
@@ -115,10 +138,20 @@ class Meaning:
             if flat.shape[0] not in (1, case.batch):
                 return None
             wanted = {"count": count, "inverse": 1 / count}
-            found &= {k for k, want in wanted.items() if torch.allclose(flat, want.expand(case.batch, flat.shape[1]))}
+            found &= {
+                k
+                for k, want in wanted.items()
+                if torch.allclose(flat, want.expand(case.batch, flat.shape[1]))
+            }
         return next(iter(sorted(found)), None)  # type: ignore[return-value]
 
+    def _reads_ids(self, node: Node) -> bool:
+        """Trial inputs prove things about masks; about ids they would not, there being too many."""
+        return not self.probe.roots(node) <= {self.mask}
+
     def _per_token(self, node: Node, case: Case) -> torch.Tensor | None:
+        if self._reads_ids(node):
+            return None
         got = self.probe.run(node, case)
         if not isinstance(got, torch.Tensor) or got.ndim not in (2, 3):
             return None
@@ -130,6 +163,11 @@ class Meaning:
     def attention(self, node: Node, parts: Sequence[Part], heads: int) -> NDArray[np.float32] | None:
         """Proves that real queries see exactly the real tokens; the additive bias [heads, 2 * longest - 1] by
         j - i + longest - 1, None where it is 0."""
+        for part in parts:
+            if self._reads_ids(part.node):
+                unsupported(
+                    node, "an attention mask computed from ids: pass the padding mask as an input of its own"
+                )
         table: NDArray[np.float32] | None = None
         for case in reversed(self.cases):  # the longest first: it gives the whole table
             scores = self._scores(node, parts, heads, case)
@@ -139,9 +177,13 @@ class Meaning:
                 causal = not seen[..., future].any()
                 unsupported(node, "causal attention" if causal else "attention that leaves out real tokens")
             wanted = case.mask[:, None, None, :].expand_as(seen)
-            queries = case.mask[:, None, :, None].expand_as(seen)
+            # What padding itself attends to is nobody's question, unless the token at position 0 is pooled.
+            asking = case.mask | (torch.arange(case.length) == 0)
+            queries = asking[:, None, :, None].expand_as(seen)
             if bool(((seen != wanted) & queries).any()):
-                hint = "pass the mask to every attention" if self.mask else "pass the padding mask as an input"
+                hint = (
+                    "pass the mask to every attention" if self.mask else "pass the padding mask as an input"
+                )
                 unsupported(node, f"which keys attention sees is not the padding mask: {hint}")
             table = self._toeplitz(node, scores, seen & queries, table)
         assert table is not None

@@ -52,10 +52,14 @@ def item(walk: Walk, call: Call) -> Known:
 def _left(call: Call, x: Act) -> tuple[Axis, ...]:
     dims = call["dim"] if isinstance(call["dim"], (list, tuple)) else [call["dim"]]
     if len(dims) != 1 or dims[0] is None or x.axes != ("B", "S", "F"):
-        unsupported(call.node, f"reduces dimensions {dims} of {x.axes}: only the tokens of a sequence can be reduced")
+        unsupported(
+            call.node, f"reduces dimensions {dims} of {x.axes}: only the tokens of a sequence can be reduced"
+        )
     at = axis_of(call.node, dims[0], x.axes)
     if x.axes[at] != "S":
-        unsupported(call.node, f"reduces dimension {at} of {x.axes}: only the tokens of a sequence can be reduced")
+        unsupported(
+            call.node, f"reduces dimension {at} of {x.axes}: only the tokens of a sequence can be reduced"
+        )
     return ("B", "1", "F") if call["keepdim"] else ("B", "F")
 
 
@@ -97,7 +101,7 @@ def _filled(walk: Walk, node: Node, source: Any, condition: Any, kind: Any, valu
             return known
         if where == ("padding" if kind == "drop" else "tokens") and (number == 0 or number <= _LOW):
             return replace(known, padding="zero" if number == 0 else "low")
-    unsupported(node, f"fills with {number} in places that are not the padding")
+    return unsupported(node, f"fills with {number} in places that are not the padding")
 
 
 def norm(walk: Walk, call: Call) -> Known:
@@ -106,7 +110,9 @@ def norm(walk: Walk, call: Call) -> Known:
     dims = call["dim"] if isinstance(call["dim"], (list, tuple)) else [call["dim"]]
     last = len(dims) == 1 and dims[0] is not None and dims[0] % len(x.axes) == len(x.axes) - 1
     if order != 2 or not last or x.axes[-1] != "F" or not call["keepdim"]:
-        unsupported(call.node, f"norm of order {order} over {dims}: only the 2-norm of each column, dimension kept")
+        unsupported(
+            call.node, f"norm of order {order} over {dims}: only the 2-norm of each column, dimension kept"
+        )
     return Norm(x.value, x.axes)
 
 

@@ -23,6 +23,7 @@ _SHAPE_ONLY = {
     **dict.fromkeys(("expand_as", "type_as", "view_as", "reshape_as"), (1,)),
 }
 
+
 def content_arguments(node: Node) -> list[Node]:
     """The arguments whose content (not only shape) the node's result depends on."""
     ignored = _SHAPE_ONLY.get(op_name(node).removeprefix("aten."), ())
@@ -90,7 +91,7 @@ class Probe:
                 case.known[member] = self._step(member, case)
         return case.known[node]
 
-    def _ancestors(self, node: Node, content_only: bool = False) -> list[Node]:
+    def _ancestors(self, node: Node, *, content_only: bool = False) -> list[Node]:
         found = {node}
         pending = [node]
         while pending:
@@ -124,6 +125,6 @@ class Probe:
         shape = [s if isinstance(s, int) else self._size(s, case) for s in self.program.sizes[node]]
         return torch.zeros(shape, dtype=node.meta["val"].dtype)
 
-    def _size(self, size: Size, case: Case) -> int:
+    def _size(self, size: Any, case: Case) -> int:
         batch, length = self._symbols or (None, None)
         return int(size.subs({batch: case.batch, length: case.length}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +29,8 @@ Size = int | Any  # a sympy expression where the size is dynamic
 
 @dataclass(frozen=True)
 class Program:
-    """A traced module. ``sizes``: shape of every tensor; ``constants``: parameters, buffers and literals by placeholder; ``inputs``: (argument name,
-    placeholder, has a default); ``outputs``: (name, node) in order."""
+    """A traced module. ``sizes``: shape of every tensor; ``constants``: parameters, buffers and literals by
+    placeholder; ``inputs``: (argument name, placeholder, has a default); ``outputs``: (name, node)."""
 
     nodes: tuple[Node, ...]
     sizes: Mapping[Node, tuple[Size, ...]]
@@ -49,18 +49,24 @@ def arguments(module: torch.nn.Module, example_inputs: Any) -> dict[str, Any]:
             many = isinstance(example_inputs, (tuple, list))
             bound = signature.bind(*(example_inputs if many else (example_inputs,)))
     except TypeError as error:
-        raise InputError(f"example_inputs do not fit {type(module).__name__}.forward{signature}: {error}") from error
+        raise InputError(
+            f"example_inputs do not fit {type(module).__name__}.forward{signature}: {error}"
+        ) from error
     named: dict[str, Any] = {}
     for name, value in bound.arguments.items():
         kind = signature.parameters[name].kind
         allowed = kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY)
-        require(allowed, UnsupportedError, f"{type(module).__name__}.forward: argument {name!r} has no name of its own")
+        require(
+            allowed,
+            UnsupportedError,
+            f"{type(module).__name__}.forward: argument {name!r} has no name of its own",
+        )
         named.update(value if kind is inspect.Parameter.VAR_KEYWORD else {name: value})
     return {name: value for name, value in named.items() if value is not None}
 
 
 def trace(module: torch.nn.Module, named: Mapping[str, Any], dynamic_shapes: Any) -> Program:
-    """Trace with the caller's ``dynamic_shapes``, or, where None, with every size a model could vary dynamic."""
+    """Trace with the caller's ``dynamic_shapes``; None makes every size dynamic that a model could vary."""
     if dynamic_shapes is not None:
         if isinstance(dynamic_shapes, (tuple, list)):
             dynamic_shapes = dict(zip(named, dynamic_shapes, strict=True))
@@ -86,11 +92,15 @@ def _varied(named: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         require(value.numel(), InputError, f"example input {name!r} of shape {tuple(value.shape)} is empty")
         axes = min(2, value.ndim) if tokens else min(value.ndim - 1, len(_LEADING))
         sizes = (_BATCH, _LENGTH)[:axes] if tokens else _LEADING[:axes]
-        for axis, size in enumerate(sizes):
-            index = torch.arange(size) % value.shape[axis]
-            value = value.index_select(axis, index.to(value.device))
-        examples[name], dynamic[name] = value, dict.fromkeys(range(axes), Dim.DYNAMIC)
+        examples[name], dynamic[name] = _tiled(value, sizes), dict.fromkeys(range(axes), Dim.DYNAMIC)
     return examples, dynamic
+
+
+def _tiled(value: torch.Tensor, sizes: tuple[int, ...]) -> torch.Tensor:
+    """The tensor repeated or cut to the given leading sizes."""
+    for axis, size in enumerate(sizes):
+        value = value.index_select(axis, torch.arange(size) % value.shape[axis])
+    return value
 
 
 def _whole(value: Any) -> bool:
@@ -108,11 +118,15 @@ def _traced(module: torch.nn.Module, named: dict[str, Any], dynamic: dict[str, A
         at = last_user_frame(error.__traceback__)
         reason = str(error).strip().split("\n\n")[0]
         where = f" at {at}" if at else ""
-        raise UnsupportedError(f"{type(module).__name__} cannot be traced by torch.export{where}: {reason}") from error
+        raise UnsupportedError(
+            f"{type(module).__name__} cannot be traced by torch.export{where}: {reason}"
+        ) from error
     return _program(module, exported, nodes, list(named))
 
 
-def _program(module: torch.nn.Module, exported: ExportedProgram, nodes: tuple[Node, ...], names: list[str]) -> Program:
+def _program(
+    module: torch.nn.Module, exported: ExportedProgram, nodes: tuple[Node, ...], names: list[str]
+) -> Program:
     signature = exported.graph_signature
     fixed = {**exported.state_dict, **exported.constants}
     where = {
@@ -122,14 +136,16 @@ def _program(module: torch.nn.Module, exported: ExportedProgram, nodes: tuple[No
     }
     parameters = inspect.signature(module.forward).parameters
     placeholders = [n for n in nodes if n.op == "placeholder"]
-    constants = {n: fixed[where[n.name]] for n in placeholders if n.name in where}
+    constants: dict[Node, Any] = {n: fixed[where[n.name]] for n in placeholders if n.name in where}
     user = [n for n in placeholders if n.name not in where]
     inputs = tuple(
         (name, node, name not in parameters or parameters[name].default is not inspect.Parameter.empty)
         for name, node in zip(names, user, strict=True)
         if isinstance(node.meta.get("val"), torch.Tensor)
     )
-    return Program(nodes, _sizes(nodes, [n for _, n, _ in inputs]), constants, inputs, tuple(_outputs(exported, nodes)))
+    return Program(
+        nodes, _sizes(nodes, [n for _, n, _ in inputs]), constants, inputs, tuple(_outputs(exported, nodes))
+    )
 
 
 def _sizes(nodes: tuple[Node, ...], inputs: list[Node]) -> dict[Node, tuple[Size, ...]]:
@@ -153,7 +169,9 @@ def _outputs(exported: ExportedProgram, nodes: tuple[Node, ...]) -> Iterator[tup
     """Names as the user's model has them: fields of its output class, keys, or output, output_0 ..."""
     returned: Any = nodes[-1].args[0]
     mutated = len(returned) - len(exported.graph_signature.user_outputs)
-    require(mutated == 0, UnsupportedError, "the model changes its own buffers while it runs: make forward pure")
+    require(
+        mutated == 0, UnsupportedError, "the model changes its own buffers while it runs: make forward pure"
+    )
     spec = exported.call_spec.out_spec
     require(spec is not None, UnsupportedError, "the model returns nothing")
     shaped = pytree.tree_unflatten(list(range(len(returned))), spec)  # pyright: ignore[reportArgumentType]
@@ -162,7 +180,11 @@ def _outputs(exported: ExportedProgram, nodes: tuple[Node, ...]) -> Iterator[tup
         if node is None:
             continue
         label = name or "output"
-        require(isinstance(node, Node), UnsupportedError, f"output {label!r} is the constant {node!r}, not a tensor")
+        require(
+            isinstance(node, Node),
+            UnsupportedError,
+            f"output {label!r} is the constant {node!r}, not a tensor",
+        )
         yield label, node
 
 
@@ -179,11 +201,13 @@ def _leaves(tree: Any, name: str) -> Iterator[tuple[str, int]]:
         case None:
             return
         case _:
-            raise UnsupportedError(f"the model returns a {type(tree).__name__}: return tensors, tuples or dicts")
+            raise UnsupportedError(
+                f"the model returns a {type(tree).__name__}: return tensors, tuples or dicts"
+            )
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """torch.export warns about what this importer checks by itself."""
     logger = logging.getLogger("torch")
     level = logger.level

@@ -1,4 +1,4 @@
-"""Where a traced operation comes from, in words: the user's source line and module, for origins and errors."""
+"""Where a traced operation comes from, in words: source line and module, for origins and errors."""
 
 from __future__ import annotations
 

@@ -1,25 +1,27 @@
-"""What the importer knows about a torch tensor: which activation of the graph it is, and how it is laid out."""
+"""What the importer knows about a torch tensor: which activation it is, and how it is laid out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch.fx import Node
 
 from aerogel.model.graph import Value
 
-# B, S: batch and token; F: all features; H, D: features split into heads; L: a leading axis of a plain
-# MLP's input; BS: batch and token merged; 1: an axis of size one.
-Axis = Literal["B", "S", "F", "H", "D", "L", "BS", "1"]
+# B, S: batch and token; F: all features; H, D: features split into heads; L0, L1 ...: the leading axes of
+# a plain MLP's input; BS: batch and token merged; 1: an axis of size one.
+Axis = str
 Padding = Literal["any", "zero", "low", "share"]
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
     """``scale`` times an activation, its torch tensor having ``axes``; ``heads`` where F is split in H and D.
-    ``padding``: what torch holds where the mask is 0 (anything, zero, or a number below all others); ``share``:
-    zero there, and real tokens divided by their number, so that only a sum may follow."""
+    ``padding``: what torch holds where the mask is 0 (anything, zero, or a number below all others);
+    ``share``: zero there, and real tokens divided by their number, so that only a sum may follow."""
 
     value: Value
     axes: tuple[Axis, ...]
@@ -30,7 +32,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Something that decides about keys: ``add`` to the scores, or a bool of which to ``keep`` or ``drop``."""
+    """Something that decides about keys: ``add`` to the scores, or bools of those to ``keep`` or ``drop``."""
 
     node: Node
     kind: Literal["add", "keep", "drop"]
@@ -65,4 +67,12 @@ class Norm:
     eps: float = 0.0
 
 
-Known = Act | Scores | TokenSum | Norm
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """``fn`` of each element of ``x``: an activation function being spelt out, one step after the other."""
+
+    x: Act
+    fn: Callable[[torch.Tensor], torch.Tensor]
+
+
+Known = Act | Scores | TokenSum | Norm | Formula
