@@ -1,8 +1,8 @@
-"""Runs kernels every way there is and compares the bits: interpreter and native code, one thread and several."""
+"""Runs kernels every way there is and compares the bits: interpreted and native, one thread and several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,10 +65,12 @@ def _same_bits(results: dict[str, list[Argument]]) -> None:
 
 
 @pytest.fixture(params=SHAPES, scope="session")
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+def machine(request: pytest.FixtureRequest) -> Machine:
     bits, registers = SHAPES[request.param]
     found = [t for t in available() if t.name == request.param]
-    yield Machine(Layout.of(Target(request.param, "x86_64", bits, registers, ())), found[0] if found else None)
+    return Machine(
+        Layout.of(Target(request.param, "x86_64", bits, registers, ())), found[0] if found else None
+    )
 
 
 @pytest.fixture

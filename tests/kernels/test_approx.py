@@ -11,7 +11,21 @@ from aerogel.core.dtypes import DType
 from aerogel.core.errors import UnsupportedError
 from aerogel.kernels.approx import ACTIVATIONS, Builder, Lets, Names, activation, exp, exp2_below
 from aerogel.loop.interpret import interpret
-from aerogel.loop.nodes import I64, Buf, BufferType, Const, For, Function, Load, Module, Store, Var, Vec, VLoad, VStore
+from aerogel.loop.nodes import (
+    I64,
+    Buf,
+    BufferType,
+    Const,
+    For,
+    Function,
+    Load,
+    Module,
+    Store,
+    Var,
+    Vec,
+    VLoad,
+    VStore,
+)
 
 F64 = NDArray[np.float64]
 LANES = 64
@@ -29,7 +43,11 @@ REFERENCE: dict[str, Callable[[F64], F64]] = {
 
 def evaluate(build: Builder, x: NDArray[np.float32]) -> NDArray[np.float32]:
     lanes = 1 << max(1, min(LANES, len(x)) - 1).bit_length()
-    source, sink, i = Buf("x", BufferType(DType.F32, const=True)), Buf("y", BufferType(DType.F32)), Var("i", I64)
+    source, sink, i = (
+        Buf("x", BufferType(DType.F32, const=True)),
+        Buf("y", BufferType(DType.F32)),
+        Var("i", I64),
+    )
     out = Lets(Names())
     value = build(VLoad(source, i, lanes), out)
     out.add(VStore(sink, i, value))
@@ -87,7 +105,9 @@ def test_gelu_is_within_its_error(name: str, bound: float) -> None:
     assert error.max() < bound
 
 
-@pytest.mark.parametrize(("name", "low", "bound"), [("tanh", -20, 3), ("sigmoid", -87, 3), ("silu", -80, 3), ("relu", -9, 0.1)])
+@pytest.mark.parametrize(
+    ("name", "low", "bound"), [("tanh", -20, 3), ("sigmoid", -87, 3), ("silu", -80, 3), ("relu", -9, 0.1)]
+)
 def test_activations_are_within_their_ulps(name: str, low: float, bound: float) -> None:
     x = grid(low, 40)
     assert ulps(evaluate(ACTIVATIONS[name], x), REFERENCE[name](x.astype(np.float64))) < bound

@@ -41,7 +41,9 @@ def test_combine(machine: Any, rng: np.random.Generator, op: Any, in_place: bool
     a, b = rng.standard_normal((2, size)).astype(np.float32)
     expected = a + b if op == "add" else a * b
     out = a.copy() if in_place else np.full(size, np.nan, np.float32)
-    machine.run(combine(machine.layout, op, in_place=in_place), *([out, b] if in_place else [a, b, out]), size)
+    machine.run(
+        combine(machine.layout, op, in_place=in_place), *([out, b] if in_place else [a, b, out]), size
+    )
     np.testing.assert_array_equal(out, expected)
 
 

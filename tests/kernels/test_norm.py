@@ -56,7 +56,9 @@ def test_a_nan_spoils_its_own_column_only(machine: Any, rng: np.random.Generator
     x = some(rng, 9, 7)
     x[4, 2], x[1, 5] = np.nan, np.inf
     out = np.zeros(layout.size(9, 7), np.float32)
-    machine.run(layer_norm(layout), layout.pack(x), np.ones(9, np.float32), np.zeros(9, np.float32), out, 9, 7, EPS)
+    machine.run(
+        layer_norm(layout), layout.pack(x), np.ones(9, np.float32), np.zeros(9, np.float32), out, 9, 7, EPS
+    )
     spoilt = np.isnan(layout.unpack(out, 9, 7))
     assert spoilt[:, 2].all() and spoilt[:, 5].all() and not spoilt[:, [0, 1, 3, 4, 6]].any()
 

@@ -45,7 +45,9 @@ def test_unpack(machine: Any, rng: np.random.Generator, features: int, columns: 
     np.testing.assert_array_equal(out.reshape(columns, features), x.T)
 
 
-@given(seed=st.integers(0, 99), features=st.integers(1, 40), columns=st.integers(0, 50), gaps=st.integers(0, 9))
+@given(
+    seed=st.integers(0, 99), features=st.integers(1, 40), columns=st.integers(0, 50), gaps=st.integers(0, 9)
+)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_scatter(machine: Any, seed: int, features: int, columns: int, gaps: int) -> None:
     rng = np.random.default_rng(seed)

@@ -17,7 +17,9 @@ def starts(lengths: list[int]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 
-def run(machine: Any, kind: Any, x: np.ndarray, lengths: list[int], weights: np.ndarray | None = None) -> np.ndarray:
+def run(
+    machine: Any, kind: Any, x: np.ndarray, lengths: list[int], weights: np.ndarray | None = None
+) -> np.ndarray:
     layout, offsets = machine.layout, starts(lengths)
     features, columns = x.shape
     out = np.full(layout.size(features, len(lengths)), np.nan, np.float32)
@@ -47,7 +49,9 @@ def test_tokens_of_weight_zero_do_not_count(machine: Any, rng: np.random.Generat
     got = run(machine, kind, x, lengths, weights)
     for b, (start, stop) in enumerate([(0, 3), (3, 8), (8, 9)]):
         kept = x[:, start:stop][:, weights[start:stop] > 0].astype(np.float64)
-        np.testing.assert_allclose(got[:, b], kept.mean(1) if kind == "mean" else kept.max(1), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            got[:, b], kept.mean(1) if kind == "mean" else kept.max(1), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_mean_over_no_weight_is_zero(machine: Any) -> None:
@@ -65,7 +69,9 @@ def test_max_keeps_a_nan(machine: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mean", "max"])
-def test_a_sequence_has_the_same_bits_alone_and_in_a_batch(machine: Any, rng: np.random.Generator, kind: str) -> None:
+def test_a_sequence_has_the_same_bits_alone_and_in_a_batch(
+    machine: Any, rng: np.random.Generator, kind: str
+) -> None:
     lengths = [5, 40, 2]
     x = rng.standard_normal((FEATURES, 47)).astype(np.float32)
     alone = run(machine, kind, np.ascontiguousarray(x[:, 5:45]), [40])

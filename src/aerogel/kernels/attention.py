@@ -1,10 +1,10 @@
 """Attention over packed sequences: softmax(scale q k + bias) v, never more than a block of scores in memory.
 
 One *block* is one head of one sequence and the queries of at most ``queries_at_once`` vectors of one tile.
-Queries stand in lanes, so the softmax needs no horizontal sums. Keys come in blocks of
-``keys_at_once``, counted from the start of the sequence: scores of a block go to the stack, then the running
-maximum, the sum and the outputs are rescaled (the online softmax of Milakov and Gimelshein, 2018; Dao et al., 2022),
-then weighted values are added. Both products are register tiles of rows x vectors, fed by broadcasts of k or v.
+Queries stand in lanes, so the softmax needs no horizontal sums. Keys come in blocks of ``keys_at_once``,
+counted from the start of the sequence: scores of a block go to the stack, then the running maximum, the sum
+and the outputs are rescaled (online softmax: Milakov and Gimelshein, 2018; Dao et al., 2022), then weighted
+values are added. Both products are register tiles of rows x vectors, fed by broadcasts of k or v.
 
 A sequence gives the same bits alone and in any batch, at any number of threads: every query sums over d and
 over keys in order, and blocks of keys begin with the sequence. NaN in a sequence may spoil all of that
@@ -44,7 +44,6 @@ from aerogel.loop.nodes import (
     BufferType,
     Call,
     Compare,
-    Const,
     Expr,
     Fma,
     For,
@@ -78,7 +77,8 @@ SCALE = Var("scale", F32)
 class Attention:
     """What is baked into the code: the size of a head, and which biases scores get.
 
-    ``key_bias``: one number per token, added to all scores of that key (-inf: no key; every sequence keeps one).
+    ``key_bias``: one number per token, added to all scores of that key; -inf makes it no key, but every
+    sequence keeps one.
     ``relative``: a table [heads, 2 limit - 1] indexed by the distance from query to key, *reversed*: what is
     added to the score of query i and key j stands at [h, i - j + limit - 1].
     """
@@ -89,10 +89,14 @@ class Attention:
 
     @property
     def name(self) -> str:
-        return f"attention{self.head_size}" + ("_keys" if self.key_bias else "") + ("_relative" if self.relative else "")
+        return (
+            f"attention{self.head_size}"
+            + ("_keys" if self.key_bias else "")
+            + ("_relative" if self.relative else "")
+        )
 
     def queries_at_once(self, layout: Layout) -> int:
-        """Vectors of queries of a block; q and the outputs of a block share the stack with at least 32 keys."""
+        """Vectors of queries of a block; its q and outputs share the stack with at least 32 keys."""
         each = (2 * self.head_size + 32) * layout.lanes * 4
         return max(1, min(layout.width, STACK_BYTES // each))
 
@@ -104,11 +108,11 @@ class Attention:
 
 
 def attention(layout: Layout, kind: Attention) -> tuple[Function, ...]:
-    """``attention(qkv, [key_bias,] [relative,] offsets, out, sequences, columns, heads, qkv_features, q_row, k_row,
-    v_row, [limit,] scale)``: the last function; the others are what it calls.
+    """``attention(qkv, [key_bias,] [relative,] offsets, out, sequences, columns, heads, qkv_features, q_row,
+    k_row, v_row, [limit,] scale)``: the last function; the others are what it calls.
 
-    ``qkv``: tiled [qkv_features, columns]; feature e of head h of q is row q_row + h * head_size + e, and so for k
-    and v. ``out``: tiled [heads * head_size, columns]; its padding becomes zero. ``offsets``: i32
+    ``qkv``: tiled [qkv_features, columns]; feature e of head h of q is row q_row + h * head_size + e, and so
+    for k and v. ``out``: tiled [heads * head_size, columns]; its padding becomes zero. ``offsets``: i32
     [sequences + 1], the first token of each sequence, and ``columns``. ``scale`` multiplies q k.
     """
     blocks = tuple(_Block(layout, kind, n + 1).function() for n in range(kind.queries_at_once(layout)))
@@ -123,7 +127,7 @@ def _biases(kind: Attention) -> tuple[Buf, ...]:
 
 
 def _program(layout: Layout, kind: Attention) -> Function:
-    """Walks sequences, heads and tiles; a thread does the blocks that begin in its share of all query-key pairs."""
+    """Walks sequences, heads, tiles; a thread does the blocks that begin in its share of the whole cost."""
     names = Names()
     body, each = Lets(names), Lets(names)
     features = body.let(HEADS * kind.head_size, OUT_FEATURES.name)
@@ -183,7 +187,15 @@ def _blocks(layout: Layout, kind: Attention, names: Names, task: _Task) -> Block
     table = (task.head * (LIMIT * 2 - 1) + (LIMIT - 1),) if kind.relative else ()
     query = Var(names.fresh("query"), I64)
     count = each.let(minimum(task.queries.end - query, index(most * layout.lanes)), "count")
-    args: tuple[Expr, ...] = (COLUMNS, QKV_FEATURES, task.features, Q_ROW + row, K_ROW + row, V_ROW + row, row)
+    args: tuple[Expr, ...] = (
+        COLUMNS,
+        QKV_FEATURES,
+        task.features,
+        Q_ROW + row,
+        K_ROW + row,
+        V_ROW + row,
+        row,
+    )
     args += (task.start, task.stop, query, count, *table, SCALE)
     step: Block = ()
     for n in range(most, 0, -1):
@@ -244,21 +256,32 @@ class _Block:
         each = Lets(names)
         stop = each.let(minimum(block + keys, END), "stop")
         for i in range(self.n):
-            each.add(VStore(work.before, work.at(zero(), i), VLoad(work.greatest, work.at(zero(), i), work.lanes)))
+            each.add(
+                VStore(work.before, work.at(zero(), i), VLoad(work.greatest, work.at(zero(), i), work.lanes))
+            )
         each.add(*work.over_keys(block, stop, lambda segment: work.scores(segment, block, mask)))
         work.softmax(block, stop, each)
         each.add(*work.over_keys(block, stop, lambda segment: work.add_values(segment, block)))
         body.add(For(block, BEGIN, END, each.block(), step=keys))
         work.store_outputs(mask, body)
-        params: tuple[Param, ...] = (QKV, *_biases(self.kind), OUT, COLUMNS, QKV_FEATURES, OUT_FEATURES, Q_ROW, K_ROW)
+        params: tuple[Param, ...] = (
+            QKV,
+            *_biases(self.kind),
+            OUT,
+            COLUMNS,
+            QKV_FEATURES,
+            OUT_FEATURES,
+            Q_ROW,
+            K_ROW,
+        )
         params += (V_ROW, OUT_ROW, BEGIN, END, QUERY, COUNT, *((TABLE,) if self.kind.relative else ()), SCALE)
         return Function(f"{self.kind.name}_block{self.n}", params, body.block())
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """The steps of a block, over its scratch memory: ``q`` (scaled), ``o`` and ``p`` (scores, then weights) in rows
-    of n vectors; ``greatest``, ``before`` and ``sums`` one row each. Scores are in units of log 2."""
+    """The steps of a block, over its scratch memory: ``q`` (scaled), ``o`` and ``p`` (scores, then weights)
+    in rows of n vectors; ``greatest``, ``before`` and ``sums`` one row each. Scores are in units of log 2."""
 
     block: _Block
     names: Names
@@ -306,7 +329,9 @@ class _Work:
         where = self.queries(QKV_FEATURES, Q_ROW, out)
         for i in range(self.n):
             value = VLoad(QKV, where(e, i), self.lanes, self.masked(i, mask)) * scale
-            each.add(VStore(self.q, self.at(e, i), value), VStore(self.o, self.at(e, i), splat(0.0, self.lanes)))
+            each.add(
+                VStore(self.q, self.at(e, i), value), VStore(self.o, self.at(e, i), splat(0.0, self.lanes))
+            )
             # Finite, so that a key masked by -inf gets weight 0 even before any other was seen.
             out.add(VStore(self.greatest, self.at(zero(), i), splat(-3e38, self.lanes)))
             out.add(VStore(self.sums, self.at(zero(), i), splat(0.0, self.lanes)))
@@ -385,7 +410,9 @@ class _Work:
     def value_tile(self, segment: Segment, e: Expr, rows: int, block: Expr) -> Block:
         """``rows`` features from ``e`` on."""
         out, each, key = Lets(self.names), Lets(self.names), self.counter("key")
-        tile = [[out.define(self.load(self.o, e + r, i), "value") for i in range(self.n)] for r in range(rows)]
+        tile = [
+            [out.define(self.load(self.o, e + r, i), "value") for i in range(self.n)] for r in range(rows)
+        ]
         first = [out.let(segment.at(V_ROW + e + r, zero()), "first") for r in range(rows)]
         p = [each.let(self.load(self.p, key - block, i), "p") for i in range(self.n)]
         for r in range(rows):
@@ -399,7 +426,9 @@ class _Work:
     def store_outputs(self, mask: Expr, out: Lets) -> None:
         """out = o / sums."""
         one = splat(1.0, self.lanes)
-        shares = [out.let(Binary("div", one, self.load(self.sums, zero(), i)), "share") for i in range(self.n)]
+        shares = [
+            out.let(Binary("div", one, self.load(self.sums, zero(), i)), "share") for i in range(self.n)
+        ]
         e, each = self.counter("e"), Lets(self.names)
         where = self.queries(OUT_FEATURES, OUT_ROW, out)
         for i, share_ in enumerate(shares):
@@ -413,5 +442,3 @@ def _tree(values: list[Expr], op: Callable[[Expr, Expr], Expr]) -> Expr:
         pairs = [op(a, b) for a, b in zip(values[::2], values[1::2], strict=False)]
         values = pairs + values[len(values) // 2 * 2 :]
     return values[0]
-
-

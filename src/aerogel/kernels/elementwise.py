@@ -1,4 +1,4 @@
-"""Elementwise steps over whole activations: the layout does not matter, only that sizes are multiples of the lanes.
+"""Elementwise steps over whole activations, whatever the layout; sizes are multiples of the lanes.
 
 Work is split over threads in runs of vectors. NaN and infinities go through as in NumPy (for activations
 see ``approx``).
@@ -20,7 +20,9 @@ SIZE = Var("size", I64)
 
 def activate(layout: Layout, fn: str, *, in_place: bool = False) -> Function:
     """``activate_FN(x, out, size)``: out = FN(x) over ``size`` elements; in place: ``(out, size)``."""
-    require(fn in ACTIVATIONS, UnsupportedError, f"no activation {fn!r}: choose one of {', '.join(ACTIVATIONS)}")
+    require(
+        fn in ACTIVATIONS, UnsupportedError, f"no activation {fn!r}: choose one of {', '.join(ACTIVATIONS)}"
+    )
     x, out = source("x"), sink("out")
     origin = out if in_place else x
 
@@ -32,7 +34,7 @@ def activate(layout: Layout, fn: str, *, in_place: bool = False) -> Function:
 
 
 def combine(layout: Layout, op: Literal["add", "mul"], *, in_place: bool = False) -> Function:
-    """``OP(a, b, out, size)``: out = a OP b over ``size`` elements; in place: ``(out, b, size)``, out = out OP b."""
+    """``OP(a, b, out, size)``: out = a OP b over ``size`` elements; in place ``(out, b, size)``, a = out."""
     a, b, out = source("a"), source("b"), sink("out")
     first = out if in_place else a
 

@@ -40,11 +40,13 @@ from aerogel.loop.nodes import (
 def embed(layout: Layout, tables: int) -> Function:
     """``embed_E(ids, table0 .. table(E-1), out, features, columns)`` for E = ``tables``, 1 to 3.
 
-    out[:, n] = sum over e, in order, of table_e[ids[e, n], :]. ``ids``: i32 [E, columns], each below the number
-    of rows of its table (the caller has checked); tables: row-major [rows, features]; out: tiled,
+    out[:, n] = sum over e, in order, of table_e[ids[e, n], :]. ``ids``: i32 [E, columns], each below the
+    number of rows of its table (the caller has checked); tables: row-major [rows, features]; out: tiled,
     its padding zero.
     """
-    require(1 <= tables <= 3, UnsupportedError, f"embed adds 1 to 3 tables, not {tables}: add the others apart")
+    require(
+        1 <= tables <= 3, UnsupportedError, f"embed adds 1 to 3 tables, not {tables}: add the others apart"
+    )
     ids, out = integers("ids"), sink("out")
     sources = tuple(source(f"table{e}") for e in range(tables))
     starts = Buf("starts", BufferType(DType.I64))
@@ -70,7 +72,7 @@ def embed(layout: Layout, tables: int) -> Function:
 
 
 def _find_rows(layout: Layout, tables: int, ids: Buf, starts: Buf, vector: Expr) -> Block:
-    """starts[e, lane] = the element where the row of that lane's token begins in table e; 0 past the last token."""
+    """starts[e, lane] = where the row of that lane's token begins in table e; 0 past the last token."""
     lane = Var("lane", I64)
     column = vector * layout.lanes + lane
     found = tuple(

@@ -56,7 +56,7 @@ class Run:
         return VLoad(buf, self.at(row, vector), self.layout.lanes)
 
     def total(self, out: Lets, term: Callable[[Expr, int, Expr, Lets], Expr]) -> list[Expr]:
-        """Per vector, the sum over all rows; ``term(row, vector, sum, lets)`` adds one row to a partial sum."""
+        """Per vector, the sum over all rows; ``term(row, vector, sum, lets)`` adds a row to a partial sum."""
         nothing = splat(0.0, self.layout.lanes)
         parts = [[out.define(nothing, "sum") for _ in range(self.count)] for _ in range(PARTS)]
         whole = out.let(FEATURES // PARTS * PARTS, "whole")
@@ -129,7 +129,7 @@ def layer_norm(layout: Layout, *, residual: bool = False, in_place: bool = False
 
 
 def l2_normalize(layout: Layout) -> Function:
-    """``l2_normalize(x, out, features, columns, eps)``: each column divided by max(its 2-norm, eps); tiled."""
+    """``l2_normalize(x, out, features, columns, eps)``: each column divided by max(2-norm, eps); tiled."""
     x, out = source("x"), sink("out")
     names = Names()
 
@@ -149,7 +149,7 @@ def l2_normalize(layout: Layout) -> Function:
 
 
 def _over_runs(layout: Layout, names: Names, run: Callable[[Run], Block]) -> Block:
-    """Covers this thread's vectors with runs of 4, 2 or 1 vectors (as the width allows) that stay in their tile."""
+    """Covers this thread's vectors with runs of 4, 2 or 1 vectors (as the width allows), each in one tile."""
     body = Lets(names)
     vectors = vector_count(layout, COLUMNS, body)
     begin, end = share(vectors, body)

@@ -117,7 +117,7 @@ def place(layout: Layout, features: Expr, vectors: Expr, vector: Expr, out: Lets
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Columns [``begin``, ``end``) lie in one tile: feature f of column n is at ``base`` + f * ``stride`` + n."""
+    """Columns [``begin``, ``end``) of one tile: feature f of column n is at ``base`` + f * ``stride`` + n."""
 
     begin: Expr
     end: Expr
@@ -129,9 +129,13 @@ class Segment:
 
 
 def segments(
-    layout: Layout, features: Expr, columns: tuple[Expr, Expr, Expr], names: Names, each: Callable[[Segment], Block]
+    layout: Layout,
+    features: Expr,
+    columns: tuple[Expr, Expr, Expr],
+    names: Names,
+    each: Callable[[Segment], Block],
 ) -> Block:
-    """Runs ``each`` for the tiles' parts of columns [first, last) of an activation: ``columns`` = (all, first, last)."""
+    """Runs ``each`` for every tile's part of columns [first, last); ``columns``: (how many, first, last)."""
     everything, first, last = columns
     out, inside = Lets(names), Lets(names)
     vectors = vector_count(layout, everything, out)
@@ -160,7 +164,7 @@ def transpose(rows: list[Expr], out: Lets) -> list[Expr]:
     for a, b, c, d in zip(*(rows[i::4] for i in range(4)), strict=True):
         low = [_interleave(p, q, 0, 1, out) for p, q in ((a, b), (c, d))]
         high = [_interleave(p, q, 1, 1, out) for p, q in ((a, b), (c, d))]
-        mixed += [_interleave(*pair, half, 2, out) for pair in (low, high) for half in (0, 1)]
+        mixed += [_interleave(p, q, half, 2, out) for p, q in (low, high) for half in (0, 1)]
     distance = 4
     while distance < lanes:
         for i in range(lanes):
@@ -199,7 +203,9 @@ def _lanes(vector: Expr) -> int:
 RowVector = Callable[[int, Expr, Expr | None, Lets], Expr]
 
 
-def rows_to_vector(layout: Layout, columns: Expr, vector: Expr, row: RowVector, out: Buf, names: Names) -> Block:
+def rows_to_vector(
+    layout: Layout, columns: Expr, vector: Expr, row: RowVector, out: Buf, names: Names
+) -> Block:
     """Writes all ``FEATURES`` of one vector of columns of the tiled activation ``out``.
 
     ``row(lane, feature, mask, lets)`` loads ``lanes`` features from ``feature`` on of the column in
@@ -235,7 +241,9 @@ def pack(layout: Layout) -> Function:
     vector = Var("vector", I64)
 
     def row(lane: int, feature: Expr, mask: Expr | None, lets: Lets) -> Expr:
-        return lets.let(VLoad(x, (vector * layout.lanes + lane) * FEATURES + feature, layout.lanes, mask), "row")
+        return lets.let(
+            VLoad(x, (vector * layout.lanes + lane) * FEATURES + feature, layout.lanes, mask), "row"
+        )
 
     body.add(For(vector, begin, end, rows_to_vector(layout, COLUMNS, vector, row, out, names)))
     return Function("pack", (x, out, FEATURES, COLUMNS), body.block())

@@ -6,6 +6,7 @@ at any number of threads. Threads share the features.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,8 +52,8 @@ Kind = Literal["first", "mean", "max"]
 
 
 def pool(layout: Layout, kind: Kind, *, weighted: bool = False) -> Function:
-    """``pool_KIND(x, [weights,] offsets, out, features, columns, sequences)``: tiled [features, columns] -> tiled
-    [features, sequences].
+    """``pool_KIND(x, [weights,] offsets, out, features, columns, sequences)``: tiled x [features, columns] ->
+    tiled out [features, sequences].
 
     Sequence b has the tokens offsets[b] .. offsets[b + 1] (i32 [sequences + 1], at least one each).
     ``first``: its first token. ``mean``: sum of weight times token / max(sum of weights, 1e-9). ``max``: the
@@ -91,11 +92,13 @@ class _Over:
     x: Buf
     weights: Buf | None
 
-    def first(self, rows: list[Expr], start: Expr, out: Lets) -> list[Expr]:
-        here = place(self.layout, FEATURES, vector_count(self.layout, COLUMNS, out), start // self.layout.lanes, out)
+    def first(self, rows: Sequence[Expr], start: Expr, out: Lets) -> list[Expr]:
+        here = place(
+            self.layout, FEATURES, vector_count(self.layout, COLUMNS, out), start // self.layout.lanes, out
+        )
         return [Load(self.x, here.row(row) + start % self.layout.lanes) for row in rows]
 
-    def all(self, kind: Kind, rows: list[Expr], start: Expr, stop: Expr, out: Lets) -> list[Expr]:
+    def all(self, kind: Kind, rows: Sequence[Expr], start: Expr, stop: Expr, out: Lets) -> list[Expr]:
         identity = Const(0.0 if kind == "mean" else float("-inf"), F32)
         totals = [out.define(identity, "total") for _ in rows]
         count = out.define(Const(0.0, F32), "count")
