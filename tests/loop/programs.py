@@ -384,7 +384,7 @@ class Scope:
             makers += [self.fma, self.fma]
         if isinstance(type_, Vec):
             makers += [self.shuffle, self.broadcast, self.expand]
-            if type_.dtype is DType.I32:
+            if type_.dtype is DType.I32 and type_.lanes <= 16:
                 makers += [self.dot4, self.dot4]
         else:
             makers += [self.reduce]
