@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.core.target import Target, current
-from aerogel.formats.panel import Packed
 from aerogel.kernels.layout import Layout
 from aerogel.model import arena as arenas
-from aerogel.model.emit import emit
+from aerogel.model.emit import Packings, emit
 from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph, check
 from aerogel.model.program import Built, Program
 from aerogel.model.steps import LinearStep
 from aerogel.native import compile as compile_native
 from aerogel.tune.choose import choose, pack_as, quick
-from aerogel.tune.plan import Plan
+from aerogel.tune.plan import LayerPlan, Plan
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +77,7 @@ def build(
     stacked = {s.name: _stack(graph, s) for s in steps if isinstance(s, LinearStep)}
     chosen = _plan(plan, stacked, target)
     planned = perf_counter()
-    packed: dict[str, Packed] = {name: pack_as(w, chosen.of(name)) for name, w in stacked.items()}
+    packed = {name: _pack(w, chosen.of(name)) for name, w in stacked.items()}
     arena = arenas.plan(steps)
     emitted = emit(steps, arena, packed, graph.weights, layout)
     compiled = compile_native(emitted.module, target)
@@ -105,6 +104,11 @@ def _plan(
             return plan
         case _:
             raise InputError(f"plan={plan!r} is unknown: 'timed', 'quick' or a Plan")
+
+
+def _pack(weight: NDArray[np.float32], choice: LayerPlan) -> Packings:
+    many = pack_as(weight, choice.many)
+    return Packings(many, many if choice.few == choice.many else pack_as(weight, choice.few))
 
 
 def _stack(graph: Graph, step: LinearStep) -> NDArray[np.float32]:

@@ -58,6 +58,7 @@ from aerogel.model.steps import (
     Step,
 )
 from aerogel.tune.choose import chunk_of
+from aerogel.tune.plan import FEW_COLUMNS
 
 ARENA = Buf("arena", BufferType(DType.U8, align=64))
 # What a call brings, one after the other: see ``CALL_PARTS``.
@@ -94,6 +95,18 @@ def output_buffer(name: str) -> Buf:
     return Buf(f"out_{name}", BufferType(DType.F32, align=4))
 
 
+@dataclass(frozen=True, slots=True)
+class Packings:
+    """A layer's weight packed for many columns and for few; often one and the same."""
+
+    many: Packed
+    few: Packed
+
+    def at(self, columns: int) -> Packed:
+        """What runs at that many columns."""
+        return self.few if columns <= FEW_COLUMNS else self.many
+
+
 @dataclass(frozen=True)
 class Emitted:
     """The module and its constants."""
@@ -105,7 +118,7 @@ class Emitted:
 def emit(
     steps: Sequence[Step],
     arena: Arena,
-    packed: Mapping[str, Packed],
+    packed: Mapping[str, Packings],
     weights: Mapping[str, NDArray[np.float32]],
     layout: Layout,
 ) -> Emitted:
@@ -116,7 +129,7 @@ def emit(
 @dataclass
 class _Emitter:
     arena: Arena
-    packed: Mapping[str, Packed]
+    packed: Mapping[str, Packings]
     weights: Mapping[str, NDArray[np.float32]]
     layout: Layout
     blob: Blob = field(default_factory=Blob)
@@ -234,7 +247,18 @@ class _Emitter:
         return (Call(function.name, (ids, *tables, out, _int(step.out.features), TOKENS)),)
 
     def _linear(self, step: LinearStep) -> tuple[Stmt, ...]:
-        packed = self.packed[step.name]
+        bias = self._constant(f"{step.name}.bias", self._bias(step), "bias")
+        x = self._view(step.x, "x")
+        residual = bias if step.residual is None else self._view(step.residual, "residual")
+        y = self._view(step.out, "out", const=False)
+        few, many = self.packed[step.name].few, self.packed[step.name].many
+        run_many = self._multiply(step, many, "many", (bias, x, residual, y))
+        if few is many:
+            return (run_many,)
+        run_few = self._multiply(step, few, "few", (bias, x, residual, y))
+        return (If(self._columns(step.out) <= FEW_COLUMNS, (run_few,), (run_many,)),)
+
+    def _multiply(self, step: LinearStep, packed: Packed, role: str, buffers: tuple[Buf, ...]) -> Call:
         self._use(*linear.kernels(self.layout, packed.kind))
         if step.activation is not None:
             self._use(linear.finish(self.layout, step.activation))
@@ -246,15 +270,11 @@ class _Emitter:
             "starts": packed.starts.ravel(),
             "work": packed.work,
         }
-        streams = tuple(self._constant(f"{step.name}.{role}", a, role) for role, a in arrays.items())
-        bias = self._constant(f"{step.name}.bias", self._bias(step), "bias")
-        x = self._view(step.x, "x")
-        residual = bias if step.residual is None else self._view(step.residual, "residual")
-        y = self._view(step.out, "out", const=False)
+        streams = tuple(self._constant(f"{step.name}.{role}.{n}", a, f"{role}_{n}") for n, a in arrays.items())
         vectors = TOKEN_VECTORS if step.out.columns == "tokens" else ROW_VECTORS
         adds = 0 if step.residual is None else 1
         sizes = (packed.rows, packed.columns, packed.block, adds, packed.groups, chunk_of(packed))
-        return (Call(function.name, (*streams, bias, x, residual, y, *map(_int, sizes), vectors)),)
+        return Call(function.name, (*streams, *buffers, *map(_int, sizes), vectors))
 
     def _bias(self, step: LinearStep) -> NDArray[np.float32]:
         parts = [

@@ -161,14 +161,13 @@ def _cost(program: Program, step: Step, work: Batch, seconds: float, top: Peaks)
     kernel, shape = _describe(step)
     if not isinstance(step, LinearStep):
         return StepCost(step.name, kernel, shape, None, moved, seconds, None, None)
-    packed = program.built.packed[step.name]
-    moved += packed.nbytes
     n = columns[step.out.columns]
+    packed = program.built.packed[step.name].at(n)
+    moved += packed.nbytes
     limits = roofline(packed, n, program.built.layout.lanes, top, moved)
     binds = max(limits, key=lambda term: limits[term])
     zeros = 1 - packed.nonzeros / (packed.rows * packed.columns)
-    choice = program.built.plan.of(step.name)
-    kernel = f"linear {choice}"
+    kernel = f"linear {program.built.plan.of(step.name).choice(n)}"
     return StepCost(step.name, kernel, shape, zeros, moved, seconds, limits[binds] / seconds, binds)
 
 

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from aerogel.core.errors import InputError, require
 from aerogel.core.memory import aligned
 from aerogel.core.target import Target
-from aerogel.formats.panel import Packed
 from aerogel.kernels.layout import Layout
 from aerogel.model.arena import Arena
 from aerogel.model.batch import Batch, batch
 from aerogel.model.blob import SLACK
-from aerogel.model.emit import CALL_NUMBERS, Emitted
+from aerogel.model.emit import CALL_NUMBERS, Emitted, Packings
 from aerogel.model.graph import Graph, Lookup
 from aerogel.model.steps import EmbedStep, FeedStep, FetchStep, Step
 from aerogel.native import Bound, Compiled, thread_limit
@@ -32,7 +31,7 @@ class Built:
     graph: Graph
     steps: tuple[Step, ...]
     arena: Arena
-    packed: Mapping[str, Packed]
+    packed: Mapping[str, Packings]
     emitted: Emitted
     compiled: Compiled
     constants: NDArray[np.uint8]

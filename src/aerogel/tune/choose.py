@@ -21,7 +21,7 @@ from aerogel.kernels.layout import Layout
 from aerogel.kernels.linear import kernels, step
 from aerogel.loop.nodes import Module
 from aerogel.native import Compiled, compile
-from aerogel.tune.plan import Candidate, LayerPlan, Plan
+from aerogel.tune.plan import FEW_COLUMNS, Candidate, LayerPlan, Plan
 
 # A chunk of packed weights that stays in a typical L2 cache beside a tile of activations.
 CHUNK_BYTES = 400_000
@@ -55,9 +55,12 @@ def candidates(weight: NDArray[np.float32]) -> tuple[Candidate, ...]:
 
 
 def quick(weights: Mapping[str, NDArray[np.float32]], target: Target) -> Plan:
-    """A plan without timing: dense below a third zeros, else panels in blocks of 128 columns."""
+    """A plan without timing: dense below a third zeros, else in blocks of 128 columns panels, or quads
+    for few columns."""
     layers = tuple(
-        LayerPlan(name, DENSE if np.count_nonzero(w) > 0.67 * w.size else SPARSE[0], {})
+        LayerPlan(name, DENSE, DENSE, {}, {})
+        if np.count_nonzero(w) > 0.67 * w.size
+        else LayerPlan(name, SPARSE[0], SPARSE[2], {}, {})
         for name, w in weights.items()
     )
     return Plan(target.fingerprint, 0, layers)
@@ -78,13 +81,21 @@ def choose(
         alike.setdefault(_looks(weight), []).append(name)
     found: dict[str, LayerPlan] = {}
     for done, names in enumerate(alike.values(), 1):
-        seconds = _time(weights[names[0]], target, columns)
-        best = min(seconds, key=lambda c: seconds[c])
-        evidence = {str(c): s for c, s in seconds.items()}
-        found |= {name: LayerPlan(name, best, evidence) for name in names}
+        weight = weights[names[0]]
+        many, few = _time(weight, target, columns), _time(weight, target, FEW_COLUMNS)
+        found |= {name: LayerPlan(name, _best(many), _best(few), _named(many), _named(few)) for name in names}
         if progress is not None:
             progress(done, len(alike))
     return Plan(target.fingerprint, columns, tuple(found[name] for name in weights))
+
+
+def _best(seconds: Mapping[Candidate, float]) -> Candidate:
+    return min(seconds, key=lambda candidate: seconds[candidate])
+
+
+def _named(seconds: Mapping[Candidate, float]) -> dict[str, float]:
+    """The evidence of a trial; none where there was one candidate."""
+    return {str(c): s for c, s in seconds.items()} if len(seconds) > 1 else {}
 
 
 def _looks(weight: NDArray[np.float32]) -> tuple[object, ...]:

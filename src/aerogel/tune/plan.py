@@ -27,14 +27,24 @@ class Candidate:
         return self.kind if self.block == 0 else f"{self.kind}/{self.block}"
 
 
+# Where the few-columns choice ends: one vector of the widest target.
+FEW_COLUMNS = 16
+
+
 @dataclass(frozen=True, slots=True)
 class LayerPlan:
-    """The choice for one layer and the evidence: seconds of every candidate that was timed (best of several
-    runs, one thread); empty when the choice was made without timing."""
+    """The choices for one layer, for many columns and for few (up to FEW_COLUMNS), and the evidence:
+    seconds of every candidate timed (best of several runs, one thread); empty when nothing was timed."""
 
     layer: str
-    choice: Candidate
-    seconds: Mapping[str, float]
+    many: Candidate
+    few: Candidate
+    many_seconds: Mapping[str, float]
+    few_seconds: Mapping[str, float]
+
+    def choice(self, columns: int) -> Candidate:
+        """What runs at that many columns."""
+        return self.few if columns <= FEW_COLUMNS else self.many
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +55,18 @@ class Plan:
     columns: int
     layers: tuple[LayerPlan, ...]
 
-    def of(self, layer: str) -> Candidate:
-        """The choice for ``layer``; FormatError if the plan does not know it."""
+    def of(self, layer: str) -> LayerPlan:
+        """The entry for ``layer``; FormatError if the plan does not know it."""
         for entry in self.layers:
             if entry.layer == layer:
-                return entry.choice
+                return entry
         known = ", ".join(entry.layer for entry in self.layers[:3])
         raise FormatError(f"the plan has no layer {layer!r} (it has {known}, ...): make a new plan for this model")
 
     @property
     def fingerprint(self) -> str:
         """Same choices, same target: same fingerprint. Timings do not count."""
-        choices = [(entry.layer, str(entry.choice)) for entry in self.layers]
+        choices = [(entry.layer, str(entry.many), str(entry.few)) for entry in self.layers]
         return hashlib.sha256(json.dumps([self.target, choices]).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
@@ -64,9 +74,7 @@ class Plan:
             "target": self.target,
             "columns": self.columns,
             "fingerprint": self.fingerprint,
-            "layers": [
-                {"layer": e.layer, "choice": asdict(e.choice), "seconds": dict(e.seconds)} for e in self.layers
-            ],
+            "layers": [asdict(e) for e in self.layers],
         }
 
     @staticmethod
@@ -74,7 +82,13 @@ class Plan:
         """The plan that ``to_json`` wrote; FormatError if it is not one."""
         try:
             layers = tuple(
-                LayerPlan(e["layer"], _candidate(e["choice"]), {k: float(v) for k, v in e["seconds"].items()})
+                LayerPlan(
+                    str(e["layer"]),
+                    _candidate(e["many"]),
+                    _candidate(e["few"]),
+                    _seconds(e["many_seconds"]),
+                    _seconds(e["few_seconds"]),
+                )
                 for e in data["layers"]
             )
             return Plan(str(data["target"]), int(data["columns"]), layers)
@@ -84,9 +98,19 @@ class Plan:
     def __str__(self) -> str:
         lines = [f"plan {self.fingerprint} for {self.target.split('/')[0]}, timed at {self.columns} columns"]
         for e in self.layers:
-            timed = ", ".join(f"{name} {s * 1e6:.0f} us" for name, s in sorted(e.seconds.items(), key=lambda i: i[1]))
-            lines.append(f"  {e.layer}: {e.choice}" + (f"  ({timed})" if timed else ""))
+            lines.append(f"  {e.layer}: {e.many}{_evidence(e.many_seconds)}")
+            if e.few != e.many or e.few_seconds:
+                lines.append(f"    up to {FEW_COLUMNS} columns: {e.few}{_evidence(e.few_seconds)}")
         return "\n".join(lines)
+
+
+def _evidence(seconds: Mapping[str, float]) -> str:
+    timed = ", ".join(f"{name} {s * 1e6:.0f} us" for name, s in sorted(seconds.items(), key=lambda i: i[1]))
+    return f"  ({timed})" if timed else ""
+
+
+def _seconds(data: Mapping[str, Any]) -> dict[str, float]:
+    return {str(name): float(value) for name, value in data.items()}
 
 
 def _candidate(data: Mapping[str, Any]) -> Candidate:
