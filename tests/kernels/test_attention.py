@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
+from tests.kernels.machine import Machine
 
 from aerogel.kernels.attention import Attention, attention
 from aerogel.loop.nodes import Alloc
@@ -62,7 +61,7 @@ class Case:
                 out[at] = v @ (weights / weights.sum(1, keepdims=True)).T
         return out
 
-    def run(self, machine: Any, interpreted: bool = True) -> Array:
+    def run(self, machine: Machine, interpreted: bool = True) -> Array:
         layout, tokens = machine.layout, sum(self.lengths)
         features = self.heads * self.kind.head_size
         # Rows before, between and after q, k and v belong to somebody else.
@@ -81,53 +80,51 @@ class Case:
         return result
 
 
-def check(machine: Any, case: Case, interpreted: bool = True) -> None:
+def check(machine: Machine, case: Case, interpreted: bool = True) -> None:
     got, expected = case.run(machine, interpreted), case.expected()
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-6 * max(1, np.abs(expected).max(initial=0)))
 
 
 @pytest.mark.parametrize("key_bias", [False, True])
 @pytest.mark.parametrize("relative", [False, True])
-def test_unequal_sequences_across_tiles(
-    machine: Any, ragged: Callable[[Any], list[int]], key_bias: bool, relative: bool
-) -> None:
-    check(machine, Case(Attention(5, key_bias, relative), ragged(machine)))
+def test_unequal_sequences_across_tiles(machine: Machine, key_bias: bool, relative: bool) -> None:
+    check(machine, Case(Attention(5, key_bias, relative), machine.ragged))
 
 
 @pytest.mark.parametrize("lengths", [[], [1], [1, 1, 1], [17], [16, 16]])
-def test_few_tokens(machine: Any, lengths: list[int]) -> None:
+def test_few_tokens(machine: Machine, lengths: list[int]) -> None:
     check(machine, Case(Attention(8), lengths))
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 12, 64])
-def test_head_sizes(machine: Any, size: int) -> None:
+def test_head_sizes(machine: Machine, size: int) -> None:
     check(machine, Case(Attention(size), [9, 21], heads=1))
 
 
-def test_several_blocks_of_keys(machine: Any) -> None:
+def test_several_blocks_of_keys(machine: Machine) -> None:
     keys = Attention(4).keys_at_once(machine.layout)
     check(machine, Case(Attention(4, key_bias=True, relative=True), [3, keys + 5], heads=1))
 
 
-def test_large_scores_neither_overflow_nor_vanish(machine: Any) -> None:
+def test_large_scores_neither_overflow_nor_vanish(machine: Machine) -> None:
     check(machine, Case(Attention(4), [30, 5], sharpness=20.0, scale=1.0))
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])
-def test_real_sizes(machine: Any, size: int) -> None:
+def test_real_sizes(machine: Machine, size: int) -> None:
     if machine.target is None:
         pytest.skip("this CPU lacks the target")
     kind = Attention(size, key_bias=True, relative=True)
     check(machine, Case(kind, [128, 37, 300, 1, 64], heads=3, scale=size**-0.5), interpreted=False)
 
 
-def test_thousands_of_tokens(machine: Any) -> None:
+def test_thousands_of_tokens(machine: Machine) -> None:
     if machine.target is None:
         pytest.skip("this CPU lacks the target")
     check(machine, Case(Attention(4), [2500], heads=1), interpreted=False)
 
 
-def test_a_sequence_has_the_same_bits_alone_and_in_a_batch(machine: Any) -> None:
+def test_a_sequence_has_the_same_bits_alone_and_in_a_batch(machine: Machine) -> None:
     if machine.target is None:
         pytest.skip("this CPU lacks the target")
     kind = Attention(4)
@@ -138,13 +135,13 @@ def test_a_sequence_has_the_same_bits_alone_and_in_a_batch(machine: Any) -> None
     np.testing.assert_array_equal(alone.run(machine, interpreted=False), together)
 
 
-def test_scratch_memory_is_bounded(machine: Any) -> None:
+def test_scratch_memory_is_bounded(machine: Machine) -> None:
     for size in (1, 32, 64, 96, 128, 256):
         for function in attention(machine.layout, Attention(size)):
             assert sum(4 * s.count for s in function.body if isinstance(s, Alloc)) <= 64 * 1024
 
 
-def test_a_nan_spoils_its_own_head_and_sequence_only(machine: Any) -> None:
+def test_a_nan_spoils_its_own_head_and_sequence_only(machine: Machine) -> None:
     case = Case(Attention(4), [6, 20, 3])
     case.qkv[1][5, 10] = np.nan
     spoilt = np.isnan(case.run(machine))

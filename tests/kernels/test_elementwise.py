@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.kernels.machine import Machine
 
 from aerogel.core.errors import UnsupportedError
 from aerogel.kernels.approx import ACTIVATIONS
@@ -23,7 +24,7 @@ REFERENCE = {
 
 @pytest.mark.parametrize("fn", ACTIVATIONS)
 @pytest.mark.parametrize("in_place", [False, True])
-def test_activate(machine: Any, fn: str, in_place: bool) -> None:
+def test_activate(machine: Machine, fn: str, in_place: bool) -> None:
     size = 7 * machine.layout.lanes
     x = np.zeros(size, np.float32)
     x[-1], expected = REFERENCE[fn]
@@ -36,7 +37,7 @@ def test_activate(machine: Any, fn: str, in_place: bool) -> None:
 @pytest.mark.parametrize("op", ["add", "mul"])
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("vectors", [0, 1, 5])
-def test_combine(machine: Any, rng: np.random.Generator, op: Any, in_place: bool, vectors: int) -> None:
+def test_combine(machine: Machine, rng: np.random.Generator, op: Any, in_place: bool, vectors: int) -> None:
     size = vectors * machine.layout.lanes
     a, b = rng.standard_normal((2, size)).astype(np.float32)
     expected = a + b if op == "add" else a * b
@@ -47,6 +48,6 @@ def test_combine(machine: Any, rng: np.random.Generator, op: Any, in_place: bool
     np.testing.assert_array_equal(out, expected)
 
 
-def test_an_unknown_activation_is_refused(machine: Any) -> None:
+def test_an_unknown_activation_is_refused(machine: Machine) -> None:
     with pytest.raises(UnsupportedError, match="no activation 'mish'"):
         activate(machine.layout, "mish")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+from tests.kernels.machine import Machine
 
 from aerogel.kernels.norm import l2_normalize, layer_norm
 
@@ -26,7 +25,7 @@ def some(rng: np.random.Generator, *shape: int) -> np.ndarray:
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("in_place", [False, True])
 def test_layer_norm(
-    machine: Any, rng: np.random.Generator, features: int, columns: int, residual: bool, in_place: bool
+    machine: Machine, rng: np.random.Generator, features: int, columns: int, residual: bool, in_place: bool
 ) -> None:
     layout = machine.layout
     x, r = some(rng, features, columns) * 3 + 5, some(rng, features, columns)
@@ -42,7 +41,7 @@ def test_layer_norm(
     assert np.isfinite(out).all()
 
 
-def test_layer_norm_of_a_large_mean_keeps_its_digits(machine: Any, rng: np.random.Generator) -> None:
+def test_layer_norm_of_a_large_mean_keeps_its_digits(machine: Machine, rng: np.random.Generator) -> None:
     layout = machine.layout
     x = some(rng, 64, 5) + 1000
     out = np.zeros(layout.size(64, 5), np.float32)
@@ -51,7 +50,7 @@ def test_layer_norm_of_a_large_mean_keeps_its_digits(machine: Any, rng: np.rando
     np.testing.assert_allclose(layout.unpack(out, 64, 5), reference(x, ones, zeros), atol=2e-4)
 
 
-def test_a_nan_spoils_its_own_column_only(machine: Any, rng: np.random.Generator) -> None:
+def test_a_nan_spoils_its_own_column_only(machine: Machine, rng: np.random.Generator) -> None:
     layout = machine.layout
     x = some(rng, 9, 7)
     x[4, 2], x[1, 5] = np.nan, np.inf
@@ -63,7 +62,7 @@ def test_a_nan_spoils_its_own_column_only(machine: Any, rng: np.random.Generator
     assert spoilt[:, 2].all() and spoilt[:, 5].all() and not spoilt[:, [0, 1, 3, 4, 6]].any()
 
 
-def test_a_column_has_the_same_bits_wherever_it_stands(machine: Any, rng: np.random.Generator) -> None:
+def test_a_column_has_the_same_bits_wherever_it_stands(machine: Machine, rng: np.random.Generator) -> None:
     layout = machine.layout
     x, gamma, beta = some(rng, 10, 150), some(rng, 10), some(rng, 10)
     results = []
@@ -75,7 +74,7 @@ def test_a_column_has_the_same_bits_wherever_it_stands(machine: Any, rng: np.ran
 
 
 @pytest.mark.parametrize(("features", "columns"), [(8, 1), (5, 20), (33, 131)])
-def test_l2_normalize(machine: Any, rng: np.random.Generator, features: int, columns: int) -> None:
+def test_l2_normalize(machine: Machine, rng: np.random.Generator, features: int, columns: int) -> None:
     layout = machine.layout
     x = some(rng, features, columns)
     x[:, 0] = 0

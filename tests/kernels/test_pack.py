@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.kernels.machine import Machine
 
 from aerogel.kernels.approx import Lets, Names
 from aerogel.kernels.layout import index
@@ -30,7 +29,7 @@ def test_transpose(lanes: int) -> None:
 
 
 @pytest.mark.parametrize(("features", "columns"), [*SHAPES, (7, 0)])
-def test_pack(machine: Any, rng: np.random.Generator, features: int, columns: int) -> None:
+def test_pack(machine: Machine, rng: np.random.Generator, features: int, columns: int) -> None:
     x = rng.standard_normal((columns, features)).astype(np.float32)
     out = np.full(machine.layout.size(features, columns), np.nan, np.float32)
     machine.run(pack(machine.layout), x.ravel(), out, features, columns)
@@ -38,7 +37,7 @@ def test_pack(machine: Any, rng: np.random.Generator, features: int, columns: in
 
 
 @pytest.mark.parametrize(("features", "columns"), [*SHAPES, (7, 0)])
-def test_unpack(machine: Any, rng: np.random.Generator, features: int, columns: int) -> None:
+def test_unpack(machine: Machine, rng: np.random.Generator, features: int, columns: int) -> None:
     x = rng.standard_normal((features, columns)).astype(np.float32)
     out = np.full(features * columns, np.nan, np.float32)
     machine.run(unpack(machine.layout), machine.layout.pack(x), out, features, columns)
@@ -49,7 +48,7 @@ def test_unpack(machine: Any, rng: np.random.Generator, features: int, columns: 
     seed=st.integers(0, 99), features=st.integers(1, 40), columns=st.integers(0, 50), gaps=st.integers(0, 9)
 )
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_scatter(machine: Any, seed: int, features: int, columns: int, gaps: int) -> None:
+def test_scatter(machine: Machine, seed: int, features: int, columns: int, gaps: int) -> None:
     rng = np.random.default_rng(seed)
     rows = columns + gaps
     destination = np.sort(rng.permutation(rows)[:columns]).astype(np.int32)

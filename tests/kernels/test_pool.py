@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.kernels.machine import Machine
 
 from aerogel.kernels.pool import pool
 
@@ -18,7 +18,7 @@ def starts(lengths: list[int]) -> np.ndarray:
 
 
 def run(
-    machine: Any, kind: Any, x: np.ndarray, lengths: list[int], weights: np.ndarray | None = None
+    machine: Machine, kind: Any, x: np.ndarray, lengths: list[int], weights: np.ndarray | None = None
 ) -> np.ndarray:
     layout, offsets = machine.layout, starts(lengths)
     features, columns = x.shape
@@ -32,8 +32,8 @@ def run(
 
 
 @pytest.mark.parametrize("kind", ["first", "mean", "max"])
-def test_pool(machine: Any, ragged: Callable[[Any], list[int]], rng: np.random.Generator, kind: str) -> None:
-    lengths = ragged(machine)
+def test_pool(machine: Machine, rng: np.random.Generator, kind: str) -> None:
+    lengths = machine.ragged
     x = rng.standard_normal((FEATURES, sum(lengths))).astype(np.float32)
     parts = np.split(x.astype(np.float64), starts(lengths)[1:-1], axis=1)
     expected = [{"first": p[:, 0], "mean": p.mean(1), "max": p.max(1)}[kind] for p in parts]
@@ -41,7 +41,7 @@ def test_pool(machine: Any, ragged: Callable[[Any], list[int]], rng: np.random.G
 
 
 @pytest.mark.parametrize("kind", ["mean", "max"])
-def test_tokens_of_weight_zero_do_not_count(machine: Any, rng: np.random.Generator, kind: str) -> None:
+def test_tokens_of_weight_zero_do_not_count(machine: Machine, rng: np.random.Generator, kind: str) -> None:
     lengths = [3, 5, 1]
     x = rng.standard_normal((FEATURES, 9)).astype(np.float32)
     weights = np.array([1, 0, 1, 0, 1, 1, 0, 1, 1], np.float32)
@@ -54,23 +54,23 @@ def test_tokens_of_weight_zero_do_not_count(machine: Any, rng: np.random.Generat
         )
 
 
-def test_mean_over_no_weight_is_zero(machine: Any) -> None:
+def test_mean_over_no_weight_is_zero(machine: Machine) -> None:
     got = run(machine, "mean", np.ones((2, 3), np.float32), [3], np.zeros(3, np.float32))
     np.testing.assert_array_equal(got, 0)
 
 
-def test_no_sequences(machine: Any) -> None:
+def test_no_sequences(machine: Machine) -> None:
     assert run(machine, "mean", np.zeros((2, 0), np.float32), []).size == 0
 
 
-def test_max_keeps_a_nan(machine: Any) -> None:
+def test_max_keeps_a_nan(machine: Machine) -> None:
     x = np.array([[1, np.nan, 3], [4, 5, 6]], np.float32)
     np.testing.assert_array_equal(run(machine, "max", x, [3])[:, 0], np.array([np.nan, 6], np.float32))
 
 
 @pytest.mark.parametrize("kind", ["mean", "max"])
 def test_a_sequence_has_the_same_bits_alone_and_in_a_batch(
-    machine: Any, rng: np.random.Generator, kind: str
+    machine: Machine, rng: np.random.Generator, kind: str
 ) -> None:
     lengths = [5, 40, 2]
     x = rng.standard_normal((FEATURES, 47)).astype(np.float32)
