@@ -302,11 +302,16 @@ def test_cast(value: float, source: DType, to: DType, want: float) -> None:
 @pytest.mark.parametrize(
     ("value", "source", "to"),
     [
-        (math.nan, DType.F32, DType.I32), (math.inf, DType.F64, DType.I64), (2.0**63, DType.F32, DType.I64),
-        (-1.0, DType.F32, DType.U32), (256.0, DType.F32, DType.U8), (-129.0, DType.F64, DType.I8),
-        (1e6, DType.BF16, DType.I16), (2.0**64, DType.F64, DType.U64),
+        (math.nan, DType.F32, DType.I32),
+        (math.inf, DType.F64, DType.I64),
+        (2.0**63, DType.F32, DType.I64),
+        (-1.0, DType.F32, DType.U32),
+        (256.0, DType.F32, DType.U8),
+        (-129.0, DType.F64, DType.I8),
+        (1e6, DType.BF16, DType.I16),
+        (2.0**64, DType.F64, DType.U64),
     ],
-)  # fmt: skip
+)
 def test_cast_out_of_range(value: float, source: DType, to: DType) -> None:
     for a, b in ((Scalar(source), Scalar(to)), (Vec(source, 4), Vec(to, 4))):
         with pytest.raises(ComputeError, match=f"to {to.short}: the value is out of range"):

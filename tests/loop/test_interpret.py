@@ -50,7 +50,7 @@ from aerogel.loop import (
     While,
     interpret,
     prepare,
-)  # fmt: skip
+)
 
 N, X, IX, J = Var("n", I64), Var("x", F32), Var("i", I64), Var("j", I64)
 A = Buf("a", BufferType(DType.F32, const=True))

@@ -57,7 +57,7 @@ from aerogel.loop import (
     While,
     show,
     verify,
-)  # fmt: skip
+)
 from aerogel.loop.printer import expr_text, type_name
 from aerogel.loop.walk import operands, statements, subexpressions
 
@@ -138,13 +138,21 @@ def test_parentheses_follow_evaluation() -> None:
 @pytest.mark.parametrize(
     ("const", "text"),
     [
-        (Const(3, I64), "3"), (Const(-3, I32), "-3:i32"), (Const(0.1, F32), "0.1"), (Const(1, F32), "1.0"),
-        (Const(0.1, Scalar(DType.F64)), "0.1:f64"), (Const(-0.0, Vec(DType.F32, 16)), "-0.0:f32x16"),
-        (Const(float("inf"), F32), "inf"), (Const(float("nan"), F32), "nan"), (Const(True, BOOL), "true"),
-        (Const(False, Vec(DType.BOOL, 8)), "false:boolx8"), (Const(0.5, Scalar(DType.BF16)), "0.5:bf16"),
-        (Const(1 / 3, F32), "0.33333334"), (Const(1 / 3, Scalar(DType.F64)), "0.3333333333333333:f64"),
+        (Const(3, I64), "3"),
+        (Const(-3, I32), "-3:i32"),
+        (Const(0.1, F32), "0.1"),
+        (Const(1, F32), "1.0"),
+        (Const(0.1, Scalar(DType.F64)), "0.1:f64"),
+        (Const(-0.0, Vec(DType.F32, 16)), "-0.0:f32x16"),
+        (Const(float("inf"), F32), "inf"),
+        (Const(float("nan"), F32), "nan"),
+        (Const(True, BOOL), "true"),
+        (Const(False, Vec(DType.BOOL, 8)), "false:boolx8"),
+        (Const(0.5, Scalar(DType.BF16)), "0.5:bf16"),
+        (Const(1 / 3, F32), "0.33333334"),
+        (Const(1 / 3, Scalar(DType.F64)), "0.3333333333333333:f64"),
     ],
-)  # fmt: skip
+)
 def test_constants_say_their_type(const: Const, text: str) -> None:
     assert expr_text(const) == text
 

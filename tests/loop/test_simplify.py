@@ -55,7 +55,7 @@ from aerogel.loop import (
     show,
     simplify,
     verify,
-)  # fmt: skip
+)
 from aerogel.loop.fold import fold
 from aerogel.loop.printer import expr_text
 
@@ -138,15 +138,44 @@ def test_folded(expr: Expr, text: str) -> None:
 @pytest.mark.parametrize(
     ("expr", "text"),
     [
-        (N + 0, "n"), (0 + N, "n"), (N - 0, "n"), (N * 1, "n"), (1 * N, "n"), (N * 0, "0"), (N // 1, "n"),
-        (N % 1, "0"), (N << 0, "n"), (N >> 0, "n"), (N & 0, "0"), (N & -1, "n"), (N | 0, "n"), (N | -1, "-1"),
-        (N ^ 0, "n"), (B & 255, "b"), (B | 255, "255:u8"), (FLAG & TRUE, "flag"), (FLAG & FALSE, "false"),
-        (FLAG | FALSE, "flag"), (FLAG | TRUE, "true"), (TRUE & FLAG, "flag"), (FLAG ^ FALSE, "flag"),
-        (1 + N + 2, "n + 3"), (N * 3 * 4, "n * 12"), (B + 200 + 56, "b"), (N + 1 + K + 0, "n + 1 + k"),
-        (Unary("not", Unary("not", FLAG)), "flag"), (Cast(N, I64), "n"), (Bitcast(X, F32), "x"),
-        (X * 1.0, "x"), (1.0 * X, "x"), (X / 1.0, "x"), (X - 0.0, "x"), (X + -0.0, "x"), (-0.0 + X, "x"),
+        (N + 0, "n"),
+        (0 + N, "n"),
+        (N - 0, "n"),
+        (N * 1, "n"),
+        (1 * N, "n"),
+        (N * 0, "0"),
+        (N // 1, "n"),
+        (N % 1, "0"),
+        (N << 0, "n"),
+        (N >> 0, "n"),
+        (N & 0, "0"),
+        (N & -1, "n"),
+        (N | 0, "n"),
+        (N | -1, "-1"),
+        (N ^ 0, "n"),
+        (B & 255, "b"),
+        (B | 255, "255:u8"),
+        (FLAG & TRUE, "flag"),
+        (FLAG & FALSE, "false"),
+        (FLAG | FALSE, "flag"),
+        (FLAG | TRUE, "true"),
+        (TRUE & FLAG, "flag"),
+        (FLAG ^ FALSE, "flag"),
+        (1 + N + 2, "n + 3"),
+        (N * 3 * 4, "n * 12"),
+        (B + 200 + 56, "b"),
+        (N + 1 + K + 0, "n + 1 + k"),
+        (Unary("not", Unary("not", FLAG)), "flag"),
+        (Cast(N, I64), "n"),
+        (Bitcast(X, F32), "x"),
+        (X * 1.0, "x"),
+        (1.0 * X, "x"),
+        (X / 1.0, "x"),
+        (X - 0.0, "x"),
+        (X + -0.0, "x"),
+        (-0.0 + X, "x"),
     ],
-)  # fmt: skip
+)
 def test_identities(expr: Expr, text: str) -> None:
     assert expr_text(fold(expr, {})) == text
 
@@ -154,14 +183,29 @@ def test_identities(expr: Expr, text: str) -> None:
 @pytest.mark.parametrize(
     "expr",
     [
-        X + 0.0, 0.0 + X, X - -0.0, X * 0.0, X - X, 0.0 - X, X * -1.0, X / X,
-        Const(1, I64) // Const(0, I64), Cast(Const(math.nan, F32), I64), N ^ -1, N & 3, ZERO - N, TWO // N,
-        Bitcast(Const(math.nan, F32), U32), Bitcast(Const(0x7FC0_1234, U32), F32), Iota(Vec(DType.I32, 4)),
-        Bitcast(Const(0x0102, Scalar(DType.U16)), Vec(DType.U8, 2)), Select(FLAG, X, X),
+        X + 0.0,
+        0.0 + X,
+        X - -0.0,
+        X * 0.0,
+        X - X,
+        0.0 - X,
+        X * -1.0,
+        X / X,
+        Const(1, I64) // Const(0, I64),
+        Cast(Const(math.nan, F32), I64),
+        N ^ -1,
+        N & 3,
+        ZERO - N,
+        TWO // N,
+        Bitcast(Const(math.nan, F32), U32),
+        Bitcast(Const(0x7FC0_1234, U32), F32),
+        Iota(Vec(DType.I32, 4)),
+        Bitcast(Const(0x0102, Scalar(DType.U16)), Vec(DType.U8, 2)),
+        Select(FLAG, X, X),
         Shuffle(Const(0.0, W.type), Const(-0.0, W.type), (0, 4)),
     ],
     ids=expr_text,
-)  # fmt: skip
+)
 def test_what_must_stay(expr: Expr) -> None:
     """Not true of every input (-0.0, NaN, inf), without a result, or without a constant to spell it."""
     with np.errstate(all="ignore"):

@@ -56,7 +56,7 @@ from aerogel.loop import (
     VStore,
     While,
     verify,
-)  # fmt: skip
+)
 from aerogel.loop.verify import MAX_NESTING
 
 N, X = Var("n", I64), Var("x", F32)

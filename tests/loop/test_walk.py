@@ -25,7 +25,7 @@ from aerogel.loop import (
     Var,
     Vec,
     VLoad,
-)  # fmt: skip
+)
 from aerogel.loop.walk import (
     BLOCK_FIELDS,
     EXPR_FIELDS,
@@ -40,7 +40,7 @@ from aerogel.loop.walk import (
     statements,
     stmt_kind,
     subexpressions,
-)  # fmt: skip
+)
 
 X, N = Var("x", F32), Var("n", I64)
 Y = Buf("y", BufferType(DType.F32))

@@ -69,7 +69,7 @@ class Program:
         self, running: list[Generator[str, None, None]], shadows: list[Shadow], order: int | None
     ) -> None:
         turns = list(range(len(running)))
-        shuffle = None if order is None else random.Random(order).shuffle  # noqa: S311 (not for secrets)
+        shuffle = None if order is None else random.Random(order).shuffle
         while True:
             if shuffle is not None:
                 shuffle(turns)
