@@ -7,12 +7,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Literal
 
+import numpy as np
+
 from aerogel.core import target
-from aerogel.core.errors import AerogelError
+from aerogel.core.dtypes import DType
+from aerogel.core.errors import AerogelError, CacheError
+from aerogel.loop.nodes import Buf, BufferType, Function, Module, Store, ThreadId
 from aerogel.measure import machine
-from aerogel.native import cores
+from aerogel.native import compile, cores
+from aerogel.native.cache import cache_root, private_folder
 
 Status = Literal["ok", "note", "failed"]
 LIBRARIES = {
@@ -43,6 +49,8 @@ def examine(root: Path = Path("/")) -> tuple[Finding, ...]:
         "cpu": _cpu,
         "target": _target,
         "threads": lambda: _threads(root),
+        "cache": _cache,
+        "program": _program,
         "libraries": _libraries,
         "energy": lambda: _energy(root),
     }
@@ -91,6 +99,34 @@ def _threads(root: Path) -> Finding:
         parts.append(f"AEROGEL_NUM_THREADS={asked}")
     data = {"threads": limit, "affinity": affinity, "cgroup_cores": quota, "asked": asked or None}
     return Finding("threads", "ok", f"{limit}: {', '.join(parts)}", "", data)
+
+
+def _cache() -> Finding:
+    """An unusable cache is no failure: machine code is then built anew in every process."""
+    try:
+        folder = private_folder("code")
+    except CacheError as error:
+        data = {"folder": str(cache_root()), "usable": False}
+        return Finding("cache", "note", str(error), "programs still work, and compile anew each time", data)
+    sizes = [entry.stat().st_size for entry in folder.iterdir() if entry.is_file()]
+    data = {"folder": str(folder), "usable": True, "entries": len(sizes), "bytes": sum(sizes)}
+    return Finding("cache", "ok", f"{folder}: {len(sizes)} programs, {sum(sizes) / 1e6:.1f} MB", "", data)
+
+
+def _program() -> Finding:
+    """A program that stores each thread's number + 1, compiled and run on all threads."""
+    threads = cores.limit()
+    out = Buf("out", BufferType(DType.I64))
+    store = Store(out, ThreadId(), ThreadId() + 1)
+    began = perf_counter()
+    compiled = compile(Module("checkup", (Function("checkup", (out,), (store,)),)))
+    found = np.zeros(threads, np.int64)
+    compiled(found, threads=threads)
+    took = perf_counter() - began
+    data = {"threads": threads, "found": found.tolist(), "milliseconds": took * 1e3}
+    if found.tolist() != list(range(1, threads + 1)):
+        return Finding("program", "failed", f"a test program gave {found.tolist()}: report this", "", data)
+    return Finding("program", "ok", f"compiled and run on {threads} threads in {took * 1e3:.0f} ms", "", data)
 
 
 def _libraries() -> Finding:

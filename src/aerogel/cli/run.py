@@ -37,7 +37,7 @@ def _run(args: argparse.Namespace) -> int:
     source, _ = load_pruned(args)
     inputs = _inputs(args, source)
     program = aerogel.compile(source.module, source.example_inputs, threads=args.threads)
-    outputs: Arrays = program(**inputs)
+    outputs: Arrays = program.run(program.batch(**inputs), program.threads)
     if args.output is not None:
         _write(args.output, outputs)
     facts = {name: {"shape": list(v.shape), "dtype": str(v.dtype)} for name, v in outputs.items()}

