@@ -18,7 +18,6 @@ from typing import Any, Never, Self
 import numpy as np
 from numpy.typing import NDArray
 
-import aerogel
 from aerogel.core.errors import MeasureError, require
 from aerogel.measure import wire
 from aerogel.measure.contender import Case, Contender
@@ -181,7 +180,7 @@ class ContenderProcess:
 
 def _import_path() -> dict[str, str]:
     """Where the process finds aerogel, if it runs from a source tree rather than from an installation."""
-    root = Path(aerogel.__file__ or "").resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if root.name in ("site-packages", "dist-packages"):
         return {}
     have = os.environ.get("PYTHONPATH")
