@@ -87,7 +87,8 @@ def pack(weight: NDArray[np.float32], kind: Kind, block: int, *, dense: bool = F
     require(not dense or kind == "panel", InputError, "only panels can store a matrix densely")
     require(block >= 1, InputError, f"a block has at least 1 column, got {block}")
     require(bool(np.isfinite(weight).all()), InputError, "the weight holds NaN or infinity: repair it before packing")
-    block = min(block, columns)
+    # A block's columns are counted in 16 bits too.
+    block = min(block, columns, MAX_COLUMNS - 1)
     match kind:
         case "panel":
             return _pack_panel(weight, block, np.ones_like(weight, bool) if dense else weight != 0)
@@ -268,11 +269,14 @@ def _steps(
 
 def unpack(packed: Packed) -> NDArray[np.float32]:
     """The matrix [rows, columns] again, exactly; FormatError if the streams do not fit each other."""
-    match packed.kind:
-        case "panel":
-            out, used = _unpack_panel(packed)
-        case "quad":
-            out, used = _unpack_quad(packed)
+    try:
+        match packed.kind:
+            case "panel":
+                out, used = _unpack_panel(packed)
+            case "quad":
+                out, used = _unpack_quad(packed)
+    except (IndexError, ValueError) as error:
+        raise FormatError(f"the streams of a {packed.kind} matrix do not fit each other: {error}") from error
     sizes = (packed.values.size, packed.indices.size, packed.runs.size)
     require(used == sizes, FormatError, f"a {packed.kind} matrix has streams of {sizes} entries, but {used} are used")
     return out
