@@ -168,7 +168,6 @@ class _Fusion:
             self.done.add(out.name)
         x = self._plain(op.x)
         name = self._layer_name(op)
-        name = self._layer_name(op)
         step = LinearStep(name, self._own(out), x, (op.weight,), (op.bias,), residual, activation, op.origin)
         self._push(step)
 
