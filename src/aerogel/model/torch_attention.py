@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
 from torch.fx import Node
 
 from aerogel.model.graph import Attention, Linear
-from aerogel.model.torch_source import module_path, origin, unsupported
+from aerogel.model.torch_source import module_path, op_name, origin, unsupported
 from aerogel.model.torch_values import Act, Axis, Known, Part, Scores
-from aerogel.model.torch_walk import Call, Handler, Walk, act, features_of, is_plain, value_of
+from aerogel.model.torch_walk import Call, Handler, Walk, act, call, features_of, is_plain, value_of
 
 _HEADED: tuple[Axis, ...] = ("B", "H", "S", "D")
 
 
 def fused(walk: Walk, call: Call) -> Known:
-    if call["is_causal"]:
-        unsupported(call.node, "causal attention (is_causal=True)")
     if call["dropout_p"]:
         unsupported(
             call.node, f"attention dropout p={call['dropout_p']} in training mode: call module.eval() first"
@@ -30,6 +29,20 @@ def fused(walk: Walk, call: Call) -> Known:
     parts = () if call["attn_mask"] is None else (Part(call["attn_mask"], "add"),)
     scores = Scores(q.value, k.value, q.heads, float(scale) * q.scale * k.scale, parts, normal=True)
     return _attend(walk, call.node, scores, v)
+
+
+def refuse_other_masks(walk: Walk, nodes: Iterable[Node]) -> None:
+    """Names what fused attention does beyond a padding mask, before any lesser reason to give up."""
+    for node in nodes:
+        if op_name(node) != "aten.scaled_dot_product_attention":
+            continue
+        arguments = call(node)
+        if arguments["is_causal"]:
+            unsupported(node, "causal attention (is_causal=True)")
+        heads = walk.sizes[arguments["query"]][1]
+        mask = arguments["attn_mask"]
+        if isinstance(mask, Node) and mask not in walk.active and isinstance(heads, int):
+            _table(walk, node, (Part(mask, "add"),), heads)
 
 
 def matmul(walk: Walk, call: Call) -> Known:
@@ -56,8 +69,8 @@ def _projected(walk: Walk, node: Node, left: Node, right: Node) -> Act:
     tensor = walk.meaning.probe.constant(right)
     if tensor is None or tensor.ndim != 2 or not is_plain(x):
         unsupported(node, "a product of activations with something that is no constant matrix")
-    name = ".".join(p for p in (module_path(node), f"{right.name}.transposed") if p)
-    weight, note = walk.weights.add(tensor.t(), name)
+    name = walk.weights.name_of(tensor) or ".".join(p for p in (module_path(node), "weight") if p)
+    weight, note = walk.weights.add(tensor.t(), f"{name}.transposed")
     out = value_of(node, features_of(walk, node), x.value)
     return Act(walk.emit(Linear(out, x.value.name, weight, None, origin(node, note))), x.axes)
 
@@ -88,25 +101,24 @@ def _attend(walk: Walk, node: Node, scores: Scores, v: Act) -> Act:
             node, f"queries, keys and values of {q.features}, {k.features} and {v.value.features} features"
         )
     out = value_of(node, v.value.features, v.value)
-    bias = _bias(walk, node, scores)
+    bias = _table(walk, node, scores.parts, scores.heads)
     op = Attention(out, q.name, k.name, v.value.name, scores.heads, scores.scale, bias, origin(node))
     return Act(walk.emit(op), _HEADED, scores.heads)
 
 
-def _bias(walk: Walk, node: Node, scores: Scores) -> str | None:
+def _table(walk: Walk, node: Node, parts: tuple[Part, ...], heads: int) -> str | None:
     """Proves the masks; the weight holding the additive bias, shared by all layers with the same masks."""
-    for part in scores.parts:
+    for part in parts:
         if part.node in walk.active:
             unsupported(node, "an attention mask computed from activations")
-    if scores.parts not in walk.tables:
-        table = walk.meaning.attention(node, scores.parts, scores.heads)
-        name = None
+    if parts not in walk.tables:
+        table = walk.meaning.attention(node, parts, heads)
+        walk.tables[parts] = None
         if table is not None:
-            added = next(p.node for p in reversed(scores.parts) if len(walk.sizes[p.node]) >= 3)
-            name = ".".join(p for p in (module_path(added), "attention_bias") if p)
-            name = walk.weights.add(torch.from_numpy(table.copy()), name)[0]
-        walk.tables[scores.parts] = name
-    return walk.tables[scores.parts]
+            path = module_path(parts[0].node) or module_path(node)
+            name = ".".join(p for p in (path, "attention_bias") if p)
+            walk.tables[parts] = walk.weights.add(torch.from_numpy(table.copy()), name)[0]
+    return walk.tables[parts]
 
 
 HANDLERS: dict[str, Handler] = {

@@ -175,10 +175,11 @@ def _meaning(
 
 def _run(walk: Walk, program: Program) -> None:
     alive = _ancestors(node for _, node in program.outputs)
-    for node in program.nodes:
-        if node in walk.active and node in alive and node.op == "call_function":
-            walk.known[node] = _known(walk, node)
-            require_shape(walk, node, walk.known[node])
+    ordered = [n for n in program.nodes if n in walk.active and n in alive and n.op == "call_function"]
+    torch_attention.refuse_other_masks(walk, ordered)
+    for node in ordered:
+        walk.known[node] = _known(walk, node)
+        require_shape(walk, node, walk.known[node])
 
 
 def _known(walk: Walk, node: Node) -> Known:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import io
 import logging
 import warnings
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,16 +53,21 @@ def arguments(module: torch.nn.Module, example_inputs: Any) -> dict[str, Any]:
         raise InputError(
             f"example_inputs do not fit {type(module).__name__}.forward{signature}: {error}"
         ) from error
+    if "use_cache" in signature.parameters:  # a cache of keys is for decoding, and is no tensor to return
+        bound.arguments.setdefault("use_cache", False)
     named: dict[str, Any] = {}
-    for name, value in bound.arguments.items():
-        kind = signature.parameters[name].kind
-        allowed = kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY)
-        require(
-            allowed,
-            UnsupportedError,
-            f"{type(module).__name__}.forward: argument {name!r} has no name of its own",
+    for name, parameter in signature.parameters.items():
+        if name not in bound.arguments:
+            continue
+        unnamed = parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.POSITIONAL_ONLY,
+            parameter.VAR_KEYWORD,
         )
-        named.update(value if kind is inspect.Parameter.VAR_KEYWORD else {name: value})
+        given = sorted(bound.arguments[name]) if parameter.kind is parameter.VAR_KEYWORD else name
+        told = f"{type(module).__name__}.forward has no named argument for {given}: wrap the module in one that has"
+        require(not unnamed, InputError, told)
+        named[name] = bound.arguments[name]
     return {name: value for name, value in named.items() if value is not None}
 
 
@@ -69,8 +75,8 @@ def trace(module: torch.nn.Module, named: Mapping[str, Any], dynamic_shapes: Any
     """Trace with the caller's ``dynamic_shapes``; None makes every size dynamic that a model could vary."""
     if dynamic_shapes is not None:
         if isinstance(dynamic_shapes, (tuple, list)):
-            dynamic_shapes = dict(zip(named, dynamic_shapes, strict=True))
-        return _traced(module, dict(named), dict(dynamic_shapes))
+            dynamic_shapes = dict(zip(named, dynamic_shapes, strict=False))
+        return _traced(module, dict(named), dict.fromkeys(named) | dict(dynamic_shapes))
     examples, dynamic = _varied(named)
     return _traced(module, examples, dynamic)
 
@@ -208,12 +214,13 @@ def _leaves(tree: Any, name: str) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """torch.export warns about what this importer checks by itself."""
+    """torch.export warns about what this importer checks by itself, and prints the graph it gave up on; the
+    error it raises says enough."""
     logger = logging.getLogger("torch")
     level = logger.level
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL + 1)
         try:
             yield
         finally:

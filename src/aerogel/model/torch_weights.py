@@ -44,6 +44,10 @@ class Weights:
             self.arrays[name] = _array(name, tensor)
         return name, note
 
+    def name_of(self, tensor: torch.Tensor) -> str | None:
+        """The name of the parameter or buffer ``tensor`` is, None where it is something computed."""
+        return self._names.get(_key(tensor))
+
     def _free(self, name: str) -> str:
         """``name``, numbered where something else has it."""
         taken = set(self._names.values())
