@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,10 +16,15 @@ import pytest
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError
 from aerogel.loop.nodes import (
-    I64, Assign, Barrier, Buf, BufferType, Const, Define, For, Function, Load, Module, Store, ThreadCount, ThreadId,
+    F32, I64, Assign, Barrier, Buf, BufferType, Const, Define, For, Function, Load, Module, Store, ThreadCount, ThreadId,
     Var,
 )  # fmt: skip
 from aerogel.native import compile, thread_limit
+from aerogel.native import pool as pools
+from aerogel.native.codegen import build, triple
+from aerogel.native.engine import Loaded
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
 
 I64_BUFFER = BufferType(DType.I64)
 
@@ -37,11 +44,6 @@ def rounds_module() -> Module:
         Barrier(),
     )
     return Module("rounds", (Function("main", (y, z, n), (For(i, zero, n, body),)),))
-
-
-@pytest.fixture
-def many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
 
 
 def check_rounds(threads: int, rounds: int, y: np.ndarray, z: np.ndarray) -> None:
@@ -133,12 +135,137 @@ def test_a_forked_child_starts_its_own_threads() -> None:
         busy.join()
 
 
-def run_script(text: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", text],
-        env=os.environ | env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+# --- whole processes --------------------------------------------------------------------------
+
+PRELUDE = """
+import os, signal, sys, threading, time
+import numpy as np
+from aerogel.core.dtypes import DType
+from aerogel.loop.nodes import *
+from aerogel.native import compile
+y, n, i = Buf("y", BufferType(DType.I64)), Var("n", I64), Var("i", I64)
+body = (Store(y, ThreadId(), Load(y, ThreadId()) + 1), Barrier())
+program = compile(Module("count", (Function("main", (y, n), (For(i, Const(0, I64), n, body),)),)))
+def count(rounds, threads=3):
+    a = np.zeros(8, np.int64)
+    program(a, rounds, threads=threads)
+    assert a.tolist() == [rounds] * threads + [0] * (8 - threads), a
+"""
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "",
+        "time.sleep(0.05)",
+        "sys.exit(0)",
+        "bound = program.bind(np.zeros(8, np.int64), 1000)",
+        "threading.Thread(target=lambda: [count(1000) for _ in range(10**6)], daemon=True).start()",
+        "import atexit; atexit.register(count, 5)",
+    ],
+)
+def test_python_ends_cleanly_with_workers_about(script: Script, ending: str) -> None:
+    done = script(f"{PRELUDE}\ncount(10)\n{ending}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.usefixtures("many")
+def test_interrupts_leave_the_pool_usable(script: Script) -> None:
+    """Ctrl-C at many moments: in a start of threads, in a job, between jobs."""
+    text = f"""{PRELUDE}
+main = threading.main_thread().ident
+stop = False
+def annoy():
+    while not stop:
+        time.sleep(0.0015)
+        if not stop:
+            signal.pthread_kill(main, signal.SIGINT)
+threading.Thread(target=annoy, daemon=True).start()
+caught, begun = 0, time.monotonic()
+threads = 2
+while caught < 60 and time.monotonic() - begun < 30:
+    try:
+        threads = threads % 6 + 1
+        count(200, threads)
+    except KeyboardInterrupt:
+        caught += 1
+while not stop:
+    try:
+        stop = True
+        time.sleep(0.01)
+    except KeyboardInterrupt:
+        pass
+for threads in (1, 2, 6, 3):
+    count(50, threads)
+print(caught)
+"""
+    done = script(text)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 20
+
+
+@pytest.mark.usefixtures("many")
+def test_fewer_threads_than_wanted_when_none_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(pools, "_pool", None)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    y, z = np.zeros(16, np.int64), np.zeros(16, np.int64)
+    compile(rounds_module())(y, z, 5, threads=4)
+    check_rounds(1, 5, y, z)
+    assert "running on 1" in caplog.text
+
+
+def test_every_thread_rounds_the_same_way() -> None:
+    """A caller that flushes subnormals to zero, as torch can be told to, does not change results."""
+    tiny, out = Buf("tiny", BufferType(DType.F32, const=True)), Buf("out", BufferType(DType.F32))
+    half = Load(tiny, ThreadId()) * Const(0.5, F32)
+    program = compile(Module("half", (Function("main", (tiny, out), (Store(out, ThreadId(), half),)),)))
+    x = np.full(4, 1e-38, np.float32)
+    want = x * np.float32(0.5)
+    code = _control_setter()
+    set_flush = ctypes.CFUNCTYPE(None, ctypes.c_uint32)(code.addresses["set"])
+    try:
+        set_flush(0x9FC0)
+        for threads in (1, 2):
+            y = np.zeros(4, np.float32)
+            program(x, y, threads=threads)
+            got = y.copy().view(np.uint32)
+            used = min(threads, thread_limit())
+            assert got[:used].tolist() == want[:used].view(np.uint32).tolist()
+    finally:
+        set_flush(0x1F80)
+
+
+def _control_setter() -> Loaded:
+    if platform.machine() != "x86_64":
+        pytest.skip("the control register is x86's")
+    text = f"""
+target triple = "{triple()}"
+define void @set(i32 %wanted) {{
+  %slot = alloca i32
+  store volatile i32 %wanted, ptr %slot
+  call void @llvm.x86.sse.ldmxcsr(ptr %slot)
+  ret void
+}}"""
+    return Loaded(build(text).object, ("set",))
+
+
+@pytest.mark.slow
+def test_wake_latency() -> None:
+    """Prints how long an empty job takes with workers spinning and parked; asserts nothing about time."""
+    program = compile(rounds_module())
+    bound = program.bind(np.zeros(16, np.int64), np.zeros(16, np.int64), 0)
+    for name, pause in (("spinning", 0.0), ("parked", 0.002)):
+        times: list[float] = []
+        for _ in range(200):
+            time.sleep(pause) if pause else None
+            begun = time.perf_counter()
+            bound.run(threads=2)
+            times.append(time.perf_counter() - begun)
+        print(f"{name}: median {np.median(times) * 1e6:.1f} us, 90th {np.quantile(times, 0.9) * 1e6:.1f} us")
+    assert len(times) == 200

@@ -79,20 +79,23 @@ def build(text: str, show: bool = False) -> Build:
             raise NativeError(f"LLVM refused the generated code: {error}") from error
 
 
-# LLVM versions known to have this option: an unknown one would end the process.
-_WITH_SWITCH = (20, 21, 22)
-_SWITCH = "-disable-lsr"
+# LLVM versions known to have these options: an unknown one would end the process.
+_WITH_SWITCHES = (20, 21, 22)
+# While we generate code, and for others afterwards. Loop strength reduction takes five times as long as all
+# the rest. The machine scheduler moves loads to the front until the sums of a register tile are spilled;
+# without it instructions stay in the order in which the kernel was written.
+_OURS = ("-disable-lsr=true", "-enable-misched=false")
+_USUAL = ("-disable-lsr=false", "-enable-misched=true")
 
 
 def _emit(emit: Callable[[llvm.ModuleRef], _Output], parsed: llvm.ModuleRef) -> _Output:
-    """Generate code without loop strength reduction, which takes five times as long as all the rest.
-
-    The switch is LLVM's and the process's: it is turned back, for others who use llvmlite.
-    """
-    if llvm.llvm_version_info[0] not in _WITH_SWITCH:
+    """Generate code under our switches, which LLVM keeps per process: they are set back for other users."""
+    if llvm.llvm_version_info[0] not in _WITH_SWITCHES:
         return emit(parsed)
-    llvm.set_option("aerogel", f"{_SWITCH}=true")
     try:
+        for switch in _OURS:
+            llvm.set_option("aerogel", switch)
         return emit(parsed)
     finally:
-        llvm.set_option("aerogel", f"{_SWITCH}=false")
+        for switch in _USUAL:
+            llvm.set_option("aerogel", switch)

@@ -53,6 +53,7 @@ def expand(e: Emitter, bits: Value, values: Value) -> Value:
     wanted = "avx512vbmi2" if narrow else "avx512f"
     if vector.dtype is not DType.BOOL and e.target.has(wanted) and total in (128, 256, 512):
         mask = lane_mask(e, bits, lanes)
+        values = _in_register(e, values)
         kind, name = spell(vector), suffix(vector)
         return e.value(
             f"call {kind} @llvm.x86.avx512.mask.expand.{name}"
@@ -62,6 +63,15 @@ def expand(e: Emitter, bits: Value, values: Value) -> Value:
     if e.target.has("avx2") and vector.dtype.bits == 32 and lanes == 8:
         return _expand_by_table(e, bits, values)
     return _expand_by_lane(e, bits, values)
+
+
+def _in_register(e: Emitter, value: Value) -> Value:
+    """The same vector, loaded before its use: expanding straight from memory is slow on some CPUs."""
+    kind, bits = spell(value.type), lanes_of(value.type) * value.type.dtype.bits
+    floats = f"<{bits // 32} x float>"
+    ref = value.ref if kind == floats else e.register(f"bitcast {kind} {value.ref} to {floats}")
+    ref = e.register(f"call {floats} @llvm.arithmetic.fence.v{bits // 32}f32({floats} {ref})")
+    return Value(ref if kind == floats else e.register(f"bitcast {floats} {ref} to {kind}"), value.type)
 
 
 def lane_mask(e: Emitter, bits: Value, lanes: int) -> Value:
