@@ -20,9 +20,9 @@ from aerogel.measure import Progress, Settings
 QUESTIONS = (
     "How do I copy a whole directory tree?",
     "Which years are leap years?",
-    "How can I pick a random element of a list?",
     "How do I turn an object into JSON text?",
-    "How do I wrap long lines of text?",
+    "How do I run a command and get its output?",
+    "What is the middle value of some numbers?",
 )
 NEEDS = {
     "torch": ("torch", "transformers"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,12 +55,13 @@ def _inputs(args: argparse.Namespace, source: Source) -> Arrays:
         return {"input_ids": ids, "attention_mask": mask}
     try:
         # Never pickled: an input file must not be able to run anything.
-        with np.load(args.input, allow_pickle=False) as loaded:
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                raise InputError(f"{args.input} holds one array without a name: write it with numpy.savez")
-            return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, TypeError) as error:
+        loaded: Any = np.load(args.input, allow_pickle=False)
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            with loaded:
+                return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{args.input} cannot be read as a .npz file: {error}") from error
+    raise InputError(f"{args.input} holds one array without a name: write it with numpy.savez")
 
 
 def _write(path: Path, outputs: Arrays) -> None:

