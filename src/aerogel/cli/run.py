@@ -55,9 +55,9 @@ def _inputs(args: argparse.Namespace, source: Source) -> Arrays:
         return {"input_ids": ids, "attention_mask": mask}
     try:
         # Never pickled: an input file must not be able to run anything.
-        loaded: Any = np.load(args.input, allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded:
+        with args.input.open("rb") as file:
+            loaded: Any = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.lib.npyio.NpzFile):
                 return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{args.input} cannot be read as a .npz file: {error}") from error
