@@ -43,7 +43,9 @@ def table() -> Table:
 STEPS = (
     Progress("load", "aerogel dense", "", 1, 40),
     Progress("preview", "aerogel dense", "1x16", 2, 40, 0.0031),
-    Progress("prepare", "aerogel dense", "1x16", 3, 40),
+    Progress("prepare", "aerogel dense", "texts", 3, 40),
+    Progress("output", "aerogel dense", "texts", 4, 40),
+    Progress("block", "aerogel dense", "1x16", 19, 40, 0.003),
     Progress("block", "aerogel dense", "1x16", 20, 40, 0.003),
 )
 
@@ -88,6 +90,7 @@ def test_bench_shows_the_table_and_tells_progress_apart(
         "loading the first runtime",
         "[1/40] loading aerogel dense",
         "aerogel dense      1x16: 3.10 ms (a first look)",
+        "[4/40] the outputs of aerogel dense at texts",
         "[20/40] timing aerogel dense at 1x16",
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -96,3 +97,35 @@ def test_unreadable_counters_come_with_the_command_that_grants_them(
     assert (found.status, found.text) == ("note", "RAPL: 1 of 2 zones readable by this user")
     assert found.advice == f"until the next boot: sudo chmod a+r {closed}"
     assert found.data["readable"] == [str(open_zone)]
+
+
+def test_a_system_without_a_thread_pool_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    alone = SimpleNamespace(AVAILABLE=False)
+    monkeypatch.setattr(checkup, "PARKING", alone)
+    monkeypatch.setattr(checkup.cores, "PARKING", alone)
+    found = finding("threads", tmp_path)
+    assert found.text.startswith("1: affinity allows ")
+    assert "only one is supported on this system" in found.text
+
+
+def test_an_unusable_cache_is_noted_and_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("AEROGEL_CACHE_DIR", str(tmp_path / "file"))
+    found = finding("cache", tmp_path)
+    assert (found.status, found.data["usable"]) == ("note", False)
+    assert "AEROGEL_CACHE_DIR" in found.text
+
+
+def test_a_usable_cache_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AEROGEL_CACHE_DIR", str(tmp_path))
+    (tmp_path / "code").mkdir(mode=0o700)
+    (tmp_path / "code" / "entry").write_bytes(b"x" * 1000)
+    found = finding("cache", tmp_path)
+    assert (found.status, found.data["entries"], found.data["bytes"]) == ("ok", 1, 1000)
+
+
+def test_a_wrong_answer_of_the_test_program_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(checkup, "compile", lambda module: lambda out, threads: None)
+    found = finding("program", tmp_path)
+    assert found.status == "failed"
+    assert "a test program gave [0" in found.text

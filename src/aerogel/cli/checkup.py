@@ -19,6 +19,7 @@ from aerogel.loop.nodes import Buf, BufferType, Function, Module, Store, ThreadI
 from aerogel.measure import machine
 from aerogel.native import compile, cores
 from aerogel.native.cache import cache_root, private_folder
+from aerogel.native.runtime import PARKING
 
 Status = Literal["ok", "note", "failed"]
 LIBRARIES = {
@@ -95,6 +96,8 @@ def _threads(root: Path) -> Finding:
     asked = os.environ.get("AEROGEL_NUM_THREADS", "").strip()
     granted = "no cgroup limit" if quota is None else f"cgroup grants {quota:g} cores"
     parts = [f"affinity allows {affinity}", granted]
+    if not PARKING.AVAILABLE:
+        parts.append("only one is supported on this system")
     if asked:
         parts.append(f"AEROGEL_NUM_THREADS={asked}")
     data = {"threads": limit, "affinity": affinity, "cgroup_cores": quota, "asked": asked or None}

@@ -15,7 +15,7 @@ _WORDS = {
     "load": "loading",
     "preview": "a first look at",
     "prepare": "preparing",
-    "output": "asking",
+    "output": "the outputs of",
     "block": "timing",
 }
 
@@ -59,5 +59,5 @@ def _plain(step: Progress) -> None:
     kept = preview(step)
     if kept is not None:
         note(kept)
-    elif step.stage == "load" or (step.stage, step.done % 10) == ("block", 0):
+    elif step.stage in ("load", "output") or (step.stage, step.done % 10) == ("block", 0):
         note(f"[{step.done}/{step.total}] {described(step)}")
