@@ -19,7 +19,13 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.getbasetemp() / "native-cache"
     monkeypatch.setenv("AEROGEL_CACHE_DIR", str(folder))
-    for name in ("AEROGEL_DUMP", "AEROGEL_PERF", "AEROGEL_NUM_THREADS", "AEROGEL_OVERSUBSCRIBE", "AEROGEL_TARGET"):
+    for name in (
+        "AEROGEL_DUMP",
+        "AEROGEL_PERF",
+        "AEROGEL_NUM_THREADS",
+        "AEROGEL_OVERSUBSCRIBE",
+        "AEROGEL_TARGET",
+    ):
         monkeypatch.delenv(name, raising=False)
     return folder
 

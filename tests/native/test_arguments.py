@@ -13,7 +13,19 @@ from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, LoopError, TargetError
 from aerogel.core.target import Target
 from aerogel.loop.nodes import (
-    F32, I64, Buf, BufferType, Cast, Const, Function, Load, Module, Param, Scalar, Store, Var,
+    F32,
+    I64,
+    Buf,
+    BufferType,
+    Cast,
+    Const,
+    Function,
+    Load,
+    Module,
+    Param,
+    Scalar,
+    Store,
+    Var,
 )  # fmt: skip
 from aerogel.native import Compiled, Memory, compile
 
@@ -70,8 +82,9 @@ def test_the_number_of_arguments() -> None:
 @pytest.mark.parametrize(
     ("dtype", "value"),
     [
-        (DType.I64, 1.0), (DType.I64, 1 << 63), (DType.I8, 128), (DType.U8, -1), (DType.U64, -1), (DType.I32, "1"),
-        (DType.F32, "1"), (DType.F32, None), (DType.F32, 1e300), (DType.F32, 1j), (DType.BOOL, 2.0),
+        (DType.I64, 1.0), (DType.I64, 1 << 63), (DType.I8, 128), (DType.U8, -1), (DType.U64, -1),
+        (DType.I32, "1"), (DType.F32, "1"), (DType.F32, None), (DType.F32, 1e300), (DType.F32, 1j),
+        (DType.BOOL, 2.0),
         (DType.I64, np.zeros(1, np.int64)),
     ],
     ids=str,
@@ -155,7 +168,12 @@ def test_bound_arguments_can_be_set() -> None:
 def test_a_refused_set_changes_nothing() -> None:
     x, y = floats(), floats()
     bound = add_program().bind(x, y, 1)
-    for name, value, message in (("y", x, "overlap"), ("n", 1.5, "'n'"), ("m", 1, "no parameter 'm'"), ("x", 1, "x")):
+    for name, value, message in (
+        ("y", x, "overlap"),
+        ("n", 1.5, "'n'"),
+        ("m", 1, "no parameter 'm'"),
+        ("x", 1, "x"),
+    ):
         with pytest.raises(InputError, match=message):
             bound.set(name, value)
     bound.run()

@@ -14,7 +14,19 @@ from aerogel.core.dtypes import DType
 from aerogel.core.errors import CacheError, LoopError
 from aerogel.core.target import Target, available, current
 from aerogel.loop.nodes import (
-    BOOL, F32, I64, Barrier, Buf, BufferType, Const, Expr, Function, If, Module, Store, ThreadId,
+    BOOL,
+    F32,
+    I64,
+    Barrier,
+    Buf,
+    BufferType,
+    Const,
+    Expr,
+    Function,
+    If,
+    Module,
+    Store,
+    ThreadId,
 )  # fmt: skip
 from aerogel.native import cache, compile, engine
 from aerogel.native.compiler import _in_use
@@ -65,9 +77,9 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     original = front.build
 
-    def record(text: str, show: bool = False) -> object:
+    def record(text: str, *, show: bool = False) -> object:
         seen.append(text)
-        return original(text, show)
+        return original(text, show=show)
 
     monkeypatch.setattr(front, "build", record)
     return seen
@@ -169,7 +181,7 @@ def test_a_full_disk_leaves_nothing_behind(folder: Path, monkeypatch: pytest.Mon
     def full(source: object, goal: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     assert run(11.5) == 11.5
     assert not list(folder.iterdir())
 

@@ -8,8 +8,25 @@ import pytest
 from aerogel.core.dtypes import DType
 from aerogel.core.target import Target, available
 from aerogel.loop.nodes import (
-    F32, I64, Assign, Broadcast, Buf, BufferType, Call, Const, Define, Fma, For, Function, If, Module, Store, Var,
-    Vec, VLoad, VStore,
+    F32,
+    I64,
+    Assign,
+    Broadcast,
+    Buf,
+    BufferType,
+    Call,
+    Const,
+    Define,
+    Fma,
+    For,
+    Function,
+    If,
+    Module,
+    Store,
+    Var,
+    Vec,
+    VLoad,
+    VStore,
 )  # fmt: skip
 from aerogel.native import compile
 
@@ -19,9 +36,10 @@ def dot_module(lanes: int) -> Module:
     x, y = Buf("x", BufferType(DType.F32, const=True)), Buf("y", BufferType(DType.F32))
     n, i, a = Var("n", I64), Var("i", I64), Var("a", F32)
     acc = Var("acc", Vec(DType.F32, lanes))
+    row = VLoad(x, i, lanes)
     kernel = Function("k", (x, y, n, a), (
         Define(acc, Const(0.0, acc.type)),
-        For(i, Const(0, I64), n, (Assign(acc, Fma(VLoad(x, i, lanes), Broadcast(a, lanes), acc)),), step=lanes),
+        For(i, Const(0, I64), n, (Assign(acc, Fma(row, Broadcast(a, lanes), acc)),), step=lanes),
         VStore(y, Const(0, I64), acc),
     ))  # fmt: skip
     first = Store(y, Const(0, I64), Const(5.0, F32))

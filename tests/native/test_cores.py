@@ -68,7 +68,15 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.parametrize(
     ("granted", "wanted", "limit"),
-    [(None, None, 8), (2.5, None, 3), (0.5, None, 1), (None, "3", 3), (2.0, "3", 2), (None, "10000", 8), (100.0, " ", 8)],
+    [
+        (None, None, 8),
+        (2.5, None, 3),
+        (0.5, None, 1),
+        (None, "3", 3),
+        (2.0, "3", 2),
+        (None, "10000", 8),
+        (100.0, " ", 8),
+    ],
 )
 def test_limit(machine: pytest.MonkeyPatch, granted: float | None, wanted: str | None, limit: int) -> None:
     machine.setattr(cores, "_granted", lambda: granted)

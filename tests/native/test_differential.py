@@ -14,8 +14,31 @@ from aerogel.core.dtypes import DType
 from aerogel.core.target import Target, available
 from aerogel.loop.interpret import interpret
 from aerogel.loop.nodes import (
-    I64, Binary, Broadcast, Buf, BufferType, Cast, Const, Dot4, Expand, Expr, Fma, For, Function, Load, Module,
-    Reduce, Scalar, Select, Stmt, Store, Unary, Var, Vec, VLoad, VStore,
+    I64,
+    Binary,
+    Broadcast,
+    Buf,
+    BufferType,
+    Cast,
+    Const,
+    Dot4,
+    Expand,
+    Expr,
+    Fma,
+    For,
+    Function,
+    Load,
+    Module,
+    Reduce,
+    Scalar,
+    Select,
+    Stmt,
+    Store,
+    Unary,
+    Var,
+    Vec,
+    VLoad,
+    VStore,
 )  # fmt: skip
 from aerogel.native import compile
 
@@ -25,7 +48,7 @@ SPECIAL = (0.0, -0.0, 1.0, -1.5, np.inf, -np.inf, np.nan, 1e-40, 65504.0, 3.4e38
 
 
 def check(module: Module, args: Sequence[Any], targets: Sequence[Target], threads: int = 1) -> list[Any]:
-    """Run on the interpreter and at each target; every buffer must hold the same bits. Returns the arguments."""
+    """Run on the interpreter and at each target: the same bits in every buffer. Returns the arguments."""
 
     def fresh() -> list[Any]:
         return [a.copy() if isinstance(a, np.ndarray) else a for a in args]
@@ -110,7 +133,12 @@ def test_every_operation_on_every_number_type(dtype: DType, lanes: int) -> None:
         results += [Binary(op, a, b) for op in ("and", "or", "xor")]
         small = Binary("or", Binary("and", b, Const(7, b.type)), Const(1, b.type))
         shift = Binary("and", b, Const(dtype.bits - 1, b.type))
-        results += [Binary("div", a, small), Binary("rem", a, small), Binary("shl", a, shift), Binary("shr", a, shift)]
+        results += [
+            Binary("div", a, small),
+            Binary("rem", a, small),
+            Binary("shl", a, shift),
+            Binary("shr", a, shift),
+        ]
         results += [Unary(op, a) for op in ("not", "popcount", "ctz")]
     if dtype.is_signed:
         results += [Unary("neg", a), Unary("abs", a)]
@@ -141,7 +169,11 @@ def test_casts(dtype: DType, lanes: int) -> None:
     module = Module("casts", (Function("main", (x, small, *outputs), (loop,)),))
     plain = np.linspace(0, 100, count).astype(np.float32)
     # The top half of an f32 is a bf16.
-    fits = (plain.view(np.uint32) >> 16).astype(np.uint16) if dtype is DType.BF16 else plain.astype(dtype.numpy())
+    fits = (
+        (plain.view(np.uint32) >> 16).astype(np.uint16)
+        if dtype is DType.BF16
+        else plain.astype(dtype.numpy())
+    )
     zeros = [np.zeros(count, z.type.dtype.numpy()) for z in outputs]
     check(module, (values(dtype, count, 3), fits, *zeros), available())
 
@@ -150,7 +182,11 @@ def test_casts(dtype: DType, lanes: int) -> None:
 def test_negative_floats_truncate_to_signed_integers(dtype: DType, target: Target) -> None:
     count = 64
     plain = np.linspace(-100, 100, count).astype(np.float32)
-    x = (plain.view(np.uint32) >> 16).astype(np.uint16) if dtype is DType.BF16 else plain.astype(dtype.numpy())
+    x = (
+        (plain.view(np.uint32) >> 16).astype(np.uint16)
+        if dtype is DType.BF16
+        else plain.astype(dtype.numpy())
+    )
     for to in (DType.I8, DType.I16, DType.I32, DType.I64):
         a, _ = operands(dtype, 16)
         module = lane_by_lane(dtype, to, 16, [Cast(a, Vec(to, 16))], count)
@@ -208,7 +244,11 @@ def test_fma_rounds_once(dtype: DType, lanes: int) -> None:
     scale = rng.integers(-80, 64, count)
     x[1::5] = np.ldexp(x[1::5], scale[1::5])
     y[1::5] = np.ldexp(y[1::5], -70)
-    check(lane_by_lane(dtype, dtype, lanes, results, count), (x, y, np.zeros(3 * count, dtype.numpy())), available())
+    check(
+        lane_by_lane(dtype, dtype, lanes, results, count),
+        (x, y, np.zeros(3 * count, dtype.numpy())),
+        available(),
+    )
 
 
 @pytest.mark.parametrize("dtype", NUMBERS, ids=lambda d: d.short)
@@ -231,7 +271,11 @@ def test_expand(dtype: DType, lanes: int) -> None:
     word = next(d for d in (DType.U8, DType.U16, DType.U32, DType.U64) if d.bits >= lanes)
     bits, x = Buf("bits", BufferType(word, const=True)), Buf("x", BufferType(dtype, const=True))
     z, i = Buf("z", BufferType(dtype)), Var("i", I64)
-    masks = np.random.default_rng(1).integers(0, 1 << min(63, word.bits), 40, dtype=np.uint64).astype(word.numpy())
+    masks = (
+        np.random.default_rng(1)
+        .integers(0, 1 << min(63, word.bits), 40, dtype=np.uint64)
+        .astype(word.numpy())
+    )
     masks[:2] = 0, np.iinfo(word.numpy()).max
     expanded = VStore(z, i * lanes, Expand(Load(bits, i), VLoad(x, i, lanes)))
     loop = For(i, ZERO, Const(40, I64), (expanded,))
@@ -243,8 +287,12 @@ def test_expand(dtype: DType, lanes: int) -> None:
 def test_dot4_neither_saturates_nor_loses_bits(lanes: int) -> None:
     x, w = Buf("x", BufferType(DType.U8, const=True)), Buf("w", BufferType(DType.I8, const=True))
     z, i = Buf("z", BufferType(DType.I32)), Var("i", I64)
-    dot = Dot4(VLoad(z, i * lanes, lanes), VLoad(x, i * 4 * lanes, 4 * lanes), VLoad(w, i * 4 * lanes, 4 * lanes))
-    module = Module("dot", (Function("main", (x, w, z), (For(i, ZERO, Const(8, I64), (VStore(z, i * lanes, dot),)),)),))
+    dot = Dot4(
+        VLoad(z, i * lanes, lanes), VLoad(x, i * 4 * lanes, 4 * lanes), VLoad(w, i * 4 * lanes, 4 * lanes)
+    )
+    module = Module(
+        "dot", (Function("main", (x, w, z), (For(i, ZERO, Const(8, I64), (VStore(z, i * lanes, dot),)),)),)
+    )
     rng = np.random.default_rng(2)
     count = 8 * 4 * lanes
     a = rng.choice(np.uint8([0, 1, 127, 128, 255, 255]), count)

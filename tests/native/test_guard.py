@@ -22,14 +22,17 @@ i, start, stop = Var("i", I64), Var("start", I64), Var("stop", I64)
 first = Const(0, I64)
 add = For(i, start, stop, (Store(y, first, Load(y, first) + Load(x, i)),))
 program = compile(Module("m", (Function("main", (x, y, start, stop), (add,)),)))
-program(guarded(np.arange(10, dtype=np.float32), {slack}, at={at!r}), np.zeros(1, np.float32), {start}, {stop})
+ten = guarded(np.arange(10, dtype=np.float32), {slack}, at={at!r})
+program(ten, np.zeros(1, np.float32), {start}, {stop})
 print("alive")
 """
 
 
 def run(**how: object) -> subprocess.CompletedProcess[str]:
     script = SCRIPT.format(**({"slack": 0, "at": "end", "start": 0, "stop": 10} | how))
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.parametrize("how", [{}, {"slack": 8, "stop": 12}, {"at": "start"}], ids=str)
@@ -38,7 +41,9 @@ def test_reads_inside_live(how: dict[str, object]) -> None:
     assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
 
 
-@pytest.mark.parametrize("how", [{"stop": 11}, {"slack": 8, "stop": 13}, {"at": "start", "start": -1}], ids=str)
+@pytest.mark.parametrize(
+    "how", [{"stop": 11}, {"slack": 8, "stop": 13}, {"at": "start", "start": -1}], ids=str
+)
 def test_reads_outside_fault(how: dict[str, object]) -> None:
     done = run(**how)
     assert done.returncode == -signal.SIGSEGV

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_perf_map_names_the_functions(tmp_path: Path, monkeypatch: pytest.Monkey
     entry = next(int(address, 16) for address, _, name in lines if name.endswith(ENTRY))
     assert entry == program.address
     spans = sorted((int(address, 16), int(size, 16)) for address, size, _ in lines)
-    assert all(start + size <= after for (start, size), (after, _) in zip(spans, spans[1:], strict=False))
+    assert all(start + size <= after for (start, size), (after, _) in itertools.pairwise(spans))
 
 
 def test_perf_map_is_not_written_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

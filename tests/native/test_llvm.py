@@ -9,14 +9,34 @@ import pytest
 from aerogel.core.dtypes import DType
 from aerogel.core.target import Target, available
 from aerogel.loop.nodes import (
-    F32, I64, Assign, Barrier, Binary, Broadcast, Buf, BufferType, Const, Define, Dot4, Expand, Fma, For, Function,
-    Load, Module, Store, Var, Vec, VLoad, VStore,
+    F32,
+    I64,
+    Assign,
+    Barrier,
+    Binary,
+    Broadcast,
+    Buf,
+    BufferType,
+    Const,
+    Define,
+    Dot4,
+    Expand,
+    Fma,
+    For,
+    Function,
+    Load,
+    Module,
+    Store,
+    Var,
+    Vec,
+    VLoad,
+    VStore,
 )  # fmt: skip
 from aerogel.native import llvm
 from aerogel.native.codegen import build, triple
 
 X, Y = Buf("x", BufferType(DType.F32, const=True)), Buf("y", BufferType(DType.F32))
-N, I = Var("n", I64), Var("i", I64)
+N, STEP = Var("n", I64), Var("i", I64)
 ZERO = Const(0, I64)
 BY_NAME = {target.name: target for target in available()}
 
@@ -28,8 +48,13 @@ def assembly(module: Module, target: Target) -> str:
 def tile(lanes: int, sums: int) -> Module:
     """``sums`` accumulators, all fed by one load of x per step."""
     total = [Var(f"s{k}", Vec(DType.F32, lanes)) for k in range(sums)]
-    x = VLoad(X, I * lanes, lanes)
-    loop = For(I, ZERO, N, tuple(Assign(s, Fma(x, Broadcast(Load(Y, I + k), lanes), s)) for k, s in enumerate(total)))
+    x = VLoad(X, STEP * lanes, lanes)
+    loop = For(
+        STEP,
+        ZERO,
+        N,
+        tuple(Assign(s, Fma(x, Broadcast(Load(Y, STEP + k), lanes), s)) for k, s in enumerate(total)),
+    )
     body = (
         *(Define(s, Const(0.0, s.type)) for s in total),
         loop,
@@ -62,7 +87,7 @@ def test_multiply_and_add_are_not_fused(target: Target) -> None:
 
 
 def test_loops_are_neither_vectorised_nor_unrolled(target: Target) -> None:
-    loop = For(I, ZERO, N, (Store(Y, I, Load(X, I) * Load(X, I)),))
+    loop = For(STEP, ZERO, N, (Store(Y, STEP, Load(X, STEP) * Load(X, STEP)),))
     text = assembly(Module("m", (Function("main", (X, Y, N), (loop,)),)), target)
     assert len(re.findall(r"\bv?mulss\b", text)) == 1
     assert not re.search(r"\bv?mulps\b", text)

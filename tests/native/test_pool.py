@@ -16,7 +16,21 @@ import pytest
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError
 from aerogel.loop.nodes import (
-    F32, I64, Assign, Barrier, Buf, BufferType, Const, Define, For, Function, Load, Module, Store, ThreadCount, ThreadId,
+    F32,
+    I64,
+    Assign,
+    Barrier,
+    Buf,
+    BufferType,
+    Const,
+    Define,
+    For,
+    Function,
+    Load,
+    Module,
+    Store,
+    ThreadCount,
+    ThreadId,
     Var,
 )  # fmt: skip
 from aerogel.native import compile, thread_limit
@@ -52,7 +66,7 @@ def check_rounds(threads: int, rounds: int, y: np.ndarray, z: np.ndarray) -> Non
     assert not y[threads:].any() and not z[threads:].any()
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 7, 2, 1, 5])
+@pytest.mark.parametrize("threads", [1, 2, 3, 7, 4, 5])
 @pytest.mark.usefixtures("many")
 def test_barriers_order_what_threads_see(threads: int) -> None:
     program = compile(rounds_module())
@@ -212,7 +226,7 @@ def test_fewer_threads_than_wanted_when_none_can_be_started(
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(pools, "_pool", None)
+    monkeypatch.setattr(pools, "_pools", [])
     monkeypatch.setattr(threading.Thread, "start", refuse)
     y, z = np.zeros(16, np.int64), np.zeros(16, np.int64)
     compile(rounds_module())(y, z, 5, threads=4)
@@ -267,5 +281,7 @@ def test_wake_latency() -> None:
             begun = time.perf_counter()
             bound.run(threads=2)
             times.append(time.perf_counter() - begun)
-        print(f"{name}: median {np.median(times) * 1e6:.1f} us, 90th {np.quantile(times, 0.9) * 1e6:.1f} us")
+        print(  # noqa: T201 (what the test is for)
+            f"{name}: median {np.median(times) * 1e6:.1f} us, 90th {np.quantile(times, 0.9) * 1e6:.1f} us"
+        )
     assert len(times) == 200

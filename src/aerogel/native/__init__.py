@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aerogel.native.arguments import Memory
 from aerogel.native.calling import Bound, Compiled
-from aerogel.native.compiler import compile  # noqa: A004 (the floor's one verb)
+from aerogel.native.compiler import compile
 from aerogel.native.cores import limit as thread_limit
 
 __all__ = ["Bound", "Compiled", "Memory", "compile", "thread_limit"]

@@ -35,7 +35,11 @@ def scalar_bytes(param: Var, value: object) -> bytes:
     """The 8-byte slot of a scalar argument, or InputError."""
     dtype = param.type.dtype
     code = _CODES.get(dtype)
-    require(code is not None, InputError, f"scalar {param.name!r} is {dtype.short}: pass it as f32 and cast inside")
+    require(
+        code is not None,
+        InputError,
+        f"scalar {param.name!r} is {dtype.short}: pass it as f32 and cast inside",
+    )
     kinds = (int, float, np.integer, np.floating) if dtype.is_float else (int, np.integer, np.bool_)
     if not isinstance(value, kinds):
         raise InputError(f"{param.name!r} takes a {dtype.short}, but got {type(value).__name__} {value!r}")
@@ -55,16 +59,22 @@ def buffer_span(param: Buf, value: object) -> tuple[int, int]:
         case np.ndarray():
             wanted = kind.dtype.numpy()
             if value.dtype != wanted:
-                raise InputError(f"buffer {name!r} takes {kind.dtype.short} ({wanted}), but got {value.dtype}")
+                raise InputError(
+                    f"buffer {name!r} takes {kind.dtype.short} ({wanted}), but got {value.dtype}"
+                )
             if value.ndim != 1 or not value.flags.c_contiguous:
-                raise InputError(f"buffer {name!r} must be contiguous in 1-D: pass np.ascontiguousarray(a).ravel()")
+                raise InputError(
+                    f"buffer {name!r} must be contiguous in 1-D: pass np.ascontiguousarray(a).ravel()"
+                )
             if not (kind.const or value.flags.writeable):
                 raise InputError(f"buffer {name!r} is written, but the array is read-only: pass a copy")
             address, size = value.__array_interface__["data"][0], value.nbytes
         case _:
             raise InputError(f"buffer {name!r} takes a NumPy array or Memory, but got {type(value).__name__}")
     if size and address % kind.align:
-        raise InputError(f"buffer {name!r} starts at {address:#x}, but must be a multiple of {kind.align} bytes")
+        raise InputError(
+            f"buffer {name!r} starts at {address:#x}, but must be a multiple of {kind.align} bytes"
+        )
     return address, size
 
 

@@ -49,7 +49,9 @@ def private_folder(name: str) -> Path:
             if stat.S_IMODE(found.st_mode) & 0o077:
                 folder.chmod(0o700)
     except OSError as error:
-        raise CacheError(f"the cache folder {folder} cannot be used ({error}): set AEROGEL_CACHE_DIR") from error
+        raise CacheError(
+            f"the cache folder {folder} cannot be used ({error}): set AEROGEL_CACHE_DIR"
+        ) from error
     return folder
 
 
@@ -80,7 +82,7 @@ def store(key: str, code: bytes) -> None:
         try:
             with os.fdopen(number, "wb") as file:
                 file.write(_header(key, code) + code)
-            os.replace(beside, folder / key)
+            Path(beside).replace(folder / key)
         except BaseException:
             Path(beside).unlink(missing_ok=True)
             raise

@@ -66,7 +66,9 @@ class Bound:
         """Replace one argument, checked as at first; InputError leaves the old one in place."""
         i = self._index.get(name)
         if i is None:
-            raise InputError(f"{self.program.name} has no parameter {name!r}: it has {', '.join(self._index)}")
+            raise InputError(
+                f"{self.program.name} has no parameter {name!r}: it has {', '.join(self._index)}"
+            )
         param = self.program.params[i]
         if isinstance(param, Buf):
             address, size = buffer_span(param, value)

@@ -64,7 +64,7 @@ def _optimise(parsed: llvm.ModuleRef) -> None:
     builder.getModulePassManager().run(parsed, builder)
 
 
-def build(text: str, show: bool = False) -> Build:
+def build(text: str, *, show: bool = False) -> Build:
     """Optimise and assemble LLVM assembly; ``show`` also returns what a reader wants to see."""
     with LOCK:
         try:

@@ -90,5 +90,7 @@ def limit() -> int:
     if not wanted:
         return min(cores, MOST)
     if not wanted.isdigit() or int(wanted) < 1:
-        raise InputError(f"AEROGEL_NUM_THREADS={wanted!r} is not a thread count: give a whole number from 1 on")
+        raise InputError(
+            f"AEROGEL_NUM_THREADS={wanted!r} is not a thread count: give a whole number from 1 on"
+        )
     return min(cores, int(wanted), MOST)

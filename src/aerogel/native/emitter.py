@@ -77,7 +77,7 @@ class Emitter:
         self.entry.append(f"  {name} = alloca {llvm_type}, align {align}")
         return name
 
-    def address(self, pointer: Pointer, index: Value, inside: bool = True) -> str:
+    def address(self, pointer: Pointer, index: Value, *, inside: bool = True) -> str:
         """Address of an element; ``inside`` says that it surely lies in the buffer."""
         flag = "inbounds " if inside else ""
         element = in_memory(pointer.type.dtype)
@@ -87,17 +87,23 @@ class Emitter:
         dtype = index.type.dtype
         if dtype.bits == 64:
             return index.ref
-        return self.register(f"{'sext' if dtype.is_signed else 'zext'} {spell(index.type)} {index.ref} to i64")
+        return self.register(
+            f"{'sext' if dtype.is_signed else 'zext'} {spell(index.type)} {index.ref} to i64"
+        )
 
     def load(self, address: str, dtype: DType, lanes: int = 0) -> Value:
         type_ = Vec(dtype, lanes) if lanes else Scalar(dtype)
-        found = self.register(f"load {with_lanes(in_memory(dtype), lanes)}, ptr {address}, align {dtype.itemsize}")
+        found = self.register(
+            f"load {with_lanes(in_memory(dtype), lanes)}, ptr {address}, align {dtype.itemsize}"
+        )
         return self.from_memory(found, type_)
 
     def store(self, address: str, value: Value) -> None:
         dtype, lanes = value.type.dtype, lanes_of(value.type)
         stored = self.to_memory(value)
-        self.line(f"store {with_lanes(in_memory(dtype), lanes)} {stored}, ptr {address}, align {dtype.itemsize}")
+        self.line(
+            f"store {with_lanes(in_memory(dtype), lanes)} {stored}, ptr {address}, align {dtype.itemsize}"
+        )
 
     def from_memory(self, ref: str, type_: Type) -> Value:
         if type_.dtype is not DType.BOOL:
@@ -107,4 +113,6 @@ class Emitter:
     def to_memory(self, value: Value) -> str:
         if value.type.dtype is not DType.BOOL:
             return value.ref
-        return self.register(f"zext {spell(value.type)} {value.ref} to {with_lanes('i8', lanes_of(value.type))}")
+        return self.register(
+            f"zext {spell(value.type)} {value.ref} to {with_lanes('i8', lanes_of(value.type))}"
+        )

@@ -40,7 +40,7 @@ def var(e: Emitter, node: n.Var) -> Value:
         case Slot():
             return e.value(f"load {spell(found.type)}, ptr {found.pointer}", found.type)
         case Pointer():
-            refuse(NativeError, f"{node.name!r} is a buffer, not a variable")
+            raise NativeError(f"{node.name!r} is a buffer, not a variable")
         case _:
             assert_never(found)
 
@@ -247,7 +247,9 @@ def fma(e: Emitter, node: n.Fma) -> Value:
     if not e.target.has("fma") and e.target.arch == "x86_64" and c.type.dtype is DType.F32:
         return emit(e, fallbacks.fma_in_double(e.hold(a), e.hold(b), e.hold(c)))
     kind = spell(c.type)
-    return e.value(f"call {kind} @llvm.fma.{suffix(c.type)}({kind} {a.ref}, {kind} {b.ref}, {kind} {c.ref})", c.type)
+    return e.value(
+        f"call {kind} @llvm.fma.{suffix(c.type)}({kind} {a.ref}, {kind} {b.ref}, {kind} {c.ref})", c.type
+    )
 
 
 def reduce(e: Emitter, node: n.Reduce) -> Value:
@@ -259,7 +261,8 @@ def reduce(e: Emitter, node: n.Reduce) -> Value:
         half = n.Vec(value.type.dtype, lanes)
         low = fallbacks.take(e, value, range(lanes))
         high = e.value(
-            f"shufflevector {kind} {value.ref}, {kind} poison, {fallbacks.indices(range(lanes, 2 * lanes))}", half
+            f"shufflevector {kind} {value.ref}, {kind} poison, {fallbacks.indices(range(lanes, 2 * lanes))}",
+            half,
         )
         value = combine(e, node.op, low, high)
     return e.value(f"extractelement {spell(value.type)} {value.ref}, i64 0", n.Scalar(value.type.dtype))

@@ -112,7 +112,9 @@ def _expand_by_table(e: Emitter, bits: Value, values: Value) -> Value:
     off = e.register(f"ashr <8 x i32> {chosen}, splat (i32 31)")
     on = e.register(f"xor <8 x i32> {off}, splat (i32 -1)")
     kept = e.register(f"and <8 x i32> {moved}, {on}")
-    return Value(kept if kind == "<8 x i32>" else e.register(f"bitcast <8 x i32> {kept} to {kind}"), values.type)
+    return Value(
+        kept if kind == "<8 x i32>" else e.register(f"bitcast <8 x i32> {kept} to {kind}"), values.type
+    )
 
 
 def _expand_by_lane(e: Emitter, bits: Value, values: Value) -> Value:
@@ -129,7 +131,9 @@ def _expand_by_lane(e: Emitter, bits: Value, values: Value) -> Value:
         step = e.as_i64(Value(bit, bits.type))
         address = e.register(f"getelementptr {in_memory(vector.dtype)}, ptr {slot}, i64 {used}")
         found = e.load(address, vector.dtype)
-        one = e.register(f"select i1 {on}, {spell(element)} {found.ref}, {spell(element)} {literal(0, element)}")
+        one = e.register(
+            f"select i1 {on}, {spell(element)} {found.ref}, {spell(element)} {literal(0, element)}"
+        )
         result = e.register(f"insertelement {kind} {result}, {spell(element)} {one}, i64 {lane}")
         if lane + 1 < lanes:
             used = e.register(f"add i64 {used}, {step}")

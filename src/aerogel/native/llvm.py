@@ -184,7 +184,9 @@ def function(node: n.Function, target: Target, tables: dict[str, str]) -> str:
                 params.append(f"{spell(param.type)} {ref}")
                 e.scope[param.name] = Value(ref, param.type)
             case n.Buf(type=kind):
-                flags = " noalias" * alone + " readonly" * kind.const + f" align {kind.align}" * (kind.align > 1)
+                flags = (
+                    " noalias" * alone + " readonly" * kind.const + f" align {kind.align}" * (kind.align > 1)
+                )
                 params.append(f"ptr{flags} {ref}")
                 e.scope[param.name] = Pointer(ref, kind)
             case _:
@@ -246,6 +248,3 @@ def module(node: n.Module, target: Target, triple: str) -> str:
     functions = [function(f, target, tables) for f in node.functions]
     head = f'target triple = "{triple}"'
     return "\n\n".join([head, *tables.values(), *functions, entry(node.entry), attributes(target), ""])
-
-
-

@@ -53,7 +53,7 @@ class Pool:
         with self._busy:
             self._runtime.start(self.state, function, block, self._grow(count))
 
-    def threads(self, wanted: int) -> int:
+    def threads(self, wanted: object) -> int:
         """How many threads a call for ``wanted`` gets; InputError below 1."""
         if not isinstance(wanted, int) or wanted < 1:
             raise InputError(f"threads={wanted!r}: give a whole number from 1 on")
@@ -70,7 +70,8 @@ class Pool:
                 _log.warning("no more threads can be started (%s): running on %d", error, self._workers + 1)
                 return self._workers + 1
             with self._joined:
-                self._joined.wait_for(lambda: self._workers >= goal)
+                while self._workers < goal:
+                    self._joined.wait()
         return threads
 
     def _serve(self) -> None:
@@ -84,25 +85,21 @@ class Pool:
         self._runtime.work(self.state, number)
 
 
-_pool: Pool | None = None
-_creating = threading.Lock()
+# This process's pool, once it has one.
+_pools: list[Pool] = []
 
 
 def pool() -> Pool:
     """The pool of this process."""
-    global _pool
-    if _pool is None:
-        with _creating:
-            if _pool is None:
-                _pool = Pool()
-    return _pool
+    if not _pools:
+        # Of two callers at once the first to append counts; no lock that a fork could find taken.
+        _pools.append(Pool())
+    return _pools[0]
 
 
 def _after_fork() -> None:
-    """Only the forking thread lives on in the child: forget the workers, and locks that others held."""
-    global _pool, _creating
-    _creating = threading.Lock()
-    _pool = None
+    """Only the forking thread lives on in the child: forget the workers, and the lock that others held."""
+    _pools.clear()
     LOCK.release()
 
 
