@@ -6,8 +6,9 @@ columns keep the activations they need in the L1 cache. A *step* function, which
 shares the groups by their work, and walks chunk of groups -> tile -> group, so that a chunk of weights
 stays in the L2 cache for all tiles.
 
-Order of summation, the same on every target and at any number of threads: bias, residual, then the
-non-zeros block by block, in packed order (by mask and column, or step by step), one fused multiply-add each.
+Order of summation, the same at any number of threads: bias, residual, then the non-zeros block by block, in
+packed order (by mask and column, or step by step), one fused multiply-add each. In a tile of one vector the
+odd steps of dense blocks and of quads are summed apart and added at the end of the block.
 
 Non-finite activations: a weight that is zero never meets one in ``panel``; in ``quad`` an infinity that
 a non-zero weight meets may become NaN (padding multiplies it by 0).
@@ -15,6 +16,7 @@ a non-zero weight meets may become NaN (padding multiplies it by 0).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aerogel.core.dtypes import DType
@@ -108,8 +110,14 @@ class Tile:
         """Elements from one feature of a tile to the next."""
         return self.width * self.layout.lanes
 
-    def sum(self, row: int, j: int) -> Var:
-        return _var(f"s{row}_{j}", self.vec)
+    @property
+    def chains(self) -> int:
+        """Independent sums per element. Four rows of one vector are too few to keep two multiply-add units
+        of four cycles busy, so there even and odd steps are summed apart."""
+        return 2 if self.width == 1 else 1
+
+    def sum(self, row: int, j: int, chain: int = 0) -> Var:
+        return _var(f"{'st'[chain]}{row}_{j}", self.vec)
 
     def row(self, row: int) -> Var:
         return _var(f"row{row}")
@@ -136,10 +144,10 @@ class Tile:
     def fetch(self) -> Block:
         """Sums of the first block start at bias (+ residual), those of later blocks at y.
 
-        Rows beyond the matrix read its last row; they are never stored."""
-        last = ROWS - 1
+        Rows beyond the matrix read the tile's first row, which no other thread writes; they are never
+        stored."""
         within = tuple(
-            Let(_var(f"in{r}"), Select(self.row(r) < ROWS, self.row(r), last)) for r in range(PANEL)
+            Let(_var(f"in{r}"), Select(self.row(r) < ROWS, self.row(r), self.row(0))) for r in range(PANEL)
         )
         begin: list[Stmt] = []
         add: list[Stmt] = []
@@ -165,11 +173,26 @@ class Tile:
             for r in range(PANEL)
         )
 
-    def accumulate(self, row: int, weight: Expr, x: tuple[Expr, ...]) -> Block:
+    def accumulate(self, row: int, weight: Expr, x: tuple[Expr, ...], chain: int = 0) -> Block:
         """sums[row] += weight * x, ``weight`` a scalar expression bound to a name first."""
-        w = _var(f"w{row}", self.vec)
-        products = tuple(Assign(self.sum(row, j), Fma(x[j], w, self.sum(row, j))) for j in range(self.width))
+        w = _var(f"w{row}{'st'[chain]}", self.vec)
+        sums = tuple(self.sum(row, j, chain) for j in range(self.width))
+        products = tuple(Assign(s, Fma(x[j], w, s)) for j, s in enumerate(sums))
         return (Let(w, Broadcast(weight, self.layout.lanes)), *products)
+
+    def walk(self, counter: str, steps: Expr, body: Callable[[Expr, int], Block]) -> Block:
+        """``body(i, chain)`` for i in 0 .. steps - 1, odd ones on the second chain if there is one."""
+        i = _var(counter)
+        if self.chains == 1:
+            return (For(i, zero(), steps, body(i, 0)),)
+        others = [(self.sum(r, j), self.sum(r, j, 1)) for r in range(PANEL) for j in range(self.width)]
+        zero_ = Broadcast(Const(0.0, F32), self.layout.lanes)
+        return (
+            *(Define(other, zero_) for _, other in others),
+            For(i, zero(), steps - 1, (*body(i, 0), *body(i + 1, 1)), step=2),
+            If(Compare("eq", steps % 2, one()), body(steps - 1, 0)),
+            *(Assign(sum_, sum_ + other) for sum_, other in others),
+        )
 
 
 def _advance(name: str, by: Expr) -> Assign:
@@ -211,16 +234,16 @@ def _mask_loop(tile: Tile, mask: int) -> Block:
 
 def _dense_loop(tile: Tile) -> Block:
     """A block without zeros: columns in order, no index."""
-    i, n = _var("i0"), _var("n0")
-    x = tuple(_var(f"x{j}", tile.vec) for j in range(tile.width))
-    body: list[Stmt] = [Let(v, tile.x(_var("b") * BLOCK + i, j)) for j, v in enumerate(x)]
-    for r in range(PANEL):
-        body += tile.accumulate(r, Load(VALUES, _var("v") + i * PANEL + r), x)
-    return (
-        Let(n, _load(RUNS, _var("r") + 15)),
-        For(i, zero(), n, tuple(body)),
-        _advance("v", n * PANEL),
-    )
+    n = _var("n0")
+
+    def body(i: Expr, chain: int) -> Block:
+        x = tuple(_var(f"x{j}{'st'[chain]}", tile.vec) for j in range(tile.width))
+        out: list[Stmt] = [Let(v, tile.x(_var("b") * BLOCK + i, j)) for j, v in enumerate(x)]
+        for r in range(PANEL):
+            out += tile.accumulate(r, Load(VALUES, _var("v") + i * PANEL + r), x, chain)
+        return tuple(out)
+
+    return (Let(n, _load(RUNS, _var("r") + 15)), *tile.walk("i0", n, body), _advance("v", n * PANEL))
 
 
 def _panel_block(tile: Tile) -> Block:
@@ -269,13 +292,17 @@ def _panel(tile: Tile) -> Block:
 
 def _quad_steps(tile: Tile) -> Block:
     """One quad in one block: four rows walk their own columns in step."""
-    i, n = _var("i"), _var("n")
-    body: list[Stmt] = []
-    for r in range(PANEL):
-        column = _var(f"k{r}")
-        body.append(Let(column, _load(INDICES, _var("c") + i * PANEL + r)))
-        x = tuple(tile.x(column, j) for j in range(tile.width))
-        body += tile.accumulate(r, Load(VALUES, _var("v") + i * PANEL + r), x)
+    n = _var("n")
+
+    def body(i: Expr, chain: int) -> Block:
+        out: list[Stmt] = []
+        for r in range(PANEL):
+            column = _var(f"k{r}{'st'[chain]}")
+            out.append(Let(column, _load(INDICES, _var("c") + i * PANEL + r)))
+            x = tuple(tile.x(column, j) for j in range(tile.width))
+            out += tile.accumulate(r, Load(VALUES, _var("v") + i * PANEL + r), x, chain)
+        return tuple(out)
+
     rows: list[Stmt] = []
     for r in range(PANEL):
         place = _var(f"place{r}")
@@ -287,7 +314,7 @@ def _quad_steps(tile: Tile) -> Block:
         *rows,
         *tile.clear(),
         *tile.fetch(),
-        For(i, zero(), n, tuple(body)),
+        *tile.walk("i", n, body),
         _advance("c", n * PANEL),
         _advance("v", n * PANEL),
         _advance("r", index(1 + PANEL)),
