@@ -11,6 +11,7 @@ from aerogel.core.target import Target, available
 from aerogel.loop.nodes import (
     F32,
     I64,
+    Alloc,
     Assign,
     Barrier,
     Binary,
@@ -126,6 +127,13 @@ def test_a_barrier_is_a_point_where_others_may_have_written(target: Target) -> N
     assert "noalias" not in text
     optimised = build(text, show=True).optimised
     assert optimised.count("load float") == 2
+
+
+def test_large_scratch_memory_is_probed(target: Target) -> None:
+    scratch = Buf("scratch", BufferType(DType.F32))
+    body = (Alloc(scratch, 1 << 16), Store(scratch, N, Const(1.0, F32)), Store(Y, ZERO, Load(scratch, N & 7)))
+    text = assembly(Module("m", (Function("main", (Y, N), body),)), target)
+    assert re.search(r"subq\s+\$4096, %rsp", text)
 
 
 def test_same_module_same_text(target: Target) -> None:
