@@ -106,6 +106,13 @@ def test_several_blocks_of_keys(machine: Machine) -> None:
     check(machine, Case(Attention(4, key_bias=True, relative=True), [3, keys + 5], heads=1))
 
 
+def test_a_first_block_of_masked_keys_weighs_nothing(machine: Machine) -> None:
+    kind = Attention(4, key_bias=True)
+    case = Case(kind, [kind.keys_at_once(machine.layout) + 3], heads=1)
+    case.keys[:-2] = -np.inf
+    check(machine, case)
+
+
 def test_large_scores_neither_overflow_nor_vanish(machine: Machine) -> None:
     check(machine, Case(Attention(4), [30, 5], sharpness=20.0, scale=1.0))
 

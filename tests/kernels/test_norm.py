@@ -50,6 +50,13 @@ def test_layer_norm_of_a_large_mean_keeps_its_digits(machine: Machine, rng: np.r
     np.testing.assert_allclose(layout.unpack(out, 64, 5), reference(x, ones, zeros), atol=2e-4)
 
 
+def test_a_constant_column_becomes_beta(machine: Machine, rng: np.random.Generator) -> None:
+    layout, beta = machine.layout, some(rng, 6)
+    out = np.zeros(layout.size(6, 2), np.float32)
+    machine.run(layer_norm(layout), layout.pack(np.full((6, 2), 0.5, np.float32)), beta, beta, out, 6, 2, EPS)
+    np.testing.assert_array_equal(layout.unpack(out, 6, 2), np.stack([beta, beta], 1))
+
+
 def test_a_nan_spoils_its_own_column_only(machine: Machine, rng: np.random.Generator) -> None:
     layout = machine.layout
     x = some(rng, 9, 7)
