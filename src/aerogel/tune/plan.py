@@ -61,7 +61,9 @@ class Plan:
             if entry.layer == layer:
                 return entry
         known = ", ".join(entry.layer for entry in self.layers[:3])
-        raise FormatError(f"the plan has no layer {layer!r} (it has {known}, ...): make a new plan for this model")
+        raise FormatError(
+            f"the plan has no layer {layer!r} (it has {known}, ...): make a new plan for this model"
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -92,7 +94,7 @@ class Plan:
                 for e in data["layers"]
             )
             return Plan(str(data["target"]), int(data["columns"]), layers)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise FormatError(f"this is not a plan ({error!r}): give what Plan.to_json returned") from error
 
     def __str__(self) -> str:
@@ -117,4 +119,7 @@ def _candidate(data: Mapping[str, Any]) -> Candidate:
     kind, block = data["kind"], int(data["block"])
     require(kind in ("panel", "quad"), FormatError, f"kernel kind {kind!r} is unknown: panel or quad")
     require(block >= 0, FormatError, f"a block of {block} columns is impossible")
-    return Candidate(kind, block, bool(data["dense"]))
+    dense = data["dense"]
+    require(isinstance(dense, bool), FormatError, f"dense is {dense!r}: it must be true or false")
+    require(kind == "panel" or not dense, FormatError, f"a {kind} cannot be dense: only a panel can")
+    return Candidate(kind, block, dense)

@@ -1,0 +1,164 @@
+"""Plans: what they remember, what they forget, what they refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aerogel.core.errors import FormatError
+from aerogel.tune.plan import FEW_COLUMNS, Candidate, LayerPlan, Plan
+
+DENSE, PANEL, QUAD = Candidate("panel", 0, dense=True), Candidate("panel", 128), Candidate("quad", 0)
+PLAN = Plan(
+    "avx2/x86_64/256x16/avx2",
+    128,
+    (
+        LayerPlan("a", PANEL, QUAD, {"panel/128": 1e-5, "dense": 2e-5}, {"quad": 3e-6}),
+        LayerPlan("b", DENSE, DENSE, {}, {}),
+    ),
+)
+
+
+def written(plan: Plan) -> dict[str, Any]:
+    return json.loads(json.dumps(plan.to_json()))
+
+
+CANDIDATES = st.builds(Candidate, st.sampled_from(["panel", "quad"]), st.integers(0, 4096)) | st.just(DENSE)
+SECONDS = st.dictionaries(st.text(max_size=5), st.floats(0, 10), max_size=3)
+PLANS = st.builds(
+    Plan,
+    st.text(max_size=20),
+    st.integers(0, 10_000),
+    st.lists(
+        st.builds(LayerPlan, st.text(max_size=9), CANDIDATES, CANDIDATES, SECONDS, SECONDS), max_size=4
+    ).map(tuple),
+)
+
+
+@given(PLANS)
+def test_a_plan_survives_json(plan: Plan) -> None:
+    again = Plan.from_json(written(plan))
+    assert again == plan
+    assert again.fingerprint == plan.fingerprint == written(plan)["fingerprint"]
+    assert str(again) == str(plan)
+
+
+def test_timings_do_not_count_in_a_fingerprint() -> None:
+    slower = replace(
+        PLAN, layers=tuple(replace(e, many_seconds={}, few_seconds={"x": 9.0}) for e in PLAN.layers)
+    )
+    assert slower.fingerprint == PLAN.fingerprint
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(PLAN, target="sse2"),
+        replace(PLAN, layers=PLAN.layers[:1]),
+        replace(PLAN, layers=PLAN.layers[::-1]),
+        replace(PLAN, layers=(replace(PLAN.layers[0], many=QUAD), PLAN.layers[1])),
+        replace(PLAN, layers=(replace(PLAN.layers[0], few=PANEL), PLAN.layers[1])),
+        replace(PLAN, layers=(replace(PLAN.layers[0], many=Candidate("panel", 64)), PLAN.layers[1])),
+        replace(PLAN, layers=(replace(PLAN.layers[0], layer="c"), PLAN.layers[1])),
+    ],
+)
+def test_choices_count(other: Plan) -> None:
+    assert other.fingerprint != PLAN.fingerprint
+
+
+def test_an_unknown_layer_is_told() -> None:
+    assert PLAN.of("b").many == DENSE
+    with pytest.raises(FormatError, match="no layer 'c' \\(it has a, b"):
+        PLAN.of("c")
+
+
+def test_few_columns_end_at_sixteen() -> None:
+    assert PLAN.of("a").choice(1) == PLAN.of("a").choice(FEW_COLUMNS) == QUAD
+    assert PLAN.of("a").choice(FEW_COLUMNS + 1) == PANEL
+
+
+def test_a_plan_reads_well() -> None:
+    text = str(PLAN)
+    assert text.splitlines() == [
+        f"plan {PLAN.fingerprint} for avx2, timed at 128 columns",
+        "  a: panel/128  (panel/128 10 us, dense 20 us)",
+        "    up to 16 columns: quad  (quad 3 us)",
+        "  b: dense",
+    ]
+
+
+# --- what is no plan ---------------------------------------------------------------------------
+
+
+def spoilt(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    data = written(PLAN)
+    change(data)
+    return data
+
+
+def first(**changes: Any) -> dict[str, Any]:
+    """The plan with other entries in its first candidate."""
+    return spoilt(lambda d: d["layers"][0]["many"].update(changes))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        "plan",
+        3,
+        {},
+        spoilt(lambda d: d.pop("target")),
+        spoilt(lambda d: d.pop("columns")),
+        spoilt(lambda d: d.update(columns="many")),
+        spoilt(lambda d: d.update(columns=float("inf"))),
+        spoilt(lambda d: d.update(columns=float("nan"))),
+        spoilt(lambda d: d.update(layers=None)),
+        spoilt(lambda d: d.update(layers="ab")),
+        spoilt(lambda d: d.update(layers={"a": 1})),
+        spoilt(lambda d: d["layers"].append(3)),
+        spoilt(lambda d: d["layers"][0].pop("few")),
+        spoilt(lambda d: d["layers"][0].update(many=None)),
+        spoilt(lambda d: d["layers"][0].update(many_seconds=[1, 2])),
+        spoilt(lambda d: d["layers"][0].update(few_seconds={"quad": "fast"})),
+        first(kind="csr"),
+        first(kind=["panel"]),
+        first(kind=None),
+        first(block=-1),
+        first(block="wide"),
+        first(block=float("inf")),
+        first(block=None),
+        first(kind="quad", dense=True),
+        first(dense="false"),
+    ],
+)
+def test_what_is_no_plan_is_refused(data: Any) -> None:
+    with pytest.raises(FormatError):
+        Plan.from_json(data)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["target", "columns", "layers", "layer", "many", "kind"]), inner, max_size=4
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_any_other_json_is_refused_or_a_plan(data: Any) -> None:
+    try:
+        plan = Plan.from_json(data)
+    except FormatError:
+        return
+    assert Plan.from_json(plan.to_json()) == plan
