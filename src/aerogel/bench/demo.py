@@ -36,7 +36,8 @@ QUALITY_NOTE = (
 )
 
 
-_TIMING = Settings(rounds=6, block_s=0.3, warm_s=0.05)
+# Thousands of texts in one call take a busy machine minutes, which is no hang.
+_TIMING = Settings(rounds=6, block_s=0.3, warm_s=0.05, call_timeout_s=600)
 
 
 @dataclass(frozen=True, slots=True)
