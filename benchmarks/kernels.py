@@ -59,7 +59,9 @@ SIDES = (
 def contenders(target: str | None) -> list[Contender]:
     env = ONE_THREAD | ({"AEROGEL_TARGET": target} if target else {})
     ours = [
-        Contender(s.name, "aerogel.bench.layers:aerogel_layer", {"sparsity": s.sparsity, "pattern": s.pattern}, env)
+        Contender(
+            s.name, "aerogel.bench.layers:aerogel_layer", {"sparsity": s.sparsity, "pattern": s.pattern}, env
+        )
         for s in SIDES
     ]
     return [Contender(TORCH, "aerogel.bench.layers:torch_layer", {}, ONE_THREAD), *ours]
@@ -97,14 +99,20 @@ def check_outputs(comparison: Comparison) -> float:
 
 def show(progress: Progress) -> None:
     if sys.stderr.isatty():
-        print(f"\r{progress.done}/{progress.total} {progress.contender:<24}", end="", file=sys.stderr, flush=True)
+        print(
+            f"\r{progress.done}/{progress.total} {progress.contender:<24}",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def measure(settings: Settings, target: str | None) -> tuple[Comparison, list[Claim]]:
     comparison = compare(contenders(target), cases(), settings, reference=TORCH, progress=show)
     where = f", {target}" if target else ""
     claims = [
-        at_least(f"{side.name} over torch dense{where}", geometric_mean(comparison, side), side.wanted) for side in SIDES
+        at_least(f"{side.name} over torch dense{where}", geometric_mean(comparison, side), side.wanted)
+        for side in SIDES
     ]
     error = check_outputs(comparison)
     claims.append(Claim(f"largest relative error of an output{where}", error, 1e-4, "", "at most"))

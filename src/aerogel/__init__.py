@@ -32,7 +32,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
-        raise AttributeError(f"module 'aerogel' has no attribute {name!r}: it has {', '.join(sorted(__all__))}")
+        raise AttributeError(f"aerogel has no attribute {name!r}: it has {', '.join(sorted(__all__))}")
     return getattr(import_module(home), name)
 
 

@@ -15,15 +15,17 @@ from aerogel.core.errors import InputError, refuse
 from aerogel.core.memory import aligned, copy_aligned
 from aerogel.core.target import current
 from aerogel.kernels.layout import Layout
-from aerogel.tune.choose import chunk_of, choose, kernel_module, pack_as
+from aerogel.tune.choose import choose, chunk_of, kernel_module, pack_as
 from aerogel.tune.plan import LayerPlan
 
 BLOCK_ROWS = {"unstructured": 1, "block2x1": 2, "block4x1": 4}
 
 
 def weight(outputs: int, inputs: int, sparsity: float, pattern: str) -> NDArray[np.float32]:
-    """A random weight with exactly that share of zeros, scattered as ``pattern`` says; always the same one."""
-    height = BLOCK_ROWS.get(pattern) or refuse(InputError, f"pattern {pattern!r} is unknown: {', '.join(BLOCK_ROWS)}")
+    """A random weight with exactly that share of zeros, scattered as ``pattern`` says; always the same."""
+    height = BLOCK_ROWS.get(pattern) or refuse(
+        InputError, f"pattern {pattern!r} is unknown: {', '.join(BLOCK_ROWS)}"
+    )
     rng = np.random.default_rng([outputs, inputs])
     dense = rng.standard_normal((outputs, inputs), dtype=np.float32)
     units = outputs // height * inputs

@@ -110,4 +110,6 @@ def current() -> Target:
     have = ", ".join(t.name for t in targets)
     if wanted in NAMES:
         raise TargetError(f"AEROGEL_TARGET={wanted}, but this CPU lacks it: it has {have}")
-    raise TargetError(f"AEROGEL_TARGET={wanted!r} is unknown: choose one of {', '.join(NAMES)} (this CPU has {have})")
+    raise TargetError(
+        f"AEROGEL_TARGET={wanted!r} is unknown: choose one of {', '.join(NAMES)} (this CPU has {have})"
+    )

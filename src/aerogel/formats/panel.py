@@ -83,10 +83,18 @@ def pack(weight: NDArray[np.float32], kind: Kind, block: int, *, dense: bool = F
     )
     rows, columns = weight.shape
     require(rows > 0 and columns > 0, InputError, f"cannot pack an empty weight of shape {weight.shape}")
-    require(columns <= MAX_COLUMNS, InputError, f"a weight has {columns} columns: at most {MAX_COLUMNS} can be packed")
+    require(
+        columns <= MAX_COLUMNS,
+        InputError,
+        f"a weight has {columns} columns: at most {MAX_COLUMNS} can be packed",
+    )
     require(not dense or kind == "panel", InputError, "only panels can store a matrix densely")
     require(block >= 1, InputError, f"a block has at least 1 column, got {block}")
-    require(bool(np.isfinite(weight).all()), InputError, "the weight holds NaN or infinity: repair it before packing")
+    require(
+        bool(np.isfinite(weight).all()),
+        InputError,
+        "the weight holds NaN or infinity: repair it before packing",
+    )
     # A block's columns are counted in 16 bits too.
     block = min(block, columns, MAX_COLUMNS - 1)
     match kind:
@@ -142,13 +150,15 @@ def _pack_panel(weight: NDArray[np.float32], block: int, live: NDArray[np.bool_]
     indices = column_of[order][indexed].astype(np.uint16)
 
     # Where each group starts: (panel, block) pairs in stream order are (group, block, place).
-    ones = np.array([bin(m).count("1") for m in range(16)])
+    ones = np.array([m.bit_count() for m in range(16)])
     value_count = (counts * ones).sum(axis=2)
     index_count = np.where(kinds == DENSE, 0, counts[:, :, 1:].sum(axis=2))
     runs = np.concatenate([kinds[:, :, None], counts[:, :, 1:]], axis=2).astype(np.uint16)
     order_pb = np.concatenate(
         [
-            (np.arange(g * per_group, min((g + 1) * per_group, panels))[None, :] * blocks + b[:, None]).ravel()
+            (
+                np.arange(g * per_group, min((g + 1) * per_group, panels))[None, :] * blocks + b[:, None]
+            ).ravel()
             for g in range(groups)
             for b in (np.arange(blocks),)
         ]
@@ -278,7 +288,11 @@ def unpack(packed: Packed) -> NDArray[np.float32]:
     except (IndexError, ValueError) as error:
         raise FormatError(f"the streams of a {packed.kind} matrix do not fit each other: {error}") from error
     sizes = (packed.values.size, packed.indices.size, packed.runs.size)
-    require(used == sizes, FormatError, f"a {packed.kind} matrix has streams of {sizes} entries, but {used} are used")
+    require(
+        used == sizes,
+        FormatError,
+        f"a {packed.kind} matrix has streams of {sizes} entries, but {used} are used",
+    )
     return out
 
 

@@ -153,7 +153,9 @@ class Tile:
         add: list[Stmt] = []
         resume: list[Stmt] = []
         for r in range(PANEL):
-            begin.append(Let(_var(f"b{r}", self.vec), Broadcast(Load(BIAS, _var(f"in{r}")), self.layout.lanes)))
+            begin.append(
+                Let(_var(f"b{r}", self.vec), Broadcast(Load(BIAS, _var(f"in{r}")), self.layout.lanes))
+            )
             for j in range(self.width):
                 begin.append(Assign(self.sum(r, j), _var(f"b{r}", self.vec)))
                 at = self.at(_var(f"in{r}"), j)
@@ -201,9 +203,7 @@ def _advance(name: str, by: Expr) -> Assign:
 
 def _cursors() -> Block:
     """v, c, r: where in values, indices and runs the group begins."""
-    return tuple(
-        Define(_var(name), Load(STARTS, GROUP_AT * 3 + i)) for i, name in enumerate(("v", "c", "r"))
-    )
+    return tuple(Define(_var(name), Load(STARTS, GROUP_AT * 3 + i)) for i, name in enumerate(("v", "c", "r")))
 
 
 def _block_count() -> Expr:
@@ -258,11 +258,11 @@ def _panel_block(tile: Tile) -> Block:
 
     general = loops(0)
     choose = If(
-        is_(DENSE), _dense_loop(tile), (If(is_(WHOLE), loops(WHOLE), (If(is_(HALVES), loops(HALVES), general),)),)
+        is_(DENSE),
+        _dense_loop(tile),
+        (If(is_(WHOLE), loops(WHOLE), (If(is_(HALVES), loops(HALVES), general),)),),
     )
-    rows = tuple(
-        Let(tile.row(r), GROUP_AT * GROUP + _var("p") * PANEL + r) for r in range(PANEL)
-    )
+    rows = tuple(Let(tile.row(r), GROUP_AT * GROUP + _var("p") * PANEL + r) for r in range(PANEL))
     return (
         *rows,
         *tile.clear(),
@@ -281,9 +281,7 @@ def _panel(tile: Tile) -> Block:
         *tile.bases(),
         *_cursors(),
         Let(_var("panels"), Select(left < panels, left, index(panels))),
-        For(
-            _var("b"), zero(), _block_count(), (For(_var("p"), zero(), _var("panels"), _panel_block(tile)),)
-        ),
+        For(_var("b"), zero(), _block_count(), (For(_var("p"), zero(), _var("panels"), _panel_block(tile)),)),
     )
 
 
@@ -335,12 +333,14 @@ def _quad(tile: Tile) -> Block:
 
 
 def finish(layout: Layout, name: str) -> Function:
-    """``name`` (gelu, relu ...) in place on ``count`` elements of y from ``start`` on, a multiple of lanes."""
+    """``name`` (gelu, relu ...) in place on ``count`` elements of y from ``start``, a multiple of lanes."""
     start, count, at = _var("start"), _var("count"), _var("at")
     x = _var("value", Vec(DType.F32, layout.lanes))
     lets, result = activation(name, x, Names())
     body = (Let(x, VLoad(Y, at, layout.lanes)), *lets, VStore(Y, at, result))
-    return Function(f"finish_{name}", (Y, start, count), (For(at, start, start + count, body, step=layout.lanes),))
+    return Function(
+        f"finish_{name}", (Y, start, count), (For(at, start, start + count, body, step=layout.lanes),)
+    )
 
 
 # --- functions ------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ class Binary(_Operators):
 
 @dataclass(frozen=True, slots=True)
 class Unary(_Operators):
-    """``neg`` (float and signed), ``not`` (bool and integers), ``abs``, ``sqrt`` (float), ``popcount``, ``ctz`` (integers)."""
+    """``neg``, ``abs``: floats and signed; ``not``: bool and integers; ``sqrt``: floats; others: integers."""
 
     op: UnaryOp
     a: Expr

@@ -1,4 +1,4 @@
-"""Where the buffers of a run lie: one block of memory, planned once, shared by buffers whose lives do not overlap.
+"""Where the buffers of a run lie: one block of memory, shared by buffers whose lives do not overlap.
 
 Every buffer over tokens has a size proportional to the number of token vectors, every buffer over rows one
 proportional to the number of row vectors. So the plan counts in *features* and holds for any batch and
@@ -46,8 +46,10 @@ def plan(steps: Sequence[Step]) -> Arena:
             life[step.x.buffer] = (life[step.x.buffer][0], last)
     offsets: dict[str, int] = {}
     size: dict[Columns, int] = {"tokens": 0, "rows": 0}
-    for columns in size:
-        mine = sorted((n for n, p in places.items() if p.columns == columns), key=lambda n: (-places[n].total, n))
+    for columns in ("tokens", "rows"):
+        mine = sorted(
+            (n for n, p in places.items() if p.columns == columns), key=lambda n: (-places[n].total, n)
+        )
         for name in mine:
             offsets[name] = _fit(name, mine, offsets, places, life)
             size[columns] = max(size[columns], offsets[name] + places[name].total)

@@ -1,7 +1,7 @@
 """What one call computes on: the caller's arrays checked, and their tokens packed one after the other.
 
 Padding is never computed. A sequence runs from its first to its last token with mask 1 (from position 0 where
-the model pools the first token); tokens inside with mask 0 ("holes") stay, but are no keys and are not pooled.
+the model pools the first token); tokens inside with mask 0 ("holes") stay, but are neither keys nor pooled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
-from aerogel.model.graph import FromConstant, FromInput, FromPosition, FromUnpadded, Graph, Input, Lookup, Pool
+from aerogel.model.graph import (
+    FromConstant,
+    FromInput,
+    FromPosition,
+    FromUnpadded,
+    Graph,
+    Input,
+    Lookup,
+    Pool,
+)
 
 # Token numbers are 32-bit in the kernels.
 MOST_TOKENS = 1 << 24
@@ -23,7 +32,7 @@ MOST_TOKENS = 1 << 24
 @dataclass(frozen=True)
 class Batch:
     """``ids``: i32 [lookups, tokens]; ``offsets``: i32 [sequences + 1]; ``destination``: i32 [tokens], the
-    token's place in the ``padded`` batch; ``kept``: f32 [tokens], its mask; ``leading``: leading dimensions of the
+    token's place in the ``padded`` batch; ``kept``: f32 [tokens], its mask; ``leading``: leading sizes of the
     caller's arrays; ``features``: row-major inputs by name."""
 
     tokens: int
@@ -40,7 +49,7 @@ class Batch:
 
 
 def batch(graph: Graph, lookups: tuple[Lookup, ...], given: Mapping[str, Any]) -> Batch:
-    """Check the caller's arrays (NumPy) against the graph's inputs and pack them; InputError names the input."""
+    """Check the caller's arrays (NumPy) against the graph's inputs and pack them; errors name the input."""
     if any(i.kind == "ids" for i in graph.inputs):
         return _tokens(graph, lookups, given)
     return _features(graph, given)
@@ -66,8 +75,20 @@ def _features(graph: Graph, given: Mapping[str, Any]) -> Batch:
     leading = leading or ()
     rows = int(np.prod(leading, dtype=np.int64))
     require(rows <= MOST_TOKENS, InputError, f"{rows} rows at once are too many: at most {MOST_TOKENS}")
-    none = np.zeros(0, np.int32)
-    return Batch(0, 0, rows, 0, leading, False, none, np.zeros(1, np.int32), none, np.zeros(0, np.float32), features)
+    none, offsets, kept = np.zeros(0, np.int32), np.zeros(1, np.int32), np.zeros(0, np.float32)
+    return Batch(
+        0,
+        0,
+        rows,
+        0,
+        leading,
+        holes=False,
+        ids=none,
+        offsets=offsets,
+        destination=none,
+        kept=kept,
+        features=features,
+    )
 
 
 # --- sequences of tokens ----------------------------------------------------------------------
@@ -78,7 +99,8 @@ def _ids(spec: Input, given: Mapping[str, Any], shape: tuple[int, ...] | None) -
     require(
         array.ndim == 2 and array.dtype.kind in "iu",
         InputError,
-        f"input {spec.name!r} is {array.dtype} of shape {array.shape}: it needs integers of shape (batch, sequence)",
+        f"input {spec.name!r} is {array.dtype} of shape {array.shape}: "
+        "it needs integers of shape (batch, sequence)",
     )
     require(
         shape is None or array.shape == shape,
@@ -116,7 +138,7 @@ def _mask(spec: Input, given: Mapping[str, Any], shape: tuple[int, ...]) -> NDAr
     require(
         empty.size == 0,
         InputError,
-        f"input {spec.name!r} is all zero in row {int(empty[0]) if empty.size else 0}: a sequence needs a token",
+        f"input {spec.name!r} is all zero in row {next(iter(empty), 0)}: a sequence needs a token",
     )
     return None if bool(mask.all()) else mask
 
@@ -135,7 +157,9 @@ def _tokens(graph: Graph, lookups: tuple[Lookup, ...], given: Mapping[str, Any])
             arrays[spec.name] = np.zeros(shape, np.int32)
     count, length = shape
     name = next(iter(arrays))
-    require(count == 0 or length > 0, InputError, f"input {name!r} has shape {shape}: a sequence needs a token")
+    require(
+        count == 0 or length > 0, InputError, f"input {name!r} has shape {shape}: a sequence needs a token"
+    )
     require(
         graph.max_length is None or length <= graph.max_length,
         InputError,
@@ -146,12 +170,16 @@ def _tokens(graph: Graph, lookups: tuple[Lookup, ...], given: Mapping[str, Any])
     for spec in graph.inputs:
         if spec.kind == "mask":
             mask = _mask(spec, given, shape)
-    packing = _pack(mask, count, length, from_zero=any(isinstance(o, Pool) and o.kind == "first" for o in graph.ops))
+    packing = _pack(
+        mask, count, length, from_zero=any(isinstance(o, Pool) and o.kind == "first" for o in graph.ops)
+    )
     offsets, destination, kept, holes = packing
     ids = np.empty((len(lookups), destination.size), np.int32)
     for row, lookup in enumerate(lookups):
         ids[row] = _rows_of(lookup, arrays, destination, length)
-    return Batch(destination.size, count, count, count * length, (count,), holes, ids, offsets, destination, kept, {})
+    return Batch(
+        destination.size, count, count, count * length, (count,), holes, ids, offsets, destination, kept, {}
+    )
 
 
 def _pack(

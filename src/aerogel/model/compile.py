@@ -14,10 +14,11 @@ from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.core.target import Target, current
 from aerogel.kernels.layout import Layout
 from aerogel.model import arena as arenas
+from aerogel.model.built import Built
 from aerogel.model.emit import Packings, emit
 from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph, check
-from aerogel.model.program import Built, Program
+from aerogel.model.program import Program
 from aerogel.model.steps import LinearStep
 from aerogel.native import compile as compile_native
 from aerogel.tune.choose import choose, pack_as, quick
@@ -90,20 +91,12 @@ def build(
 def _plan(
     plan: Plan | Literal["timed", "quick"], weights: Mapping[str, NDArray[np.float32]], target: Target
 ) -> Plan:
-    match plan:
-        case "timed":
-            return choose(weights, target)
-        case "quick":
-            return quick(weights, target)
-        case Plan():
-            require(
-                plan.target == target.fingerprint,
-                UnsupportedError,
-                f"this plan was made for {plan.target.split('/')[0]}, the program is for {target.name}: make a new one",
-            )
-            return plan
-        case _:
-            raise InputError(f"plan={plan!r} is unknown: 'timed', 'quick' or a Plan")
+    if isinstance(plan, Plan):
+        wrong = f"this plan is for {plan.target.split('/')[0]}, the program for {target.name}: make a new one"
+        require(plan.target == target.fingerprint, UnsupportedError, wrong)
+        return plan
+    require(plan in ("timed", "quick"), InputError, f"plan={plan!r} is unknown: 'timed', 'quick' or a Plan")
+    return choose(weights, target) if plan == "timed" else quick(weights, target)
 
 
 def _pack(weight: NDArray[np.float32], choice: LayerPlan) -> Packings:

@@ -270,7 +270,9 @@ class _Emitter:
             "starts": packed.starts.ravel(),
             "work": packed.work,
         }
-        streams = tuple(self._constant(f"{step.name}.{role}.{n}", a, f"{role}_{n}") for n, a in arrays.items())
+        streams = tuple(
+            self._constant(f"{step.name}.{role}.{n}", a, f"{role}_{n}") for n, a in arrays.items()
+        )
         vectors = TOKEN_VECTORS if step.out.columns == "tokens" else ROW_VECTORS
         adds = 0 if step.residual is None else 1
         sizes = (packed.rows, packed.columns, packed.block, adds, packed.groups, chunk_of(packed))
@@ -320,13 +322,12 @@ class _Emitter:
             Const(step.scale, F32),
         )
 
-        def call(key_bias: bool) -> tuple[Stmt, ...]:
-            kind = Attention(head_size, key_bias, step.bias is not None)
+        def call(*keys: Buf) -> tuple[Stmt, ...]:
+            kind = Attention(head_size, key_bias=bool(keys), relative=step.bias is not None)
             function = self._use(*attention(self.layout, kind))
-            keys = (KEY_BIAS,) if key_bias else ()
             return (Call(function.name, (qkv, *keys, *table, OFFSETS, out, *numbers)),)
 
-        return (If(Compare("ne", HOLES, _int(0)), call(True), call(False)),)
+        return (If(Compare("ne", HOLES, _int(0)), call(KEY_BIAS), call()),)
 
     def _pool(self, step: PoolStep) -> tuple[Stmt, ...]:
         x, out = self._view(step.x, "x"), self._view(step.out, "out", const=False)

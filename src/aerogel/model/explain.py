@@ -9,18 +9,20 @@ a share above 1 is possible.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from statistics import median
 from time import perf_counter
 from typing import Any, assert_never
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
 from aerogel.formats.panel import Packed
 from aerogel.model.batch import Batch
-from aerogel.model.program import Program
+from aerogel.model.built import Built
+from aerogel.model.graph import Graph
 from aerogel.model.steps import (
     ActivationStep,
     AttentionStep,
@@ -44,7 +46,7 @@ DEFAULT_SHAPE = (1, 128)
 
 @dataclass(frozen=True, slots=True)
 class StepCost:
-    """One step. ``zeros``: share of zero weights (linear layers); ``bytes``: constants, inputs and outputs, each
+    """One step. ``zeros``: share of zero weights (linear layers); ``bytes``: constants, inputs, outputs, each
     once; ``seconds``: median, launch cost taken off; ``share``: of the nonzero roofline; ``binds``: the term
     of it that is the largest. None: does not apply."""
 
@@ -81,7 +83,7 @@ class Explanation:
 
     def __str__(self) -> str:
         head = ("step", "kernel", "shape", "zeros", "bytes", "time", "roofline")
-        rows = [head]
+        rows: list[tuple[str, ...]] = [head]
         for s in self.steps:
             zeros = "" if s.zeros is None else f"{100 * s.zeros:.0f} %"
             share = "" if s.share is None else f"{100 * s.share:.0f} % of {s.binds}"
@@ -90,70 +92,75 @@ class Explanation:
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         left = (0, 1, 6)
         lines = [
-            "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+            "  ".join(
+                c.ljust(w) if i in left else c.rjust(w)
+                for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            )
             for row in rows
         ]
         lines.insert(1, "-" * len(lines[0]))
         p = self.peaks
-        parts = ", ".join(f"{k} {100 * v / max(self.seconds, 1e-12):.0f} %" for k, v in self.by_kernel().items())
+        parts = ", ".join(
+            f"{k} {100 * v / max(self.seconds, 1e-12):.0f} %" for k, v in self.by_kernel().items()
+        )
+        where = f"{self.columns} on {self.threads} thread(s), {self.target}"
+        ceilings = (
+            f"{p.flops / 1e9:.0f} Gflop/s and {p.loads / 1e9:.1f} G vector loads/s a thread, "
+            f"{p.bytes / 1e9:.0f} GB/s in all"
+        )
         return "\n".join(
             [
                 *(line.rstrip() for line in lines),
                 "",
-                f"{self.columns} on {self.threads} thread(s), {self.target}: {self.seconds * 1e3:.2f} ms ({parts})",
-                f"ceilings: {p.flops / 1e9:.0f} Gflop/s and {p.loads / 1e9:.1f} G vector loads/s a thread, "
-                f"{p.bytes / 1e9:.0f} GB/s in all",
+                f"{where}: {self.seconds * 1e3:.2f} ms ({parts})",
+                f"ceilings: {ceilings}",
             ]
         )
 
 
-def explain(program: Program, work: Batch | None = None, threads: int | None = None) -> Explanation:
-    """Time every step of ``program`` on ``work`` (default: one sequence of 128 tokens, or 128 rows)."""
-    work = work or _default(program)
+Run = Callable[[Batch, int, tuple[int, int]], object]
+
+
+def explain(built: Built, run: Run, work: Batch, threads: int) -> Explanation:
+    """Time every step on ``work``. ``run(work, threads, (begin, end))`` runs steps begin .. end - 1."""
     require(work.tokens + work.rows > 0, InputError, "there is nothing to explain in an empty batch")
-    count = threads or program.threads
-    built = program.built
-    top = peaks(built.target, count)
-    empty = _time(program, work, count, (0, 0))
-    costs: list[StepCost] = []
-    program.run(work, count)
-    for number, step in enumerate(built.steps):
-        seconds = max(_time(program, work, count, (number, number + 1)) - empty, 1e-9)
-        costs.append(_cost(program, step, work, seconds, top))
+    top = peaks(built.target, threads)
+    whole = (0, len(built.steps))
+
+    def seconds(span: tuple[int, int]) -> float:
+        times: list[float] = []
+        for _ in range(ROUNDS):
+            began = perf_counter()
+            run(work, threads, span)
+            times.append(perf_counter() - began)
+        return median(times)
+
+    # A step alone reads what the run before it left in the arena.
+    run(work, threads, whole)
+    launch = seconds((0, 0))
+    costs = tuple(
+        _cost(built, step, work, max(seconds((i, i + 1)) - launch, 1e-9), top)
+        for i, step in enumerate(built.steps)
+    )
     columns = f"{work.tokens} tokens in {work.sequences} sequence(s)" if work.tokens else f"{work.rows} rows"
-    total = _time(program, work, count, (0, len(built.steps)))
-    return Explanation(built.target.name, count, columns, top, total, tuple(costs))
+    return Explanation(built.target.name, threads, columns, top, seconds(whole), costs)
 
 
-def _time(program: Program, work: Batch, threads: int, span: tuple[int, int]) -> float:
-    seconds: list[float] = []
-    for _ in range(ROUNDS):
-        began = perf_counter()
-        program.run(work, threads, span)
-        seconds.append(perf_counter() - began)
-    return median(seconds)
-
-
-def _default(program: Program) -> Batch:
+def default_inputs(graph: Graph) -> dict[str, NDArray[Any]]:
+    """One sequence of 128 tokens, or 128 rows, of random inputs."""
     sequences, length = DEFAULT_SHAPE
-    graph = program.built.graph
     length = min(length, graph.max_length or length)
-    given: dict[str, Any] = {}
     rng = np.random.default_rng(0)
+    given: dict[str, NDArray[Any]] = {}
     for spec in graph.inputs:
-        match spec.kind:
-            case "ids":
-                given[spec.name] = rng.integers(0, spec.limit, (sequences, length))
-            case "features":
-                given[spec.name] = rng.standard_normal((length, spec.limit), dtype=np.float32)
-            case "mask":
-                pass
-            case _:
-                assert_never(spec.kind)
-    return program.batch(**given)
+        if spec.kind == "ids":
+            given[spec.name] = rng.integers(0, spec.limit, (sequences, length))
+        elif spec.kind == "features":
+            given[spec.name] = rng.standard_normal((length, spec.limit), dtype=np.float32)
+    return given
 
 
-def _cost(program: Program, step: Step, work: Batch, seconds: float, top: Peaks) -> StepCost:
+def _cost(built: Built, step: Step, work: Batch, seconds: float, top: Peaks) -> StepCost:
     made = writes(step)
     touched = [*reads(step), *([made] if made is not None else [])]
     columns = {"tokens": work.tokens, "rows": work.rows}
@@ -162,12 +169,12 @@ def _cost(program: Program, step: Step, work: Batch, seconds: float, top: Peaks)
     if not isinstance(step, LinearStep):
         return StepCost(step.name, kernel, shape, None, moved, seconds, None, None)
     n = columns[step.out.columns]
-    packed = program.built.packed[step.name].at(n)
+    packed = built.packed[step.name].at(n)
     moved += packed.nbytes
-    limits = roofline(packed, n, program.built.layout.lanes, top, moved)
+    limits = roofline(packed, n, built.layout.lanes, top, moved)
     binds = max(limits, key=lambda term: limits[term])
     zeros = 1 - packed.nonzeros / (packed.rows * packed.columns)
-    kernel = f"linear {program.built.plan.of(step.name).choice(n)}"
+    kernel = f"linear {built.plan.of(step.name).choice(n)}"
     return StepCost(step.name, kernel, shape, zeros, moved, seconds, limits[binds] / seconds, binds)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,32 +11,15 @@ from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
 from aerogel.core.memory import aligned
-from aerogel.core.target import Target
-from aerogel.kernels.layout import Layout
-from aerogel.model.arena import Arena
 from aerogel.model.batch import Batch, batch
 from aerogel.model.blob import SLACK
-from aerogel.model.emit import CALL_NUMBERS, Emitted, Packings
-from aerogel.model.graph import Graph, Lookup
-from aerogel.model.steps import EmbedStep, FeedStep, FetchStep, Step
-from aerogel.native import Bound, Compiled, thread_limit
+from aerogel.model.built import Built
+from aerogel.model.emit import CALL_NUMBERS
+from aerogel.model.explain import Explanation, default_inputs, explain
+from aerogel.model.graph import Lookup
+from aerogel.model.steps import EmbedStep, FeedStep, FetchStep
+from aerogel.native import Bound, thread_limit
 from aerogel.tune.plan import Plan
-
-
-@dataclass(frozen=True)
-class Built:
-    """Everything a program is made of; nothing in it changes while it runs."""
-
-    graph: Graph
-    steps: tuple[Step, ...]
-    arena: Arena
-    packed: Mapping[str, Packings]
-    emitted: Emitted
-    compiled: Compiled
-    constants: NDArray[np.uint8]
-    plan: Plan
-    target: Target
-    layout: Layout
 
 
 class Program:
@@ -56,7 +38,9 @@ class Program:
         self.built = built
         self.threads = _threads(threads)
         steps = built.steps
-        self._lookups: tuple[Lookup, ...] = tuple(k for s in steps if isinstance(s, EmbedStep) for k in s.lookups)
+        self._lookups: tuple[Lookup, ...] = tuple(
+            k for s in steps if isinstance(s, EmbedStep) for k in s.lookups
+        )
         self._fed = tuple(s.input for s in steps if isinstance(s, FeedStep))
         self._fetched = tuple(s for s in steps if isinstance(s, FetchStep))
         self._idle: list[_Lane] = []
@@ -79,7 +63,9 @@ class Program:
         results = {name: like(array) for name, array in out.items()}
         return next(iter(results.values())) if len(results) == 1 else results
 
-    def run(self, work: Batch, threads: int, span: tuple[int, int] | None = None) -> dict[str, NDArray[np.float32]]:
+    def run(
+        self, work: Batch, threads: int, span: tuple[int, int] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
         """Run steps ``span`` (all of them when None) on a checked batch; outputs by name."""
         out = self._outputs(work)
         if work.tokens == 0 and work.rows == 0:
@@ -98,11 +84,11 @@ class Program:
         given, _ = self._arguments(args, named)
         return batch(self.built.graph, self._lookups, given)
 
-    def explain(self, *args: Any, **named: Any) -> Any:
-        """What each step is and, for the inputs given (or a default), what it costs: see ``aerogel.model.explain``."""
-        from aerogel.model.explain import explain
-
-        return explain(self, self.batch(*args, **named) if args or named else None)
+    def explain(self, *args: Any, threads: int | None = None, **named: Any) -> Explanation:
+        """What each step is and what it costs on the inputs given, or on a default of one sequence of 128
+        tokens (128 rows); ``str()`` is a table."""
+        work = self.batch(*args, **(named if args or named else default_inputs(self.built.graph)))
+        return explain(self.built, self.run, work, self.threads if threads is None else _threads(threads))
 
     def _take(self) -> _Lane:
         with self._lock:
@@ -134,7 +120,11 @@ class Program:
             given[name] = value
         for spec in self.built.graph.inputs:
             missing = given.get(spec.name) is None and not spec.optional and spec.kind != "mask"
-            require(not missing, InputError, f"input {spec.name!r} is missing: the program takes {', '.join(names)}")
+            require(
+                not missing,
+                InputError,
+                f"input {spec.name!r} is missing: the program takes {', '.join(names)}",
+            )
         return _numpy(given)
 
 
@@ -174,7 +164,9 @@ class _Lane:
         self._call = aligned(SLACK, np.uint8)
         self._numbers = aligned(len(CALL_NUMBERS), np.int64)
         empty = [aligned(1, np.float32) for _ in (*fed, *fetched)]
-        self.bound: Bound = built.compiled.bind(built.constants, self._arena, self._call, self._numbers, *empty)
+        self.bound: Bound = built.compiled.bind(
+            built.constants, self._arena, self._call, self._numbers, *empty
+        )
 
     def load(self, work: Batch, out: Mapping[str, NDArray[np.float32]], span: tuple[int, int]) -> None:
         """Point the program at this call's arrays. Sizes follow from the batch, which has been checked."""

@@ -61,7 +61,7 @@ class _Run:
         missing = [i.name for i in graph.inputs if i.name not in inputs and not i.optional]
         require(not missing, InputError, f"inputs {missing} are missing")
         self.ids: dict[str, Array] = {}
-        self.leading: tuple[int, ...] = ()
+        self.leading: tuple[int, ...] | None = None
         tokens = {i: a for i, a in given.items() if i.kind != "features"}
         if tokens:
             self._take_tokens(tokens)
@@ -177,7 +177,7 @@ class _Run:
         return result
 
     def _pool(self, op: Pool) -> Array:
-        tokens = self.values[op.x].T.reshape(*self.mask.shape, -1)
+        tokens = self.values[op.x].T.reshape(*self.mask.shape, op.out.features)
         match op.kind:
             case "first":
                 rows = tokens[:, 0]
@@ -193,8 +193,8 @@ class _Run:
     def shaped(self, name: str) -> Array:
         value = self.values[name]
         if self._columns(name) == "rows":
-            return value.T.reshape(*self.leading, -1) if self.leading else value.T
-        return np.where(self.mask[..., None], value.T.reshape(*self.mask.shape, -1), 0)
+            return value.T if self.leading is None else value.T.reshape(*self.leading, len(value))
+        return np.where(self.mask[..., None], value.T.reshape(*self.mask.shape, len(value)), 0)
 
     def _columns(self, name: str) -> str:
         return "rows" if any(i.name == name for i in self.graph.inputs) else self.graph.value(name).columns

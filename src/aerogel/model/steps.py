@@ -7,6 +7,7 @@ buffer (the queries, keys and values of an attention layer come out of one produ
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from aerogel.model.graph import ActivationFn, Columns, Lookup, PoolKind
 
@@ -91,7 +92,7 @@ class PairStep:
     out: Place
     a: Place
     b: Place
-    op: str
+    op: Literal["add", "mul"]
     origin: str
 
 

@@ -128,7 +128,7 @@ def div(walk: Walk, call: Call) -> Known:
                 value_of(call.node, x.value.features, x.value), x.value.name, norm.eps, origin(call.node)
             )
             return Act(walk.emit(op), x.axes)
-        case TokenSum() as total, None if walk.meaning.counts(call["other"]) == "count":
+        case TokenSum() as total, None if _counts(walk, call["other"]) == "count":
             return _mean(walk, call.node, total)
         case ((Act() | Scores()), None) if (
             number := _number(walk, call["other"])
@@ -156,11 +156,16 @@ def _times(walk: Walk, node: Node, known: Known | None, factor: Any) -> Known:
                     return replace(known, padding="share")
                 case None:
                     pass
-        case TokenSum() if isinstance(factor, Node) and walk.meaning.counts(factor) == "inverse":
+        case TokenSum() if _counts(walk, factor) == "inverse":
             return _mean(walk, node, known)
         case _:
             pass
     return unsupported(node, f"multiplies by {factor}, which is no activation, scale or padding mask")
+
+
+def _counts(walk: Walk, operand: Any) -> str | None:
+    waiting = isinstance(operand, Node) and operand not in walk.active
+    return walk.meaning.counts(operand) if waiting else None
 
 
 def _mean(walk: Walk, node: Node, total: TokenSum) -> Act:

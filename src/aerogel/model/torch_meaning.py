@@ -173,8 +173,7 @@ class Meaning:
             scores = self._scores(node, parts, heads, case)
             seen = scores > _EXCLUDED
             if case.mask.all() and not seen.all():
-                future = torch.ones(case.length, case.length).triu(1).bool()
-                causal = not seen[..., future].any()
+                causal = bool((seen == torch.ones(case.length, case.length).tril().bool()).all())
                 unsupported(node, "causal attention" if causal else "attention that leaves out real tokens")
             wanted = case.mask[:, None, None, :].expand_as(seen)
             # What padding itself attends to is nobody's question, unless the token at position 0 is pooled.

@@ -65,7 +65,7 @@ def arguments(module: torch.nn.Module, example_inputs: Any) -> dict[str, Any]:
             parameter.VAR_KEYWORD,
         )
         given = sorted(bound.arguments[name]) if parameter.kind is parameter.VAR_KEYWORD else name
-        told = f"{type(module).__name__}.forward has no named argument for {given}: wrap the module in one that has"
+        told = f"{type(module).__name__}.forward has no named argument for {given}: wrap it in one that has"
         require(not unnamed, InputError, told)
         named[name] = bound.arguments[name]
     return {name: value for name, value in named.items() if value is not None}

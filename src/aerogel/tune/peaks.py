@@ -62,7 +62,9 @@ def _sums(lanes: int) -> list[Var]:
     return [Var(f"s{i}", Vec(DType.F32, lanes)) for i in range(SUMS)]
 
 
-def _function(name: str, lanes: int, start: Expr, stop: Expr, step: int, term: Callable[[int, Expr], Expr]) -> Function:
+def _function(
+    name: str, lanes: int, start: Expr, stop: Expr, step: int, term: Callable[[int, Expr], Expr]
+) -> Function:
     """out[thread] = what the sums come to; ``term(i, at)``: what sum i takes from position ``at``."""
     data = Buf("data", BufferType(DType.F32, const=True, align=4))
     out = Buf("out", BufferType(DType.F32, align=4))
@@ -82,7 +84,7 @@ def _function(name: str, lanes: int, start: Expr, stop: Expr, step: int, term: C
 
 def _flops(lanes: int) -> Function:
     # Each sum feeds itself, so nothing but the multiply-add is in the loop.
-    return _function("flops", lanes, Const(0, I64), Var("count", I64), 1, lambda i, at: _sums(lanes)[i])
+    return _function("flops", lanes, Const(0, I64), Var("count", I64), 1, lambda i, _: _sums(lanes)[i])
 
 
 def _stream(lanes: int) -> Function:
@@ -119,4 +121,6 @@ def peaks(target: Target, threads: int) -> Peaks:
     passes = 4_000_000 // per_pass
     t_loads = _best(lambda: stream(small, out, L1_FLOATS, passes))
     t_bytes = _best(lambda: stream(large, out, MEMORY_FLOATS, 1, threads=threads))
-    return Peaks(threads, rounds * SUMS * lanes * 2 / t_flops, per_pass * passes / t_loads, large.nbytes / t_bytes)
+    return Peaks(
+        threads, rounds * SUMS * lanes * 2 / t_flops, per_pass * passes / t_loads, large.nbytes / t_bytes
+    )
