@@ -216,6 +216,7 @@ def test_what_must_stay(expr: Expr) -> None:
 
 IX, T, D, U = Var("i", I64), Var("t", I64), Var("d", I64), Var("u", I64)
 KEEP = Store(Y, N, X)
+SCRATCH = Buf("s", BYTES.type)
 
 
 def lines(*body: object) -> list[str]:
@@ -255,6 +256,11 @@ CUT: list[tuple[Block, list[str]]] = [
     # Both bind t: growing one scope would shadow the other.
     ((If(TRUE, (Let(T, N + 1), store(T))), If(FLAG, (Let(T, N + 2), store(T)))),
      ["if true", "  let t: i64 = n + 1", "  y[t] = x", "if flag", "  let t: i64 = n + 2", "  y[t] = x"]),
+    # Two scopes with a t of their own.
+    ((If(FLAG, (Let(T, ONE), store(T))), If(FLAG, (Let(T, N + 2), store(T)))),
+     ["if flag", "  y[1] = x", "if flag", "  let t: i64 = n + 2", "  y[t] = x"]),
+    ((Alloc(SCRATCH, 8), LetView(Buf("v", Y.type), SCRATCH, ZERO, TWO), Store(Buf("v", Y.type), ZERO, X)),
+     ["alloc s: u8[] count 8", "view v: f32[] = s at byte 0 count 2", "v[0] = x"]),
     ((For(IX, Const(3, I64), Const(3, I64), (KEEP,)),), ["pass"]),
     ((For(IX, ZERO, N, ()),), ["pass"]),
     ((For(IX, ZERO, N, (Let(T, IX + 1),)),), ["pass"]),

@@ -17,25 +17,25 @@ Array = NDArray[Any]
 
 @dataclass(slots=True)
 class Shadow:
-    """Who touched each byte of a region since the last barrier: thread number + 1, 0 for nobody.
+    """Who first touched each byte of a region since the last barrier: thread number + 1, 0 for nobody.
 
-    One writer and two different readers are enough to tell every conflict.
+    Threads run one after another from barrier to barrier. So when a thread writes, whoever else has read
+    the byte is done, and the first reader is either itself, with no other before it, or a conflict.
     """
 
     writer: Array
     reader: Array
-    other_reader: Array
     touched: bool = False
 
     @staticmethod
     def of(nbytes: int) -> Shadow:
-        return Shadow(np.zeros(nbytes, np.int32), np.zeros(nbytes, np.int32), np.zeros(nbytes, np.int32))
+        return Shadow(np.zeros(nbytes, np.int32), np.zeros(nbytes, np.int32))
 
     def barrier(self) -> None:
         """Forget: what came before a barrier does not race with what comes after."""
         if self.touched:
-            for log in (self.writer, self.reader, self.other_reader):
-                log.fill(0)
+            self.writer.fill(0)
+            self.reader.fill(0)
             self.touched = False
 
 
@@ -131,20 +131,18 @@ class View:
         return slice(self.start + first * width, self.start + stop * width)
 
     def _read(self, first: int, stop: int, thread: int) -> None:
-        shadow, span, me = self.region.shadow, self._bytes(first, stop), thread + 1
+        shadow, span = self.region.shadow, self._bytes(first, stop)
         assert shadow is not None
         self._conflict(shadow.writer[span], first, "written", thread, "read")
         shadow.touched = True
-        reader, other = shadow.reader[span], shadow.other_reader[span]
-        other[(reader != 0) & (reader != me)] = me
-        reader[reader == 0] = me
+        reader = shadow.reader[span]
+        reader[reader == 0] = thread + 1
 
     def _write(self, first: int, stop: int, thread: int) -> None:
         shadow, span = self.region.shadow, self._bytes(first, stop)
         assert shadow is not None
         self._conflict(shadow.writer[span], first, "written", thread, "written")
         self._conflict(shadow.reader[span], first, "read", thread, "written")
-        self._conflict(shadow.other_reader[span], first, "read", thread, "written")
         shadow.touched = True
         shadow.writer[span] = thread + 1
 
