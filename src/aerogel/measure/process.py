@@ -61,7 +61,7 @@ class ContenderProcess:
         return subprocess.Popen(
             [python, "-m", "aerogel.measure.worker", *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=self._stderr,
+            stdout=self._stderr,  # what libraries print belongs to no protocol; it shows when they fail
             stderr=self._stderr,
             pass_fds=[theirs.fileno()],
             # Its own group, so that stopping it stops all its processes; and Ctrl-C reaches only us.

@@ -17,7 +17,6 @@ import gc
 import importlib
 import io
 import json
-import os
 import platform
 import signal
 import socket
@@ -35,8 +34,6 @@ _PR_SET_PDEATHSIG = 1
 
 def main(argv: list[str]) -> int:
     descriptor, factory, arguments = argv
-    # Standard output belongs to nobody here: what libraries print there must not be lost or mixed up.
-    os.dup2(2, 1)
     _die_with_parent()
     with socket.socket(fileno=int(descriptor)) as connection:
         try:
