@@ -15,18 +15,18 @@ from torch.nn import functional
 VOCABULARY, POSITIONS, HIDDEN = 100, 40, 32
 
 
-def _config(family: str, **options: Any) -> Any:
+def _config(family: str, layers: int, **options: Any) -> Any:
     shared = {
         "vocab_size": VOCABULARY,
         "max_position_embeddings": POSITIONS,
         "attn_implementation": "sdpa",
     } | options
     if family == "DistilBert":
-        sizes = {"dim": HIDDEN, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
+        sizes = {"dim": HIDDEN, "n_layers": layers, "n_heads": 4, "hidden_dim": 64}
     else:
         sizes = {
             "hidden_size": HIDDEN,
-            "num_hidden_layers": 2,
+            "num_hidden_layers": layers,
             "num_attention_heads": 4,
             "intermediate_size": 64,
         }
@@ -44,11 +44,11 @@ def randomized(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def hugging(name: str, **options: Any) -> nn.Module:
+def hugging(name: str, layers: int = 2, **options: Any) -> nn.Module:
     """A transformers class by name, such as ``BertForSequenceClassification``."""
     family = next(f for f in ("DistilBert", "Roberta", "MPNet", "Bert") if name.startswith(f))
     torch.manual_seed(0)
-    return randomized(getattr(transformers, name)(_config(family, **options)))
+    return randomized(getattr(transformers, name)(_config(family, layers, **options)))
 
 
 class Pooled(nn.Module):
