@@ -7,9 +7,10 @@ profiler can time one at a time with the same code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from functools import cache
+from typing import TypeVar, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,8 @@ from aerogel.model.steps import (
 )
 from aerogel.tune.choose import chunk_of
 from aerogel.tune.plan import FEW_COLUMNS
+
+T = TypeVar("T")
 
 ARENA = Buf("arena", BufferType(DType.U8, align=64))
 # What a call brings, one after the other: see ``CALL_PARTS``.
@@ -211,23 +214,23 @@ class _Emitter:
             case AttentionStep():
                 return self._attention(step)
             case ActivationStep():
-                function = self._use(elementwise.activate(self.layout, step.fn))
+                function = self._use(_made(elementwise.activate, self.layout, step.fn))
                 x, out = self._view(step.x, "x"), self._view(step.out, "out", const=False)
                 return (Call(function.name, (x, out, self._size(step.out))),)
             case PairStep():
-                function = self._use(elementwise.combine(self.layout, step.op))
+                function = self._use(_made(elementwise.combine, self.layout, step.op))
                 a, b = self._view(step.a, "a"), self._view(step.b, "b")
                 out = self._view(step.out, "out", const=False)
                 return (Call(function.name, (a, b, out, self._size(step.out))),)
             case PoolStep():
                 return self._pool(step)
             case NormalizeStep():
-                function = self._use(norm.l2_normalize(self.layout))
+                function = self._use(_made(norm.l2_normalize, self.layout))
                 x, out = self._view(step.x, "x"), self._view(step.out, "out", const=False)
                 numbers = (_int(step.out.features), self._columns(step.out), Const(step.eps, F32))
                 return (Call(function.name, (x, out, *numbers)),)
             case FeedStep():
-                function = self._use(pack.pack(self.layout))
+                function = self._use(_made(pack.pack, self.layout))
                 out = self._view(step.out, "out", const=False)
                 given = feature_buffer(step.input)
                 return (Call(function.name, (given, out, _int(step.out.features), ROWS)),)
@@ -241,7 +244,7 @@ class _Emitter:
         self.id_count += len(step.lookups)
         ids = Buf(self._name("ids"), BufferType(DType.I32, const=True, align=4))
         self.lets.append(LetView(ids, CALL, TOKENS * (4 * first), TOKENS * len(step.lookups)))
-        function = self._use(embed.embed(self.layout, len(step.tables)))
+        function = self._use(_made(embed.embed, self.layout, len(step.tables)))
         tables = tuple(self._weight(name, f"table{i}") for i, name in enumerate(step.tables))
         out = self._view(step.out, "out", const=False)
         return (Call(function.name, (ids, *tables, out, _int(step.out.features), TOKENS)),)
@@ -259,10 +262,10 @@ class _Emitter:
         return (If(self._columns(step.out) <= FEW_COLUMNS, (run_few,), (run_many,)),)
 
     def _multiply(self, step: LinearStep, packed: Packed, role: str, buffers: tuple[Buf, ...]) -> Call:
-        self._use(*linear.kernels(self.layout, packed.kind))
+        self._use(*_made(linear.kernels, self.layout, packed.kind))
         if step.activation is not None:
-            self._use(linear.finish(self.layout, step.activation))
-        function = self._use(linear.step(self.layout, packed.kind, step.activation))
+            self._use(_made(linear.finish, self.layout, step.activation))
+        function = self._use(_made(linear.step, self.layout, packed.kind, step.activation))
         arrays = {
             "values": packed.values,
             "indices": packed.indices,
@@ -286,7 +289,7 @@ class _Emitter:
         return np.concatenate(parts)
 
     def _norm(self, step: NormStep) -> tuple[Stmt, ...]:
-        function = self._use(norm.layer_norm(self.layout, residual=step.residual is not None))
+        function = self._use(_made(norm.layer_norm, self.layout, residual=step.residual is not None))
         x = [self._view(step.x, "x")]
         if step.residual is not None:
             x.append(self._view(step.residual, "residual"))
@@ -324,7 +327,7 @@ class _Emitter:
 
         def call(*keys: Buf) -> tuple[Stmt, ...]:
             kind = Attention(head_size, key_bias=bool(keys), relative=step.bias is not None)
-            function = self._use(*attention(self.layout, kind))
+            function = self._use(*_made(attention, self.layout, kind))
             return (Call(function.name, (qkv, *keys, *table, OFFSETS, out, *numbers)),)
 
         return (If(Compare("ne", HOLES, _int(0)), call(KEY_BIAS), call()),)
@@ -332,11 +335,11 @@ class _Emitter:
     def _pool(self, step: PoolStep) -> tuple[Stmt, ...]:
         x, out = self._view(step.x, "x"), self._view(step.out, "out", const=False)
         numbers = (_int(step.out.features), TOKENS, SEQUENCES)
-        plain = self._use(pool.pool(self.layout, step.kind))
+        plain = self._use(_made(pool.pool, self.layout, step.kind))
         call = Call(plain.name, (x, OFFSETS, out, *numbers))
         if step.kind == "first":
             return (call,)
-        weighted = self._use(pool.pool(self.layout, step.kind, weighted=True))
+        weighted = self._use(_made(pool.pool, self.layout, step.kind, weighted=True))
         with_holes = Call(weighted.name, (x, KEPT, OFFSETS, out, *numbers))
         return (If(Compare("ne", HOLES, _int(0)), (with_holes,), (call,)),)
 
@@ -346,10 +349,16 @@ class _Emitter:
         x, given = self._view(step.x, "x"), output_buffer(step.output)
         features = _int(step.x.features)
         if step.x.columns == "rows":
-            function = self._use(pack.unpack(self.layout))
+            function = self._use(_made(pack.unpack, self.layout))
             return (Call(function.name, (x, given, features, ROWS)),)
-        function = self._use(pack.scatter(self.layout))
+        function = self._use(_made(pack.scatter, self.layout))
         return (Call(function.name, (x, DESTINATION, given, features, TOKENS, PADDED)),)
+
+
+@cache
+def _made(builder: Callable[..., T], *args: Hashable, **named: Hashable) -> T:
+    """What ``builder`` makes of these arguments, made once: layers and programs share their kernels."""
+    return builder(*args, **named)
 
 
 def _int(value: int) -> Const:
