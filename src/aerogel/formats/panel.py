@@ -104,16 +104,12 @@ def pack(weight: NDArray[np.float32], kind: Kind, block: int, *, dense: bool = F
             return _pack_quad(weight, block)
 
 
-def _freeze(*arrays: NDArray[np.generic]) -> None:
-    for array in arrays:
-        array.setflags(write=False)
-
-
 def _finish(
     weight: NDArray[np.float32], kind: Kind, block: int, streams: tuple[NDArray[np.generic], ...]
 ) -> Packed:
     values, indices, runs, starts, work = streams
-    _freeze(*streams)
+    for stream in streams:
+        stream.setflags(write=False)
     rows, columns = weight.shape
     nonzeros = int(np.count_nonzero(weight))
     return Packed(kind, rows, columns, block, nonzeros, values, indices, runs, starts, work)  # type: ignore[arg-type]
@@ -125,52 +121,56 @@ def _finish(
 def _pack_panel(weight: NDArray[np.float32], block: int, live: NDArray[np.bool_]) -> Packed:
     rows, columns = weight.shape
     panels, blocks = -(-rows // PANEL), -(-columns // block)
-    per_group = GROUP // PANEL
-    groups = -(-panels // per_group)
     # [panel, column, 4]: the four weights of a panel's column side by side.
     fours = _side_by_side(weight)
-    occupied = _side_by_side(live)
-    mask = (occupied * np.array([1, 2, 4, 8], np.uint8)).sum(axis=2, dtype=np.uint8)
-    counts = _mask_counts(mask, panels, blocks, block)
-    kinds = _panel_kinds(counts, columns, block)
-
-    panel_of, column_of = np.nonzero(mask)
-    block_of = column_of // block
-    group_of, place = panel_of // per_group, panel_of % per_group
-    mask_of = mask[panel_of, column_of]
-    if blocks == 1 and bool((mask == 15).all()):
-        order: NDArray[np.intp] | slice = slice(None)
+    if rows % PANEL == 0 and blocks == 1 and bool(live.all()):
+        counts = np.zeros((panels, 1, 16), np.int64)
+        counts[:, :, 15] = columns
+        values, indices = fours.ravel(), np.zeros(0, np.uint16)
+        kinds = np.full((panels, 1), DENSE)
     else:
-        key = (((group_of * blocks + block_of) * per_group + place) * 16 + mask_of).astype(np.int64)
-        order = np.argsort(key, kind="stable")
-    picked = fours[panel_of[order], column_of[order]]
-    values = picked[occupied[panel_of[order], column_of[order]]]
-    # A dense (panel, block) needs no indices.
-    indexed = (kinds != DENSE)[panel_of, block_of][order]
-    indices = column_of[order][indexed].astype(np.uint16)
+        occupied = _side_by_side(live)
+        mask = (occupied * np.array([1, 2, 4, 8], np.uint8)).sum(axis=2, dtype=np.uint8)
+        counts = _mask_counts(mask, panels, blocks, block)
+        kinds = _panel_kinds(counts, columns, block)
+        values, indices = _by_mask(fours, occupied, mask, kinds, block)
 
-    # Where each group starts: (panel, block) pairs in stream order are (group, block, place).
-    ones = np.array([m.bit_count() for m in range(16)])
-    value_count = (counts * ones).sum(axis=2)
-    index_count = np.where(kinds == DENSE, 0, counts[:, :, 1:].sum(axis=2))
+    # The stream of runs is in the order of the kernel's loops: group, block, panel.
+    per_group = GROUP // PANEL
+    groups = -(-panels // per_group)
     runs = np.concatenate([kinds[:, :, None], counts[:, :, 1:]], axis=2).astype(np.uint16)
-    order_pb = np.concatenate(
-        [
-            (
-                np.arange(g * per_group, min((g + 1) * per_group, panels))[None, :] * blocks + b[:, None]
-            ).ravel()
-            for g in range(groups)
-            for b in (np.arange(blocks),)
-        ]
-    )
-    runs_stream = runs.reshape(panels * blocks, 16)[order_pb].ravel()
-    starts = np.zeros((groups + 1, 3), np.int64)
+    in_groups = [runs[g * per_group : (g + 1) * per_group].swapaxes(0, 1).ravel() for g in range(groups)]
+
+    bits = np.array([m.bit_count() for m in range(16)])
+    value_count = (counts * bits).sum(axis=(1, 2))
+    index_count = np.where(kinds == DENSE, 0, counts[:, :, 1:].sum(axis=2)).sum(axis=1)
+    run_count = np.full(panels, 16 * blocks)
+    starts, work = np.zeros((groups + 1, 3), np.int64), np.zeros(groups + 1, np.int64)
     owner = np.arange(panels) // per_group
-    for column, amount in enumerate((value_count, index_count, np.full((panels, blocks), 16))):
-        np.cumsum(np.bincount(owner, amount.sum(axis=1), groups), out=starts[1:, column])
-    work = np.concatenate([[0], np.cumsum(np.bincount(owner, value_count.sum(axis=1) + 16 * blocks, groups))])
-    streams = (values, indices, np.ascontiguousarray(runs_stream), starts, work.astype(np.int64))
-    return _finish(weight, "panel", block, streams)
+    for column, amount in enumerate((value_count, index_count, run_count)):
+        starts[1:, column] = np.cumsum(np.bincount(owner, amount, groups))
+    work[1:] = np.cumsum(np.bincount(owner, value_count + run_count, groups))
+    return _finish(weight, "panel", block, (values, indices, np.concatenate(in_groups), starts, work))
+
+
+def _by_mask(
+    fours: NDArray[np.float32],
+    occupied: NDArray[np.bool_],
+    mask: NDArray[np.uint8],
+    kinds: NDArray[np.int64],
+    block: int,
+) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+    """The values and column indices of all panels, ordered by group, block, panel, mask, column."""
+    per_group = GROUP // PANEL
+    panel, column = np.nonzero(mask)
+    in_block = column // block
+    key = (panel // per_group * kinds.shape[1] + in_block) * per_group + panel % per_group
+    order = np.argsort(key * 16 + mask[panel, column], kind="stable")
+    panel, column, in_block = panel[order], column[order], in_block[order]
+    values = fours[panel, column][occupied[panel, column]]
+    # A dense (panel, block) needs no indices.
+    indexed = kinds[panel, in_block] != DENSE
+    return values, column[indexed].astype(np.uint16)
 
 
 def _side_by_side(matrix: NDArray[Any]) -> NDArray[Any]:
