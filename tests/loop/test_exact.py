@@ -267,6 +267,15 @@ def test_bf16_is_the_nearest_with_ties_to_even(x: float) -> None:
             assert abs(float(got) - x) < abs(value - x) or bits % 2 == 0
 
 
+def test_bf16_ties_and_nan() -> None:
+    narrow = cast(F32, Scalar(DType.BF16))
+    assert narrow(np.float32(1 + 2**-8)) == 0x3F80
+    assert narrow(np.float32(1 + 3 * 2**-8)) == 0x3F82
+    assert narrow(np.float32(-1 - 3 * 2**-8)) == 0xBF82
+    for bits in (0x7F80_0001, 0x7FFF_FFFF, 0xFF80_0001, 0xFFFF_FFFF):
+        assert narrow(np.uint32(bits).view(np.float32)) & 0x7FFF > 0x7F80
+
+
 @pytest.mark.parametrize(
     ("value", "source", "to", "want"),
     [

@@ -146,6 +146,43 @@ def test_views_read_bytes_as_other_types() -> None:
     assert memory.tolist() == [0, 0, 4, 3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x3F]
 
 
+def test_views_of_views() -> None:
+    inner, words = Buf("inner", BYTES.type), Buf("words", BufferType(DType.U16, align=2))
+    memory = np.zeros(8, np.uint8)
+
+    def body(offset: int) -> tuple[Stmt, ...]:
+        return (
+            LetView(inner, BYTES, Const(3, I64), Const(5, I64)),
+            LetView(words, inner, Const(offset, I64), Const(2, I64)),
+            Store(words, ONE, Const(0x0201, Scalar(DType.U16))),
+        )
+
+    run((BYTES,), memory, body=body(1))
+    assert memory.tolist() == [0, 0, 0, 0, 0, 0, 1, 2]
+    with pytest.raises(LoopError, match="view 'words' claims alignment 2, but starts at byte 3"):
+        run((BYTES,), memory, body=body(0))
+
+
+def test_what_was_loaded_stays_when_the_buffer_changes() -> None:
+    old = Var("old", F4)
+    y = np.zeros(8, np.float32)
+    body = (
+        Let(old, VLoad(Y, ZERO, 4)),
+        VStore(Y, ZERO, Const(1.0, F4)),
+        VStore(Y, Const(4, I64), old),
+    )
+    run((Y,), y, body=body)
+    assert y.tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
+
+
+def test_const_buffers_may_be_passed_twice() -> None:
+    b = Buf("b", A.type)
+    callee = Function("g", (A, b, Y), (Store(Y, ZERO, Load(A, ZERO) + Load(b, ZERO)),))
+    y = f32(0)
+    interpret(Module("m", (callee, Function("main", (A, Y), (Call("g", (A, A, Y)),)))), [f32(4), y])
+    assert y[0] == 8
+
+
 def test_bf16_buffers_hold_bits() -> None:
     halves = Buf("halves", BufferType(DType.BF16))
     bits = np.array([0x3F80, 0], np.uint16)

@@ -185,6 +185,7 @@ BAD_STATEMENTS: list[tuple[Block, str]] = [
     ((Let(T, X),), "'t' is i64, but its value is f32"),
     ((Define(T, X),), "'t' is i64, but its value is f32"),
     ((Let(T, N), Assign(T, N)), "'t' may not change: introduce it with Define"),
+    ((in_loop(Define(T, N)), Let(T, N), Assign(T, N)), "'t' may not change"),
     ((Assign(N, N),), "'n' may not change"),
     ((in_loop(Assign(Var("i", I64), N)),), "'i' may not change"),
     ((Define(T, N), Assign(T, X)), "'t' is i64, but its value is f32"),
