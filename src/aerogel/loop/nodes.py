@@ -16,6 +16,11 @@ Semantics that are not obvious from a name:
 - A masked ``VLoad`` reads 0 in the lanes that are off, and neither reads nor faults there;
   a masked ``VStore`` leaves those lanes untouched.
 - Indices count elements of the buffer's dtype, not bytes.
+- f16 and bf16 are computed and cast by way of f32. The bits of a NaN are not specified.
+- A lane mask counts one bit a lane in ``Bitcast``. A cast to bool asks "is it not 0". ``ctz(0)`` is the width.
+- An error in the interpreter, and undefined in machine code: division by zero, the lowest integer by -1, a
+  shift by the width or more, a cast of a float that its integer type cannot hold.
+- Variables and buffers share one namespace. Nodes are trees: bind a part that is used twice with ``Let``.
 """
 
 from __future__ import annotations
