@@ -322,13 +322,14 @@ def test_a_mask_the_model_ignores_is_ignored():
         (lambda x, m: (x.amax(1), _used(x, m)), "takes the maximum over padding too"),
         (lambda x, m: _used(x, m).sum(1), "not an activation"),
         (lambda x, m: _used(x, m).sum(1) / 3, "divides"),
+        (lambda x, m: _used(x, m).sum(1, keepdim=True) / m.sum(1, keepdim=True), "is not laid out as"),
         (lambda x, m: (x * (1 - m[..., None])).sum(1), "no activation, scale or padding mask"),
         (lambda x, m: x.masked_fill(m[..., None] == 1, -1e9).amax(1), "places that are not the padding"),
         (lambda x, m: mean_tokens(x, m[:, :1].expand_as(m)), "no activation, scale or padding mask"),
         (lambda x, m: x[:, 1], "only the first token can be taken"),
         (lambda x, m: x.transpose(0, 1), r"output 'output' is laid out as \('S', 'B', 'F'\)"),
         (lambda x, m: x.view(-1, 2, 4), r"laid out as \('BS', 'H', 'D'\)"),
-        (lambda x, m: x.view(len(x), -1), "reshapes"),
+        (lambda x, m: x.flatten(1), "reshapes"),
         (lambda x, m: x + m[..., None], "neither an activation nor the bias"),
         (lambda x, m: x + x[:, :1], "combines"),
         (lambda x, m: x * 2, "an activation times a number"),
@@ -480,6 +481,21 @@ def test_gates_matrices_and_norms_without_parameters():
     agree(module, graph, {"x": np.random.default_rng(0).normal(size=(2, 3, 8)).astype(np.float32)})
     assert_array_equal(graph.weights["mix.transposed"], module.mix.detach().numpy().T)
     assert_array_equal(graph.weights["norm.weight"], np.ones(24))
+
+
+def test_computed_weights_of_one_name_are_kept_apart():
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(4, 4))
+
+        def forward(self, x: Any) -> Any:
+            return functional.linear(torch.relu(functional.linear(x, self.w * 2)), self.w * 3)
+
+    module = Twice()
+    graph = from_torch(module, torch.randn(3, 4))
+    assert set(graph.weights) == {"weight", "weight_1"}
+    agree(module, graph, {"x": np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)})
 
 
 def test_a_product_and_a_sum_are_one_linear():
