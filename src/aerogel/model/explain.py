@@ -40,7 +40,8 @@ from aerogel.model.steps import (
 )
 from aerogel.tune.peaks import Peaks, peaks
 
-ROUNDS = 9
+ROUNDS = 15
+SHORTEST = 1e-6  # what a share can be stated for, given how a launch varies
 DEFAULT_SHAPE = (1, 128)
 
 
@@ -88,7 +89,7 @@ class Explanation:
             zeros = "" if s.zeros is None else f"{100 * s.zeros:.0f} %"
             share = "" if s.share is None else f"{100 * s.share:.0f} % of {s.binds}"
             name = s.name if len(s.name) <= 44 else "..." + s.name[-41:]
-            rows.append((name, s.kernel, s.shape, zeros, _bytes(s.bytes), f"{s.seconds * 1e6:.0f} us", share))
+            rows.append((name, s.kernel, s.shape, zeros, _bytes(s.bytes), _time(s.seconds), share))
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         left = (0, 1, 6)
         lines = [
@@ -173,9 +174,10 @@ def _cost(built: Built, step: Step, work: Batch, seconds: float, top: Peaks) -> 
     moved += packed.nbytes
     limits = roofline(packed, n, built.layout.lanes, top, moved)
     binds = max(limits, key=lambda term: limits[term])
+    share = limits[binds] / seconds if seconds >= SHORTEST else None
     zeros = 1 - packed.nonzeros / (packed.rows * packed.columns)
     kernel = f"linear {built.plan.of(step.name).choice(n)}"
-    return StepCost(step.name, kernel, shape, zeros, moved, seconds, limits[binds] / seconds, binds)
+    return StepCost(step.name, kernel, shape, zeros, moved, seconds, share, binds)
 
 
 def roofline(packed: Packed, columns: int, lanes: int, top: Peaks, moved: int) -> dict[str, float]:
@@ -215,6 +217,10 @@ def _describe(step: Step) -> tuple[str, str]:
             return "fetch", f"{step.x.features}"
         case _:
             assert_never(step)
+
+
+def _time(seconds: float) -> str:
+    return "< 1 us" if seconds < SHORTEST else f"{seconds * 1e6:.0f} us"
 
 
 def _bytes(count: int) -> str:

@@ -36,6 +36,8 @@ SPARSE = (
 )
 # Below this share of zeros no sparse candidate is worth a trial.
 WORTH_A_TRIAL = 0.15
+# How much slower than the best a layer may be where one packing serves few and many columns.
+WORTH_TWO_PACKINGS = 1.15
 
 
 def pack_as(weight: NDArray[np.float32], candidate: Candidate) -> Packed:
@@ -83,14 +85,20 @@ def choose(
     for done, names in enumerate(alike.values(), 1):
         weight = weights[names[0]]
         many, few = _time(weight, target, columns), _time(weight, target, FEW_COLUMNS)
-        found |= {name: LayerPlan(name, _best(many), _best(few), _named(many), _named(few)) for name in names}
+        best = _decide(many, few)
+        found |= {name: LayerPlan(name, *best, _named(many), _named(few)) for name in names}
         if progress is not None:
             progress(done, len(alike))
     return Plan(target.fingerprint, columns, tuple(found[name] for name in weights))
 
 
-def _best(seconds: Mapping[Candidate, float]) -> Candidate:
-    return min(seconds, key=lambda candidate: seconds[candidate])
+def _decide(many: Mapping[Candidate, float], few: Mapping[Candidate, float]) -> tuple[Candidate, Candidate]:
+    """What runs at many columns and at few: one packing if one is good enough at both, since two take the
+    memory of two."""
+    best_many, best_few = min(many, key=lambda c: many[c]), min(few, key=lambda c: few[c])
+    loss = {c: max(many[c] / max(many[best_many], 1e-9), few[c] / max(few[best_few], 1e-9)) for c in many}
+    both = min(loss, key=lambda c: loss[c])
+    return (both, both) if loss[both] <= WORTH_TWO_PACKINGS else (best_many, best_few)
 
 
 def _named(seconds: Mapping[Candidate, float]) -> dict[str, float]:
@@ -122,7 +130,7 @@ def _time(weight: NDArray[np.float32], target: Target, columns: int) -> dict[Can
     layout = Layout.of(target)
     options = candidates(weight)
     if len(options) == 1:
-        return {options[0]: 0.0}
+        return {options[0]: 1.0}
     rng = np.random.default_rng(0)
     x = copy_aligned(rng.standard_normal(layout.size(weight.shape[1], columns), dtype=np.float32))
     trials = {c: _Trial(_ready(pack_as(weight, c), x, target, columns)) for c in options}
