@@ -32,13 +32,14 @@ MOST_TOKENS = 1 << 24
 @dataclass(frozen=True)
 class Batch:
     """``ids``: i32 [lookups, tokens]; ``offsets``: i32 [sequences + 1]; ``destination``: i32 [tokens], the
-    token's place in the ``padded`` batch; ``kept``: f32 [tokens], its mask; ``leading``: leading sizes of the
-    caller's arrays; ``features``: row-major inputs by name."""
+    token's place in the ``padded`` batch, ``sequences`` x ``length``; ``kept``: f32 [tokens], its mask;
+    ``leading``: leading sizes of the caller's arrays; ``features``: row-major inputs by name."""
 
     tokens: int
     sequences: int
     rows: int
     padded: int
+    length: int
     leading: tuple[int, ...]
     holes: bool
     ids: NDArray[np.int32]
@@ -71,22 +72,24 @@ def _features(graph: Graph, given: Mapping[str, Any]) -> Batch:
         )
         require(leading in (None, array.shape[:-1]), InputError, f"input {spec.name!r}: leading sizes differ")
         leading = array.shape[:-1]
-        features[spec.name] = np.ascontiguousarray(array, np.float32).reshape(-1)
+        # In order and on a multiple of four bytes, as kernels read it.
+        features[spec.name] = np.require(array, np.float32, "CA").reshape(-1)
     leading = leading or ()
     rows = int(np.prod(leading, dtype=np.int64))
     require(rows <= MOST_TOKENS, InputError, f"{rows} rows at once are too many: at most {MOST_TOKENS}")
-    none, offsets, kept = np.zeros(0, np.int32), np.zeros(1, np.int32), np.zeros(0, np.float32)
+    none = np.zeros(0, np.int32)
     return Batch(
-        0,
-        0,
-        rows,
-        0,
-        leading,
+        tokens=0,
+        sequences=0,
+        rows=rows,
+        padded=0,
+        length=0,
+        leading=leading,
         holes=False,
         ids=none,
-        offsets=offsets,
+        offsets=np.zeros(1, np.int32),
         destination=none,
-        kept=kept,
+        kept=np.zeros(0, np.float32),
         features=features,
     )
 
@@ -178,7 +181,18 @@ def _tokens(graph: Graph, lookups: tuple[Lookup, ...], given: Mapping[str, Any])
     for row, lookup in enumerate(lookups):
         ids[row] = _rows_of(lookup, arrays, destination, length)
     return Batch(
-        destination.size, count, count, count * length, (count,), holes, ids, offsets, destination, kept, {}
+        tokens=destination.size,
+        sequences=count,
+        rows=count,
+        padded=count * length,
+        length=length,
+        leading=(count,),
+        holes=holes,
+        ids=ids,
+        offsets=offsets,
+        destination=destination,
+        kept=kept,
+        features={},
     )
 
 

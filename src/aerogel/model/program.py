@@ -77,7 +77,16 @@ class Program:
         finally:
             with self._lock:
                 self._idle.append(lane)
+        if work.holes:
+            self._clear_holes(work, out)
         return out
+
+    def _clear_holes(self, work: Batch, out: Mapping[str, NDArray[np.float32]]) -> None:
+        """Tokens inside a sequence with mask 0 are computed, but are not the caller's to see."""
+        at = work.destination[work.kept == 0]
+        for step in self._fetched:
+            if step.x.columns == "tokens":
+                out[step.output].reshape(-1, step.x.features)[at] = 0
 
     def batch(self, *args: Any, **named: Any) -> Batch:
         """Check the arguments of a call and pack their tokens, without running."""
@@ -102,7 +111,7 @@ class Program:
             if step.x.columns == "rows":
                 shape = (*work.leading, step.x.features)
             else:
-                shape = (work.sequences, work.padded // max(1, work.sequences), step.x.features)
+                shape = (work.sequences, work.length, step.x.features)
             out[step.output] = np.empty(shape, np.float32)
         return out
 
@@ -176,10 +185,11 @@ class _Lane:
         self._numbers[:] = (work.tokens, work.sequences, work.rows, work.padded, work.holes, *span)
         if work.tokens:
             self._load_tokens(work)
-        for name in self._fed:
-            self.bound.set(f"in_{name}", work.features[name])
+        # Outputs first: an input may be the array that the last call put out.
         for step in self._fetched:
             self.bound.set(f"out_{step.output}", out[step.output].reshape(-1))
+        for name in self._fed:
+            self.bound.set(f"in_{name}", work.features[name])
 
     def _load_tokens(self, work: Batch) -> None:
         """Lay the parts of CALL out one after the other."""
