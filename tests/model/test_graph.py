@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from aerogel.core.errors import UnsupportedError
+from aerogel.model.check import check
 from aerogel.model.graph import (
     Activation,
     Add,
@@ -26,7 +27,6 @@ from aerogel.model.graph import (
     Output,
     Pool,
     Value,
-    check,
     operands,
     weight_names,
 )
@@ -93,11 +93,12 @@ def test_an_unknown_value_is_named():
         (replace(GRAPH, ops=(OPS[0], *OPS)), "'e' is made twice"),
         (replace(GRAPH, outputs=(Output("out", "z"),)), "output 'out' needs 'z', never made"),
         (replace(GRAPH, weights={n: w for n, w in WEIGHTS.items() if n != "bias"}), "no weight 'bias'"),
-        (replace(GRAPH, weights={**WEIGHTS, "weight": WEIGHTS["weight"].T}), r"'weight' is \(4, 3\), needs"),
-        (replace(GRAPH, weights={**WEIGHTS, "near": WEIGHTS["near"][:1]}), r"'near' is \(1, 13\), needs"),
-        (replace(GRAPH, weights={**WEIGHTS, "table": WEIGHTS["table"][0]}), r"'table' is \(4,\), needs"),
+        (replace(GRAPH, weights={**WEIGHTS, "weight": WEIGHTS["weight"].T}), r"'weight' of shape \(4, 3\), needs"),
+        (replace(GRAPH, weights={**WEIGHTS, "near": WEIGHTS["near"][:1]}), r"'near' of shape \(1, 13\), needs"),
+        (replace(GRAPH, weights={**WEIGHTS, "table": WEIGHTS["table"][0]}), r"'table' of shape \(4,\), needs"),
+        (replace(GRAPH, inputs=(Input("ids", "ids", 1000),)), r"may look up .* in row 1000 of table 'table'"),
     ],
-    ids=["order", "twice", "output", "missing", "transposed", "heads", "rank"],
+    ids=["order", "twice", "output", "missing", "transposed", "heads", "rank", "table"],
 )
 def test_ill_formed_graphs_are_refused(graph: Graph, message: str):
     with pytest.raises(UnsupportedError, match=message):

@@ -15,9 +15,10 @@ from aerogel.core.target import Target, current
 from aerogel.kernels.layout import Layout
 from aerogel.model import arena as arenas
 from aerogel.model.built import Built
+from aerogel.model.check import check
 from aerogel.model.emit import Packings, emit
 from aerogel.model.fuse import fuse
-from aerogel.model.graph import Graph, check
+from aerogel.model.graph import Graph
 from aerogel.model.program import Program
 from aerogel.model.steps import LinearStep
 from aerogel.native import compile as compile_native

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.errors import UnsupportedError, require
+from aerogel.core.errors import UnsupportedError
 
 Columns = Literal["tokens", "rows"]
 ActivationFn = Literal["gelu", "gelu_tanh", "relu", "silu", "tanh", "sigmoid"]
@@ -237,53 +237,3 @@ class Graph:
 
     def linears(self) -> tuple[Linear, ...]:
         return tuple(op for op in self.ops if isinstance(op, Linear))
-
-
-def check(graph: Graph) -> None:
-    """Every operand is made before it is read, shapes agree, weights exist; UnsupportedError otherwise."""
-    made: dict[str, Value] = {
-        i.name: Value(i.name, i.limit, "rows") for i in graph.inputs if i.kind == "features"
-    }
-
-    def weight(name: str, shape: tuple[int | None, ...], op: Any) -> None:
-        require(
-            name in graph.weights, UnsupportedError, f"{type(op).__name__} {op.out.name}: no weight {name!r}"
-        )
-        got = graph.weights[name].shape
-        fits = len(got) == len(shape) and all(w in (None, g) for w, g in zip(shape, got, strict=True))
-        require(
-            fits,
-            UnsupportedError,
-            f"{type(op).__name__} {op.out.name}: weight {name!r} is {got}, needs {shape}",
-        )
-
-    for op in graph.ops:
-        for name in operands(op):
-            require(
-                name in made,
-                UnsupportedError,
-                f"{type(op).__name__} {op.out.name} reads {name!r}, not made yet",
-            )
-        require(op.out.name not in made, UnsupportedError, f"value {op.out.name!r} is made twice")
-        match op:
-            case Embedding():
-                weight(op.table, (None, op.out.features), op)
-            case Linear():
-                weight(op.weight, (op.out.features, made[op.x].features), op)
-                if op.bias is not None:
-                    weight(op.bias, (op.out.features,), op)
-            case LayerNorm():
-                weight(op.weight, (op.out.features,), op)
-                weight(op.bias, (op.out.features,), op)
-            case Attention():
-                if op.bias is not None:
-                    weight(op.bias, (op.heads, None), op)
-            case Activation() | Add() | Mul() | Pool() | Normalize():
-                pass
-        made[op.out.name] = op.out
-    for output in graph.outputs:
-        require(
-            output.value in made,
-            UnsupportedError,
-            f"output {output.name!r} needs {output.value!r}, never made",
-        )

@@ -10,6 +10,7 @@ from torch.fx import Node
 
 from aerogel.core.errors import UnsupportedError, require
 from aerogel.model import torch_attention, torch_dense, torch_layout, torch_pooling
+from aerogel.model.check import check
 from aerogel.model.graph import (
     Attention,
     FromPosition,
@@ -20,7 +21,6 @@ from aerogel.model.graph import (
     Op,
     Output,
     Value,
-    check,
     operands,
     weight_names,
 )
