@@ -11,7 +11,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aerogel.core.errors import FormatError, InputError
-from aerogel.formats.panel import DENSE, GENERAL, GROUP, HALVES, MAX_COLUMNS, PANEL, WHOLE, Packed, pack, unpack
+from aerogel.formats.panel import (
+    DENSE,
+    GENERAL,
+    GROUP,
+    HALVES,
+    MAX_COLUMNS,
+    PANEL,
+    WHOLE,
+    Packed,
+    pack,
+    unpack,
+)
 
 KINDS = ("panel", "quad")
 
@@ -31,7 +42,9 @@ def kinds_of(packed: Packed) -> list[int]:
 def matrices(draw: st.DrawFn) -> np.ndarray:
     """Small matrices with zeros, -0.0, denormals, and whole rows and columns of nothing."""
     rows, columns = draw(st.integers(1, 70)), draw(st.integers(1, 40))
-    matrix = weight(rows, columns, draw(st.sampled_from([0.0, 0.05, 0.3, 0.9, 1.0])), draw(st.integers(0, 99)))
+    matrix = weight(
+        rows, columns, draw(st.sampled_from([0.0, 0.05, 0.3, 0.9, 1.0])), draw(st.integers(0, 99))
+    )
     if draw(st.booleans()):
         matrix[draw(st.integers(0, rows - 1))] = 0
     if draw(st.booleans()):
@@ -63,7 +76,11 @@ def check_streams(packed: Packed, matrix: np.ndarray, *, dense: bool) -> None:
     """What a kernel relies on: where groups begin, how much work they are, columns inside their block."""
     rows, columns = matrix.shape
     groups = -(-rows // GROUP)
-    assert packed.groups == groups and packed.starts.shape == (groups + 1, 3) and packed.work.shape == (groups + 1,)
+    assert (
+        packed.groups == groups
+        and packed.starts.shape == (groups + 1, 3)
+        and packed.work.shape == (groups + 1,)
+    )
     assert packed.starts[0].tolist() == [0, 0, 0] and packed.work[0] == 0
     assert packed.starts[-1].tolist() == [packed.values.size, packed.indices.size, packed.runs.size]
     assert (np.diff(packed.starts, axis=0) >= 0).all()
@@ -167,7 +184,10 @@ def test_a_quad_pads_with_zeros_at_the_rows_own_columns(seed: int, rows: int, bl
                 r += 5
                 for step in range(steps):
                     for place, at in enumerate(places):
-                        value, column = packed.values[v + step * PANEL + place], packed.indices[v + step * PANEL + place]
+                        value, column = (
+                            packed.values[v + step * PANEL + place],
+                            packed.indices[v + step * PANEL + place],
+                        )
                         if at == GROUP:
                             assert value == 0
                         else:
