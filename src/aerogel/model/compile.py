@@ -58,6 +58,8 @@ def compile(  # noqa: A001 (the package's verb: ag.compile)
         >>> hidden = program(ids, mask)                      # doctest: +SKIP
     """
     require(precision == "fp32", InputError, f"precision={precision!r} is unknown: this version has fp32")
+    what = f"model is a {type(model).__name__}: give a torch.nn.Module"
+    require(callable(getattr(model, "named_parameters", None)), InputError, what)
     from aerogel.model.from_torch import from_torch
 
     return build(from_torch(model, example_inputs, dynamic_shapes), threads=threads, plan=plan)

@@ -143,8 +143,12 @@ def _numpy(given: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         return given, _same
     import torch  # already imported by whoever passed a tensor
 
-    arrays = {k: v.detach().cpu().numpy() if isinstance(v, torch.Tensor) else v for k, v in given.items()}
-    return arrays, torch.from_numpy
+    def array(tensor: torch.Tensor) -> NDArray[Any]:
+        # NumPy has no bfloat16.
+        known = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+        return known.detach().cpu().numpy()
+
+    return {k: array(v) if isinstance(v, torch.Tensor) else v for k, v in given.items()}, torch.from_numpy
 
 
 def _same(array: NDArray[np.float32]) -> NDArray[np.float32]:
