@@ -19,7 +19,7 @@ def place(number: int, features: int, columns: str = "tokens") -> Place:
 
 @st.composite
 def step_lists(draw: st.DrawFn) -> list[Step]:
-    """Feeds and pairs that read any buffers made before, at times in place, then fetches of some."""
+    """Feeds and pairs that read any buffers made before, at times in place, and fetches of some."""
     made: list[Place] = []
     steps: list[Step] = []
     for number in range(draw(st.integers(1, 14))):
@@ -32,8 +32,9 @@ def step_lists(draw: st.DrawFn) -> list[Step]:
             a, b = (draw(st.sampled_from(made)) for _ in range(2))
             steps.append(PairStep(f"s{number}", out, a, b, "add", ""))
         made.append(out)
-    fetched = draw(st.lists(st.sampled_from(made), max_size=3))
-    return [*steps, *(FetchStep(f"f{i}", p, f"o{i}") for i, p in enumerate(fetched))]
+        if draw(st.integers(0, 4)) == 0:
+            steps.append(FetchStep(f"f{number}", draw(st.sampled_from(made)), f"o{number}"))
+    return steps
 
 
 def span(arena: Arena, place: Place) -> slice:
@@ -55,17 +56,10 @@ def test_every_step_finds_what_was_written_for_it(steps: list[Step]) -> None:
         # After the write: a step's output must not cover what it reads.
         for place in reads(step):
             assert (memory[place.columns][span(arena, place)] == number[place.buffer]).all(), step
-
-
-@given(step_lists())
-def test_outputs_outlive_every_step(steps: list[Step]) -> None:
-    arena = plan(steps)
-    fetched = [s.x for s in steps if isinstance(s, FetchStep)]
-    for a in fetched:
-        for b in fetched:
-            if a.buffer != b.buffer and a.columns == b.columns:
-                first, second = span(arena, a), span(arena, b)
-                assert first.stop <= second.start or second.stop <= first.start
+    # What the caller is to have outlives every step.
+    for step in steps:
+        if isinstance(step, FetchStep):
+            assert (memory[step.x.columns][span(arena, step.x)] == number[step.x.buffer]).all(), step
 
 
 def test_memory_is_used_again() -> None:
