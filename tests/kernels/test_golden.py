@@ -1,4 +1,4 @@
-"""Kernels as text: a change of the generated code is seen in review. What they compute is tested elsewhere."""
+"""Kernels as text: a change of the generated code shows in review. What they compute is tested elsewhere."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ Semantics that are not obvious from a name:
   a masked ``VStore`` leaves those lanes untouched.
 - Indices count elements of the buffer's dtype, not bytes.
 - f16 and bf16 are computed and cast by way of f32. The bits of a NaN are not specified.
-- A lane mask counts one bit a lane in ``Bitcast``. A cast to bool asks "is it not 0". ``ctz(0)`` is the width.
+- In ``Bitcast`` a lane mask has one bit a lane. A cast to bool asks "is it not 0". ``ctz(0)`` is the width.
 - An error in the interpreter, and undefined in machine code: division by zero, the lowest integer by -1, a
   shift by the width or more, a cast of a float that its integer type cannot hold.
 - Variables and buffers share one namespace. Nodes are trees: bind a part that is used twice with ``Let``.
