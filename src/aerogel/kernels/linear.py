@@ -10,8 +10,9 @@ Order of summation, the same at any number of threads: bias, residual, then the 
 packed order (by mask and column, or step by step), one fused multiply-add each. In a tile of one vector the
 odd steps of dense blocks and of quads are summed apart and added at the end of the block.
 
-Non-finite activations: a weight that is zero never meets one in ``panel``; in ``quad`` an infinity that
-a non-zero weight meets may become NaN (padding multiplies it by 0).
+Non-finite activations: a weight that is zero never meets one in ``panel``, unless the zeros were packed as
+numbers (``dense``); in ``quad`` an infinity that a non-zero weight meets may become NaN (padding multiplies
+it by 0).
 """
 
 from __future__ import annotations
@@ -431,7 +432,8 @@ def step(layout: Layout, kind: Kind, fn: str | None = None) -> Function:
 def _grid() -> Block:
     """Threads as parts (of the groups) x sides (of the tiles): sides only where groups are too few."""
     few = GROUPS < ThreadCount() * 2
-    fewer = Select(_var("tiles") < ThreadCount(), _var("tiles"), ThreadCount())
+    tiles = Select(_var("tiles") < 1, one(), _var("tiles"))
+    fewer = Select(tiles < ThreadCount(), tiles, ThreadCount())
     return (
         Let(_var("sides"), Select(few, fewer, one())),
         Let(_var("parts"), ThreadCount() // _var("sides")),

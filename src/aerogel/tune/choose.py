@@ -94,9 +94,13 @@ def choose(
 
 def _decide(many: Mapping[Candidate, float], few: Mapping[Candidate, float]) -> tuple[Candidate, Candidate]:
     """What runs at many columns and at few: one packing if one is good enough at both, since two take the
-    memory of two."""
+    memory of two. Never one that is slower than dense."""
     best_many, best_few = min(many, key=lambda c: many[c]), min(few, key=lambda c: few[c])
-    loss = {c: max(many[c] / max(many[best_many], 1e-9), few[c] / max(few[best_few], 1e-9)) for c in many}
+    loss = {
+        c: max(many[c] / max(many[best_many], 1e-9), few[c] / max(few[best_few], 1e-9))
+        for c in many
+        if many[c] <= many[DENSE] and few[c] <= few[DENSE]
+    }
     both = min(loss, key=lambda c: loss[c])
     return (both, both) if loss[both] <= WORTH_TWO_PACKINGS else (best_many, best_few)
 
