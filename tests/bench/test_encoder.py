@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from aerogel.bench.cases import lengths_case
+from aerogel.bench import native_program, torch_eager
+from aerogel.bench.cases import lengths_case, token_batch
 from aerogel.bench.encoder import DENSE, OURS, EncoderBench, Variant, compare_encoder, relative_error
+from aerogel.bench.onnx_export import session
 from aerogel.core.errors import InputError
 from aerogel.measure import Settings
+from aerogel.native import cores
 
 QUICK = Settings(rounds=6, block_s=0.01, warm_s=0.0, min_runs=1)
 WORDS = ["[PAD]", "[UNK]", *(f"w{i}" for i in range(1500))]
@@ -43,9 +49,6 @@ def test_torch_contender_computes_what_the_model_computes(tiny: Path) -> None:
     import torch
     from transformers import BertModel
 
-    from aerogel.bench import torch_eager
-    from aerogel.bench.cases import token_batch
-
     case = lengths_case("c", [5, 2])
     subject = torch_eager.make(str(tiny))
     subject.prepare(case.params)
@@ -56,6 +59,59 @@ def test_torch_contender_computes_what_the_model_computes(tiny: Path) -> None:
     np.testing.assert_allclose(subject.result(), wanted * batch.mask[:, :, None], rtol=1e-5, atol=1e-6)
     assert subject.facts()["size_bytes"] == (tiny / "model.safetensors").stat().st_size
     assert not subject.run().requires_grad
+
+
+@pytest.fixture
+def torch_threads() -> Iterator[None]:
+    """Torch's own number of threads, as it was, after a contender changed it in this process."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("torch_threads")
+def test_torch_has_the_threads_it_is_given_and_else_its_own(tiny: Path) -> None:
+    import torch
+
+    own = torch.get_num_threads()
+    assert torch_eager.make(str(tiny)).facts()["threads"] == own
+    assert (
+        torch_eager.make(str(tiny), threads=own + 1).facts()["threads"] == own + 1 == torch.get_num_threads()
+    )
+
+
+def test_onnxruntime_has_the_threads_it_is_given_and_else_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    given: list[Any] = []
+
+    def record(path: Path, options: Any, providers: list[str]) -> None:
+        given.append(options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
+    session(Path("m"))
+    session(Path("m"), 3)
+    assert [options.intra_op_num_threads for options in given] == [0, 3]
+
+
+def test_aerogel_has_the_threads_it_is_given_and_else_all(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
+    assert native_program.make(str(tiny), threads=3).facts()["threads"] == 3
+    monkeypatch.delenv("AEROGEL_OVERSUBSCRIBE")
+    assert native_program.make(str(tiny)).facts()["threads"] == cores.limit()
+
+
+@pytest.mark.slow
+def test_every_contender_runs_on_the_threads_asked_for(tiny: Path, tmp_path: Path) -> None:
+    bench = EncoderBench(tiny, ("torch", "onnxruntime"), (DENSE,), ("1x8",), onnx_cache=tmp_path, threads=1)
+    found = compare_encoder(bench, settings=QUICK)
+    assert found.threads == 1
+    assert {row: found.comparison.facts(row).facts["threads"] for row in found.rows} == dict.fromkeys(
+        ("torch eager", "onnxruntime fp32", "aerogel dense"), 1
+    )
 
 
 @pytest.mark.slow
@@ -92,6 +148,18 @@ def test_contenders_are_described_without_loading_anything() -> None:
     assert (pruned.name, pruned.args["sparsity"]) == ("aerogel 80 %", 0.8)
     single = bench.ours(DENSE, "one thread", env={"AEROGEL_NUM_THREADS": "1"})
     assert (single.name, single.env) == ("one thread", {"AEROGEL_NUM_THREADS": "1"})
+
+
+def test_threads_go_to_every_contender_or_to_none() -> None:
+    bench = EncoderBench(Path("m"), variants=(DENSE, Variant(0.8)))
+    assert [contender.args.get("threads") for contender in replace(bench, threads=2).contenders()] == [2] * 5
+    assert all("threads" not in contender.args for contender in bench.contenders())
+
+
+@pytest.mark.parametrize("threads", [-1, 0, cores.MOST + 1])
+def test_threads_that_not_every_runtime_can_have_are_refused(tiny: Path, threads: int) -> None:
+    with pytest.raises(InputError, match=rf"threads={threads} .*: give 1 to {cores.limit()}, or nothing"):
+        compare_encoder(EncoderBench(tiny, threads=threads))
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -58,6 +59,20 @@ def test_plain_text_shows_every_number_beside_its_interval() -> None:
     # onnxruntime fp32 was not judged, and torch's size was not told: missing is not zero.
     assert text.count("not known") == 3
     assert max(map(len, lines[2:-3])) <= 110
+
+
+@pytest.mark.parametrize(
+    ("threads", "wanted"),
+    [
+        (None, "its own process with its own settings, 6"),
+        (1, "its own process on 1 thread, 6"),
+        (4, "its own process on 4 threads, 6"),
+    ],
+)
+def test_the_table_says_how_many_threads_all_were_given(threads: int | None, wanted: str) -> None:
+    found = replace(table(), threads=threads)
+    assert wanted in plain(found)
+    assert found.to_json()["threads"] == threads
 
 
 def test_what_is_not_proven_is_marked() -> None:

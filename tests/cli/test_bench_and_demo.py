@@ -68,12 +68,13 @@ def test_bench_asks_for_what_the_options_say(
     asked: list[EncoderBench], capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["bench", "here", "--against", "torch, onnxruntime", "--shapes", "1x16,8x128"]
-    assert main([*words, "--sparsity", "0.8,0.9", "--pattern", "block2x1", "--json"]) == 0
+    assert main([*words, "--sparsity", "0.8,0.9", "--pattern", "block2x1", "--threads", "1", "--json"]) == 0
     (wanted,) = asked
     assert (wanted.model, wanted.against, wanted.shapes) == (
         Path("here"), ("torch", "onnxruntime"), ("1x16", "8x128"),
     )  # fmt: skip
     assert wanted.variants == (Variant(), Variant(0.8, "block2x1"), Variant(0.9, "block2x1"))
+    assert wanted.threads == 1
     shown = capsys.readouterr()
     assert [row["name"] for row in json.loads(shown.out)["rows"]] == list(ROWS)
 
@@ -84,6 +85,7 @@ def test_bench_shows_the_table_and_tells_progress_apart(
     assert main(["bench", "here"]) == 0
     (wanted,) = asked
     assert wanted.variants == (Variant(),)
+    assert wanted.threads is None
     shown = capsys.readouterr()
     assert "aerogel dense" in shown.out
     assert shown.err.splitlines() == [
@@ -100,6 +102,18 @@ def test_a_wrong_runtime_or_folder_is_one_line(tmp_path: Path, capsys: pytest.Ca
     assert "config.json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("model", ["models.py:mlp", "models.py", "C:/models.py:mlp"])
+def test_bench_takes_no_factory_and_says_what_does(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", model]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith(
+        f"aerogel: InputError: {model!r} is a factory, but bench needs a Hugging Face"
+    )
+    assert "the same token ids" in shown.err
+    assert shown.err.endswith(f"aerogel compile {model}\n") and shown.err.count("\n") == 1
+    assert shown.out == ""
+
+
 @pytest.mark.parametrize("text", ["2", "0.5,x", "-1"])
 def test_a_wrong_sparsity_is_bad_usage(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -109,8 +123,11 @@ def test_a_wrong_sparsity_is_bad_usage(text: str, capsys: pytest.CaptureFixture[
 
 
 @pytest.fixture
-def shown_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+def shown_demo(monkeypatch: pytest.MonkeyPatch) -> list[DemoSettings]:
+    asked: list[DemoSettings] = []
+
     def fake(settings: DemoSettings, tell: Callable[[Progress], None]) -> Demo:
+        asked.append(settings)
         for step in STEPS:
             tell(step)
         same = dict.fromkeys(ROWS, Passage("Copies a tree.", "shutil.copytree"))
@@ -120,6 +137,7 @@ def shown_demo(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(demo, "demo", fake)
     monkeypatch.setattr(demo, "model_folder", lambda: Path("model"))
+    return asked
 
 
 @pytest.mark.usefixtures("shown_demo")
@@ -132,6 +150,11 @@ def test_demo_shows_answers_table_and_what_is_missing(capsys: pytest.CaptureFixt
     assert "not.it aerogel dense" in lines
     assert "torch eager: not compared, for want of torch, transformers" in lines
     assert "quality is poor" in shown
+
+
+def test_demo_gives_its_threads_to_every_runtime(shown_demo: list[DemoSettings]) -> None:
+    assert main(["demo", "--threads", "1"]) == main(["demo"]) == 0
+    assert [settings.bench.threads for settings in shown_demo] == [1, None]
 
 
 @pytest.mark.usefixtures("shown_demo")

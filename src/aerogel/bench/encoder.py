@@ -16,6 +16,7 @@ from aerogel.bench.quality import Quality, quality
 from aerogel.bench.table import Table
 from aerogel.core.errors import InputError, require
 from aerogel.measure import Case, Comparison, Contender, Json, Progress, Settings, compare
+from aerogel.native import cores
 
 # The other runtimes, by the name given to `against`: row of the table, factory, arguments.
 RUNTIMES: dict[str, tuple[str, str, dict[str, Json]]] = {
@@ -51,7 +52,7 @@ SHAPES = ("1x16", "1x128", "8x128")
 class EncoderBench:
     """What to compare. ``against``: names from ``RUNTIMES``; the table's ratios are against ``reference``,
     one of the table's rows, by default onnxruntime fp32 if it is there, else the first. ``environment``
-    is for aerogel's own rows."""
+    is for aerogel's own rows. ``threads``: how many every contender uses, None for its own default."""
 
     model: Path
     against: tuple[str, ...] = tuple(RUNTIMES)
@@ -60,6 +61,7 @@ class EncoderBench:
     reference: str | None = None
     onnx_cache: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    threads: int | None = None
 
     def contenders(self) -> list[Contender]:
         """InputError for an unknown runtime, or when there is nothing to compare."""
@@ -68,7 +70,7 @@ class EncoderBench:
             known = ", ".join(RUNTIMES)
             require(name in RUNTIMES, InputError, f"runtime {name!r} is unknown: choose from {known}")
             row, factory, options = RUNTIMES[name]
-            args: dict[str, Json] = {"model": str(self.model), **options}
+            args: dict[str, Json] = {**self._common(), **options}
             if self.onnx_cache and "onnx" in factory:
                 args["cache"] = str(self.onnx_cache)
             found.append(Contender(row, factory, args))
@@ -79,11 +81,15 @@ class EncoderBench:
     def ours(self, variant: Variant, name: str | None = None, **more: Any) -> Contender:
         """A contender of our own; ``more``: ``env``, or ``args`` to add."""
         args: dict[str, Json] = {
-            "model": str(self.model),
+            **self._common(),
             "sparsity": variant.sparsity,
             "pattern": variant.pattern,
         }
         return Contender(name or variant.name, OURS, {**args, **more.get("args", {})}, more.get("env", {}))
+
+    def _common(self) -> dict[str, Json]:
+        chosen: dict[str, Json] = {} if self.threads is None else {"threads": self.threads}
+        return {"model": str(self.model), **chosen}
 
 
 def compare_encoder(
@@ -98,6 +104,7 @@ def compare_encoder(
     dense model's have. As each contender is loaded, ``progress`` hears a preview at the first shape.
     """
     ModelFolder.open(bench.model)  # a wrong path is said here, not by the first contender
+    _require_threads(bench.threads)
     contenders = bench.contenders()
     shapes = [shape_case(shape) for shape in bench.shapes]
     require(shapes, InputError, "there is no shape to time: give at least one, such as 1x128")
@@ -116,7 +123,17 @@ def compare_encoder(
     dense = next((name for name in ("torch eager", "onnxruntime fp32", DENSE.name) if name in names), None)
     qualities = _qualities(found, dense) if texts and dense else {}
     errors = _errors(found, dense) if dense else {}
-    return Table(found, dense, qualities, errors, _own(contenders))
+    return Table(found, dense, qualities, errors, _own(contenders), bench.threads)
+
+
+def _require_threads(threads: int | None) -> None:
+    # Aerogel never takes more than it is granted, other runtimes do: then the rows would not be alike.
+    most = cores.limit()
+    require(
+        threads is None or 1 <= threads <= most,
+        InputError,
+        f"threads={threads} is not what every runtime can have here: give 1 to {most}, or nothing",
+    )
 
 
 def _default_reference(names: Sequence[str]) -> str:

@@ -15,9 +15,11 @@ from aerogel.bench.subject import EncoderSubject
 
 
 class NativeRuntime:
-    """A compiled program; ``sparsity`` None leaves the model dense."""
+    """A compiled program; ``sparsity`` None leaves the model dense, ``threads`` None takes all granted."""
 
-    def __init__(self, folder: ModelFolder, sparsity: float | None, pattern: str) -> None:
+    def __init__(
+        self, folder: ModelFolder, sparsity: float | None, pattern: str, threads: int | None = None
+    ) -> None:
         import torch
 
         module = folder.torch_module()
@@ -25,9 +27,8 @@ class NativeRuntime:
             module = aerogel.prune(module, sparsity=sparsity, pattern=pattern).model
         example = token_batch({"lengths": [16, 9]}, folder.vocabulary)
         started = time.perf_counter()
-        self._program = aerogel.compile(
-            module, (torch.from_numpy(example.ids), torch.from_numpy(example.mask))
-        )
+        inputs = torch.from_numpy(example.ids), torch.from_numpy(example.mask)
+        self._program = aerogel.compile(module, inputs, threads=threads)
         self._compile_s = time.perf_counter() - started
 
     def bind(self, batch: TokenBatch) -> Any:
@@ -54,7 +55,8 @@ def make(
     sparsity: float | None = None,
     pattern: str = "unstructured",
     pinned: dict[str, Any] | None = None,
+    threads: int | None = None,
 ) -> EncoderSubject:
     """``model``: a Hugging Face directory, pruned by magnitude to ``sparsity``."""
     folder = ModelFolder.open(model)
-    return EncoderSubject(folder, NativeRuntime(folder, sparsity, pattern), pinned)
+    return EncoderSubject(folder, NativeRuntime(folder, sparsity, pattern, threads), pinned)

@@ -107,10 +107,13 @@ def _quantise(full: Path, path: Path) -> None:
     quantize_dynamic(full, path, per_channel=True)
 
 
-def session(path: Path) -> Any:
-    """An onnxruntime session with its default settings."""
+def session(path: Path, threads: int | None = None) -> Any:
+    """An onnxruntime session with its default settings, but for ``threads`` within an operation."""
     try:
         import onnxruntime
     except ImportError as error:
         raise MissingDependencyError(f"{error}: pip install 'aerogel[bench]'") from error
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

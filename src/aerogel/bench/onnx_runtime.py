@@ -15,11 +15,11 @@ from aerogel.bench.subject import EncoderSubject
 
 
 class OnnxRuntime:
-    """An onnxruntime session, with its own number of threads."""
+    """An onnxruntime session; ``threads`` None leaves it its own number."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int | None = None) -> None:
         self._path = path
-        self._session = session(path)
+        self._session = session(path, threads)
 
     def bind(self, batch: TokenBatch) -> Any:
         return dict(zip(INPUTS, (batch.ids, batch.mask), strict=True))
@@ -33,13 +33,22 @@ class OnnxRuntime:
     def facts(self) -> dict[str, Any]:
         import onnxruntime
 
-        return {"size_bytes": self._path.stat().st_size, "version": onnxruntime.__version__}
+        return {
+            "size_bytes": self._path.stat().st_size,
+            "version": onnxruntime.__version__,
+            # 0 is its way to say its own default, which it does not tell.
+            "threads": self._session.get_session_options().intra_op_num_threads or None,
+        }
 
 
 def make(
-    model: str, precision: Precision = "fp32", cache: str | None = None, pinned: dict[str, Any] | None = None
+    model: str,
+    precision: Precision = "fp32",
+    cache: str | None = None,
+    pinned: dict[str, Any] | None = None,
+    threads: int | None = None,
 ) -> EncoderSubject:
     """``model``: a Hugging Face directory, exported to ONNX on first use and kept below ``cache``."""
     folder = ModelFolder.open(model)
     path = onnx_file(folder, precision, Path(cache) if cache else None)
-    return EncoderSubject(folder, OnnxRuntime(path), pinned)
+    return EncoderSubject(folder, OnnxRuntime(path, threads), pinned)

@@ -78,6 +78,10 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} ms"
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _size(size_bytes: int | None) -> str:
     return _UNKNOWN if size_bytes is None else f"{size_bytes / 1e6:.1f} MB"
 
@@ -87,7 +91,8 @@ def _notes(table: Table) -> list[str]:
     level = f"{100 * found.settings.confidence:g} %"
     about = found.machine
     where = f"{about.cpu or about.architecture}, {about.usable_cores} cores, Python {about.python}"
-    how = f"each runtime in its own process with its own settings, {found.settings.rounds} blocks in turns"
+    given = "with its own settings" if table.threads is None else f"on {_count(table.threads, 'thread')}"
+    how = f"each runtime in its own process {given}, {found.settings.rounds} blocks in turns"
     lines = [
         f"x: times the speed of {found.reference}, with {level} interval; ?: the difference is not proven.",
         f"Measured on {where}; {how}.",

@@ -13,13 +13,14 @@ from aerogel.measure import CaseResult, Comparison
 class Table:
     """``dense`` names the row whose outputs are the truth for ``qualities`` and ``errors`` (relative to
     its largest value); ``own`` names the rows that are aerogel. A row that is not in ``qualities`` was
-    not judged."""
+    not judged. ``threads``: how many every row was given, None where each had its runtime's default."""
 
     comparison: Comparison
     dense: str | None
     qualities: dict[str, Quality]
     errors: dict[str, float]
     own: frozenset[str]
+    threads: int | None = None
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -66,6 +67,7 @@ class Table:
         return {
             "headline": self.headline(),
             "dense": self.dense,
+            "threads": self.threads,
             "rows": [self._row_json(row) for row in self.rows],
             "comparison": self.comparison.to_json(),
         }

@@ -13,11 +13,15 @@ from aerogel.bench.subject import EncoderSubject
 
 
 class TorchRuntime:
-    """Eager mode under ``inference_mode``, with torch's own number of threads."""
+    """Eager mode under ``inference_mode``; ``threads`` None leaves torch its own number."""
 
-    def __init__(self, folder: ModelFolder) -> None:
+    def __init__(self, folder: ModelFolder, threads: int | None = None) -> None:
         self._folder = folder
         self._module = folder.torch_module()
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
 
     def bind(self, batch: TokenBatch) -> Any:
         import torch
@@ -43,7 +47,7 @@ class TorchRuntime:
         }
 
 
-def make(model: str, pinned: dict[str, Any] | None = None) -> EncoderSubject:
-    """``model``: a Hugging Face directory."""
+def make(model: str, pinned: dict[str, Any] | None = None, threads: int | None = None) -> EncoderSubject:
+    """``model``: a Hugging Face directory. ``threads`` is set for the whole process."""
     folder = ModelFolder.open(model)
-    return EncoderSubject(folder, TorchRuntime(folder), pinned)
+    return EncoderSubject(folder, TorchRuntime(folder, threads), pinned)

@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 
 from aerogel.bench.encoder import RUNTIMES, SHAPES, EncoderBench, Variant, compare_encoder
-from aerogel.cli.command import OK, Command, add_pattern, fraction, show
+from aerogel.cli.command import OK, Command, add_pattern, add_threads, fraction, show
 from aerogel.cli.progress import bar
 from aerogel.cli.tables import table_text
+from aerogel.core.errors import InputError
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a Hugging Face directory of an encoder")
+    parser.add_argument("model", metavar="MODEL", help="a Hugging Face directory of an encoder")
     known, shapes = ",".join(RUNTIMES), ",".join(SHAPES)
     parser.add_argument("--against", default=known, metavar="A,B", help=f"runtimes, by default {known}")
     parser.add_argument(
@@ -21,6 +22,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     about = "shares of zeros to prune to by magnitude, besides dense"
     parser.add_argument("--sparsity", type=_fractions, default=(), metavar="S,...", help=about)
     add_pattern(parser)
+    add_threads(parser, default="each runtime's own")
 
 
 def _fractions(text: str) -> tuple[float, ...]:
@@ -31,13 +33,24 @@ def _parts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _folder(model: str) -> Path:
+    file, _, _ = model.rpartition(":")
+    if model.endswith(".py") or file.endswith(".py"):
+        raise InputError(
+            f"{model!r} is a factory, but bench needs a Hugging Face directory: it gives every runtime the "
+            f"same token ids. Give a directory, or see the time of every layer with: aerogel compile {model}"
+        )
+    return Path(model)
+
+
 def _run(args: argparse.Namespace) -> int:
     pruned = (Variant(sparsity, args.pattern) for sparsity in args.sparsity)
     wanted = EncoderBench(
-        args.model,
+        _folder(args.model),
         against=_parts(args.against),
         variants=(Variant(), *pruned),
         shapes=_parts(args.shapes),
+        threads=args.threads,
     )
     with bar("loading the first runtime") as tell:
         table = compare_encoder(wanted, progress=tell)

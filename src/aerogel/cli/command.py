@@ -60,9 +60,10 @@ def add_pattern(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_threads(parser: argparse.ArgumentParser) -> None:
-    """``--threads N``; None, the default, means what this machine grants."""
-    parser.add_argument("--threads", type=positive, metavar="N", help="threads to use (default: all granted)")
+def add_threads(parser: argparse.ArgumentParser, default: str = "all granted") -> None:
+    """``--threads N``; without it None, of which ``default`` says what it means."""
+    about = f"threads to use (default: {default})"
+    parser.add_argument("--threads", type=positive, metavar="N", help=about)
 
 
 def positive(text: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 
 from aerogel.bench.demo import QUALITY_NOTE, Demo, DemoSettings, demo, model_folder
 from aerogel.bench.encoder import EncoderBench
-from aerogel.cli.command import OK, Command, note, show
+from aerogel.cli.command import OK, Command, add_threads, note, show
 from aerogel.cli.progress import bar
 from aerogel.cli.tables import table_text
 
@@ -14,11 +14,11 @@ _START = "reading the docstrings of the standard library, loading the first runt
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    """Only the common ones."""
+    add_threads(parser, default="each runtime's own")
 
 
 def _run(args: argparse.Namespace) -> int:
-    settings = DemoSettings(EncoderBench(model_folder()))
+    settings = DemoSettings(EncoderBench(model_folder(), threads=args.threads))
     if not args.json:
         note("all-MiniLM-L6-v2, as it is and with zeros, on every runtime installed here. Under 5 minutes.")
     with bar(_START) as tell:
