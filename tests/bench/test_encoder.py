@@ -150,6 +150,14 @@ def test_contenders_are_described_without_loading_anything() -> None:
     assert (single.name, single.env) == ("one thread", {"AEROGEL_NUM_THREADS": "1"})
 
 
+def test_the_environment_is_that_of_our_own_rows_alone() -> None:
+    bench = EncoderBench(Path("m"), variants=(DENSE,), environment={"AEROGEL_TARGET": "avx2", "A": "1"})
+    *others, ours = bench.contenders()
+    assert ours.env == {"AEROGEL_TARGET": "avx2", "A": "1"}
+    assert all(contender.env == {} for contender in others)
+    assert bench.ours(DENSE, env={"A": "2"}).env == {"AEROGEL_TARGET": "avx2", "A": "2"}
+
+
 def test_threads_go_to_every_contender_or_to_none() -> None:
     bench = EncoderBench(Path("m"), variants=(DENSE, Variant(0.8)))
     assert [contender.args.get("threads") for contender in replace(bench, threads=2).contenders()] == [2] * 5

@@ -79,13 +79,14 @@ class EncoderBench:
         return found
 
     def ours(self, variant: Variant, name: str | None = None, **more: Any) -> Contender:
-        """A contender of our own; ``more``: ``env``, or ``args`` to add."""
+        """A contender of our own; ``more``: ``env`` or ``args`` to add, which win."""
         args: dict[str, Json] = {
             **self._common(),
             "sparsity": variant.sparsity,
             "pattern": variant.pattern,
         }
-        return Contender(name or variant.name, OURS, {**args, **more.get("args", {})}, more.get("env", {}))
+        env = {**self.environment, **more.get("env", {})}
+        return Contender(name or variant.name, OURS, {**args, **more.get("args", {})}, env)
 
     def _common(self) -> dict[str, Json]:
         chosen: dict[str, Json] = {} if self.threads is None else {"threads": self.threads}
