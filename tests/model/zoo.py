@@ -155,6 +155,22 @@ def gated() -> nn.Module:
     return randomized(Gated())
 
 
+class Over(nn.Module):
+    """Some last step over the tokens and the mask of an embedding."""
+
+    def __init__(self, step: Callable[..., Any]) -> None:
+        super().__init__()
+        self.table, self.step = nn.Embedding(VOCABULARY, 8), step
+
+    def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+        return self.step(self.table(input_ids), attention_mask)
+
+
+def masked(tokens: Any, mask: Any) -> Any:
+    """A step that uses both, and keeps one vector per token."""
+    return tokens * mask[..., None]
+
+
 LENGTHS: dict[str, tuple[int, ...]] = {"unequal": (7, 3, 5, 1), "one sequence": (6,), "one token": (1, 1)}
 
 

