@@ -116,6 +116,15 @@ def test_an_unusable_cache_is_noted_and_no_failure(monkeypatch: pytest.MonkeyPat
     assert "AEROGEL_CACHE_DIR" in found.text
 
 
+def test_a_cache_that_is_nowhere_is_noted_and_no_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AEROGEL_CACHE_DIR", "~nosuch/cache")
+    found = finding("cache", tmp_path)
+    assert (found.status, found.data) == ("note", {"folder": None, "usable": False})
+    assert "set AEROGEL_CACHE_DIR" in found.text
+
+
 def test_a_usable_cache_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AEROGEL_CACHE_DIR", str(tmp_path))
     (tmp_path / "code").mkdir(mode=0o700)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import pwd
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +202,69 @@ def test_the_environment_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache.cache_root() == tmp_path / "home/.cache/aerogel"
+
+
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user whom the system does not know, as in many containers."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME", "AEROGEL_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("own", [None, "~nosuch/cache"])
+def test_a_user_without_a_home_does_without_a_cache(
+    own: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    homeless(monkeypatch)
+    if own is not None:
+        monkeypatch.setenv("AEROGEL_CACHE_DIR", own)
+    with pytest.raises(CacheError, match=f"no cache folder {own or '~/.cache'}.*set AEROGEL_CACHE_DIR"):
+        cache.cache_root()
+    assert run(14.5) == 14.5
+    assert [record.getMessage()[:21] for record in caplog.records] == [
+        "code cache not read: ", "code cache not writte",
+    ]  # fmt: skip
+
+
+def test_a_folder_beside_a_working_directory_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setenv("AEROGEL_CACHE_DIR", "beside")
+    with pytest.raises(CacheError, match="no cache folder beside"):
+        cache.cache_root()
+
+
+def test_what_interrupted_processes_left_is_removed_after_a_day(folder: Path) -> None:
+    cache.store("kept", b"code")
+    yesterday = time.time() - 25 * 3600
+    for name, modified in (("old.x.part", yesterday), ("new.x.part", time.time()), ("kept", yesterday)):
+        (folder / name).touch()
+        os.utime(folder / name, (modified, modified))
+    cache.store("another", b"code")
+    assert sorted(path.name for path in folder.iterdir()) == ["another", "kept", "new.x.part"]
+
+
+def test_the_oldest_entries_go_when_the_cache_is_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = bytes(1000)
+    for age, name in enumerate("abcd"):
+        cache.store(name, code)
+        os.utime(folder / name, (1e9 - age, 1e9 - age))
+    (folder / "folder").mkdir()
+    size = (folder / "a").stat().st_size
+    monkeypatch.setattr(cache, "MOST_BYTES", 3 * size)
+    cache.store("e", code)
+    # The two written first, d and c, have gone; reading keeps what it finds.
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "e", "folder"]
+    assert [cache.load(name) for name in "abcde"] == [code, code, None, None, code]
+    cache.store("e", code)
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "e", "folder"]
 
 
 def test_code_in_use_is_shared(folder: Path, loads: list[bytes]) -> None:

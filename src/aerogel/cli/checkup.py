@@ -109,11 +109,19 @@ def _cache() -> Finding:
     try:
         folder = private_folder("code")
     except CacheError as error:
-        data = {"folder": str(cache_root()), "usable": False}
+        data = {"folder": _cache_path(), "usable": False}
         return Finding("cache", "note", str(error), "programs still work, and compile anew each time", data)
     sizes = [entry.stat().st_size for entry in folder.iterdir() if entry.is_file()]
     data = {"folder": str(folder), "usable": True, "entries": len(sizes), "bytes": sum(sizes)}
     return Finding("cache", "ok", f"{folder}: {len(sizes)} programs, {sum(sizes) / 1e6:.1f} MB", "", data)
+
+
+def _cache_path() -> str | None:
+    """Where the cache would be; None for a user without a home."""
+    try:
+        return str(cache_root())
+    except CacheError:
+        return None
 
 
 def _program() -> Finding:

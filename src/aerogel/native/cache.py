@@ -11,6 +11,7 @@ import logging
 import os
 import stat
 import tempfile
+import time
 from pathlib import Path
 
 from aerogel.core.errors import CacheError
@@ -20,18 +21,29 @@ _log = logging.getLogger("aerogel")
 # An entry: magic, length of the code, SHA-256 over key and code, code.
 _MAGIC = b"AEROCODE"
 _HEADER = len(_MAGIC) + 8 + 32
+_PART = ".part"
+
+# An entry is some 100 KB: thousands of programs.
+MOST_BYTES = 512 << 20
+# No process writes for so long: what is older was interrupted.
+_INTERRUPTED_S = 24 * 3600
 
 
 def cache_root() -> Path:
-    """``AEROGEL_CACHE_DIR``, else ``XDG_CACHE_HOME/aerogel``, else ``~/.cache/aerogel``."""
+    """``AEROGEL_CACHE_DIR``, else ``XDG_CACHE_HOME/aerogel``, else ``~/.cache/aerogel``.
+
+    CacheError where that is in the home of a user who has none, or in a working directory that is gone.
+    """
     own = os.environ.get("AEROGEL_CACHE_DIR")
-    if own:
-        return Path(own).expanduser().absolute()
     shared = os.environ.get("XDG_CACHE_HOME")
     # The XDG specification: relative paths are invalid and to be ignored.
-    if shared and Path(shared).is_absolute():
+    if not own and shared and Path(shared).is_absolute():
         return Path(shared) / "aerogel"
-    return Path("~/.cache/aerogel").expanduser()
+    wanted = own or "~/.cache/aerogel"
+    try:
+        return Path(wanted).expanduser().absolute()
+    except (RuntimeError, OSError) as error:
+        raise CacheError(f"there is no cache folder {wanted} ({error}): set AEROGEL_CACHE_DIR") from error
 
 
 def private_folder(name: str) -> Path:
@@ -75,10 +87,14 @@ def load(key: str) -> bytes | None:
 
 
 def store(key: str, code: bytes) -> None:
-    """Keep ``code`` under ``key``: written beside, then renamed, so that nobody sees half of it."""
+    """Keep ``code`` under ``key``: written beside, then renamed, so that nobody sees half of it.
+
+    The folder is kept below MOST_BYTES: the entries written first go first.
+    """
     try:
         folder = private_folder("code")
-        number, beside = tempfile.mkstemp(prefix=f"{key}.", suffix=".part", dir=folder)
+        _tidy(folder, MOST_BYTES - _HEADER - len(code), key)
+        number, beside = tempfile.mkstemp(prefix=f"{key}.", suffix=_PART, dir=folder)
         try:
             with os.fdopen(number, "wb") as file:
                 file.write(_header(key, code) + code)
@@ -88,6 +104,32 @@ def store(key: str, code: bytes) -> None:
             raise
     except (OSError, CacheError) as error:
         _log.warning("code cache not written: %s", error)
+
+
+def _tidy(folder: Path, most: int, key: str) -> None:
+    """Remove what interrupted processes left, then the oldest entries until at most ``most`` bytes are left
+    beside ``key``, which is about to be replaced.
+
+    Of several processes that do so at once, each may find files gone already.
+    """
+    entries: list[tuple[float, int, Path]] = []
+    for path in folder.iterdir():
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(found.st_mode) or path.name == key:
+            continue
+        if path.suffix != _PART:
+            entries.append((found.st_mtime, found.st_size, path))
+        elif time.time() - found.st_mtime > _INTERRUPTED_S:
+            path.unlink(missing_ok=True)
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries):
+        if total <= most:
+            break
+        path.unlink(missing_ok=True)
+        total -= size
 
 
 def _header(key: str, code: bytes) -> bytes:
