@@ -53,6 +53,15 @@ def write(root: Path, files: dict[str, str]) -> Path:
         ),
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "rubbish\n"}, None),
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "1 0\n"}, None),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "\u00b2 100000\n"}, None),
+        (
+            {
+                "proc/self/cgroup": "3:cpu:/job\n",
+                "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us": "\u00b2\n",
+                "sys/fs/cgroup/cpu/job/cpu.cfs_period_us": "100000\n",
+            },
+            None,
+        ),
     ],
 )
 def test_quota(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
@@ -85,7 +94,7 @@ def test_limit(machine: pytest.MonkeyPatch, granted: float | None, wanted: str |
     assert cores.limit() == limit
 
 
-@pytest.mark.parametrize("wanted", ["0", "-1", "two", "1.5"])
+@pytest.mark.parametrize("wanted", ["0", "-1", "two", "1.5", "\u00b2", "9" * 5000])
 def test_senseless_counts_are_refused(machine: pytest.MonkeyPatch, wanted: str) -> None:
     machine.setenv("AEROGEL_NUM_THREADS", wanted)
     with pytest.raises(InputError, match="AEROGEL_NUM_THREADS"):

@@ -57,17 +57,24 @@ def _lines(path: Path) -> list[str]:
 
 def _quota_v2(group: Path) -> float | None:
     words = " ".join(_lines(group / "cpu.max")).split()
-    if len(words) != 2 or words[0] == "max" or not all(w.isdigit() for w in words) or words[1] == "0":
-        return None
-    return int(words[0]) / int(words[1])
+    # No limit is written as "max".
+    return _ratio(*words) if len(words) == 2 else None
 
 
 def _quota_v1(group: Path) -> float | None:
-    words = [" ".join(_lines(group / f"cpu.cfs_{name}_us")) for name in ("quota", "period")]
     # No limit is written as -1.
-    if not all(w.isdigit() for w in words) or words[1] == "0":
-        return None
-    return int(words[0]) / int(words[1])
+    return _ratio(*(" ".join(_lines(group / f"cpu.cfs_{name}_us")) for name in ("quota", "period")))
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    granted, every = _whole(quota), _whole(period)
+    return granted / every if granted is not None and every else None
+
+
+def _whole(text: str) -> int | None:
+    """A whole number that fits a machine word; None for anything else."""
+    # isdigit would let through what int refuses, such as a superscript 2.
+    return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
 @cache
@@ -89,8 +96,9 @@ def limit() -> int:
     wanted = os.environ.get("AEROGEL_NUM_THREADS", "").strip()
     if not wanted:
         return min(cores, MOST)
-    if not wanted.isdigit() or int(wanted) < 1:
+    threads = _whole(wanted)
+    if not threads:
         raise InputError(
             f"AEROGEL_NUM_THREADS={wanted!r} is not a thread count: give a whole number from 1 on"
         )
-    return min(cores, int(wanted), MOST)
+    return min(cores, threads, MOST)
