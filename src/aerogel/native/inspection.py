@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import struct
@@ -14,11 +15,16 @@ from aerogel.loop.nodes import Module
 from aerogel.loop.printer import show
 from aerogel.native.codegen import Build
 
+_log = logging.getLogger("aerogel")
+
 
 def dump_folder() -> Path | None:
-    """Where stages are to be written, if at all."""
+    """Where stages are to be written, if at all; InputError for the home of an unknown user."""
     wanted = os.environ.get("AEROGEL_DUMP")
-    return Path(wanted).expanduser() if wanted else None
+    try:
+        return Path(wanted).expanduser() if wanted else None
+    except RuntimeError as error:
+        raise InputError(f"AEROGEL_DUMP={wanted}: {error}") from error
 
 
 def dump(folder: Path, key: str, module: Module, target: Target, llvm: str, build: Build) -> None:
@@ -44,12 +50,16 @@ def perf_map() -> Path:
 
 
 def write_perf_map(module: str, sizes: Mapping[str, int], addresses: Mapping[str, int]) -> None:
-    """Append one line per function: address, size, name."""
+    """Append one line per function: address, size, name. A map that cannot be written is logged: perf then
+    shows addresses, and the program runs all the same."""
     lines = [f"{addresses[name]:x} {size:x} aerogel:{module}:{name}\n" for name, size in sizes.items()]
     # Others may write to /tmp as well: never through a link of theirs.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    with os.fdopen(os.open(perf_map(), flags, 0o600), "a") as file:
-        file.writelines(lines)
+    try:
+        with os.fdopen(os.open(perf_map(), flags, 0o600), "a") as file:
+            file.writelines(lines)
+    except OSError as error:
+        _log.warning("AEROGEL_PERF: no names for perf: %s", error)
 
 
 _SYMTAB, _FUNCTION, _GLOBAL = 2, 2, 1
