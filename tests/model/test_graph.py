@@ -105,6 +105,26 @@ def test_ill_formed_graphs_are_refused(graph: Graph, message: str):
         check(graph)
 
 
+@pytest.mark.parametrize(
+    ("op", "shape", "message"),
+    [
+        (Linear(Value("y", 0, "rows"), "x", "w", None), (0, 4), r"Linear 'y' has no outputs \(weight 'w'"),
+        (Linear(Value("y", 3, "rows"), "none", "w", None), (3, 0), r"Linear 'y' has no inputs \(weight 'w'"),
+        (
+            Embedding(Value("y", 0, "tokens"), "w", FromInput("ids")),
+            (9, 0),
+            r"'y' has no features \(table 'w'",
+        ),
+    ],
+    ids=["outputs", "inputs", "features"],
+)
+def test_layers_of_nothing_are_refused(op: Op, shape: tuple[int, int], message: str):
+    inputs = (Input("x", "features", 4), Input("none", "features", 0), Input("ids", "ids", 9))
+    weights = {"w": np.ones(shape, np.float32)}
+    with pytest.raises(UnsupportedError, match=message):
+        check(Graph(inputs, (op,), (Output("y", "y"),), weights))
+
+
 def test_features_are_values_from_the_start():
     op = Linear(Value("y", 3, "rows"), "x", "weight", None)
     check(Graph((Input("x", "features", 4),), (op,), (Output("y", "y"),), WEIGHTS))

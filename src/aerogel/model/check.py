@@ -57,6 +57,11 @@ class _Checker:
             case Embedding():
                 self._embedding(op)
             case Linear():
+                _require(
+                    op, op.out.features > 0, f"has no outputs (weight {op.weight!r}): give it at least one"
+                )
+                fed = self.made[op.x].features > 0
+                _require(op, fed, f"has no inputs (weight {op.weight!r}): give it at least one")
                 self._weight(op, op.weight, (op.out.features, self.made[op.x].features))
                 self._columns(op, self.made[op.x].columns)
                 if op.bias is not None:
@@ -97,6 +102,7 @@ class _Checker:
         return got
 
     def _embedding(self, op: Embedding) -> None:
+        _require(op, op.out.features > 0, f"has no features (table {op.table!r}): give it at least one")
         rows = self._weight(op, op.table, (None, op.out.features))[0]
         self._columns(op, "tokens")
         longest = self.graph.max_length
