@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 from aerogel.core.errors import AerogelError
 
 if TYPE_CHECKING:
-    from aerogel.model.compile import compile
+    from aerogel.model.compile import compile, load
     from aerogel.model.program import Program
     from aerogel.prune import PruneResult, prune
     from aerogel.tune.plan import Plan
 
 __version__ = "0.1.0"
 
-__all__ = ["AerogelError", "Plan", "Program", "PruneResult", "__version__", "compile", "prune"]
+__all__ = ["AerogelError", "Plan", "Program", "PruneResult", "__version__", "compile", "load", "prune"]
 
 _HOME = {
     "compile": "aerogel.model.compile",
+    "load": "aerogel.model.compile",
     "Program": "aerogel.model.program",
     "Plan": "aerogel.tune.plan",
     "prune": "aerogel.prune.entry",

@@ -19,7 +19,7 @@ def test_embed(machine: Machine, rng: np.random.Generator, tables: int, features
     ids[0, -1:] = 10
     out = np.full(layout.size(features, columns), np.nan, np.float32)
     flat = [s.ravel() for s in sources]
-    machine.run(embed(layout, tables), ids.ravel(), *flat, out, features, columns)
+    machine.run(embed(layout, (False,) * tables), ids.ravel(), *flat, out, features, columns)
     expected = sources[0][ids[0]]
     for table, which in zip(sources[1:], ids[1:], strict=True):
         expected = expected + table[which]
@@ -29,4 +29,4 @@ def test_embed(machine: Machine, rng: np.random.Generator, tables: int, features
 @pytest.mark.parametrize("tables", [0, 4])
 def test_a_number_of_tables_it_does_not_add_is_refused(machine: Machine, tables: int) -> None:
     with pytest.raises(UnsupportedError, match=f"1 to 3 tables, not {tables}"):
-        embed(machine.layout, tables)
+        embed(machine.layout, (False,) * tables)

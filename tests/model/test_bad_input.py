@@ -16,6 +16,7 @@ from tests.model.graphs import Draft, quick, rows_of, tokens
 import aerogel
 from aerogel.core.errors import AerogelError, FormatError, InputError, UnsupportedError
 from aerogel.core.target import current
+from aerogel.model import batch as batch_module
 from aerogel.model.compile import build
 from aerogel.model.graph import Input
 from aerogel.model.program import Program
@@ -174,3 +175,58 @@ def test_example_inputs_that_are_none(example: Any) -> None:
 def test_a_module_that_is_none() -> None:
     with pytest.raises(AerogelError):
         aerogel.compile("model.pt", (torch.ones(1),), plan="quick")  # type: ignore[arg-type]
+
+
+# --- names in the user's model that look like ours ------------------------------------------------
+
+
+class BorrowedBias(torch.nn.Module):
+    """Normalises with the bias of a layer whose product has none."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc = torch.nn.Linear(5, width)
+        self.gamma = torch.nn.Parameter(torch.randn(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.nn.functional.linear(x, self.fc.weight)
+        return torch.nn.functional.layer_norm(y, (y.shape[-1],), self.gamma, self.fc.bias)
+
+
+class Namesakes(torch.nn.Module):
+    """Uses one layer twice, and another whose name is what we would call the second use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.l = torch.nn.Linear(6, 6)
+        self.add_module("l (2)", torch.nn.Linear(6, 6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        once = torch.tanh(self.l(x))
+        return self.get_submodule("l (2)")(torch.tanh(self.l(once)))
+
+
+@pytest.mark.parametrize("model", [BorrowedBias(8), BorrowedBias(64), Namesakes()], ids=["8", "64", "names"])
+def test_constants_and_layers_that_are_called_alike_are_kept_apart(model: torch.nn.Module) -> None:
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    inputs = torch.randn(7, 6 if isinstance(model, Namesakes) else 5)
+    program = aerogel.compile(model.eval(), (inputs,), plan="quick")
+    torch.testing.assert_close(program(inputs), model(inputs).detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_ids_changed_by_another_thread_after_the_check_are_not_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is checked is a copy: the caller's array may change at any time."""
+    ids = IDS.copy()
+    pack = batch_module._pack
+
+    def interrupted(*args: Any, **named: Any) -> Any:
+        ids[:] = 1_000_000
+        return pack(*args, **named)
+
+    monkeypatch.setattr(batch_module, "_pack", interrupted)
+    work = encoder().batch(ids)
+    assert work.ids[0].tolist() == IDS.ravel().tolist()

@@ -16,6 +16,7 @@ import aerogel
 from aerogel.cli.command import OK, Command, add_model, add_pruning, add_threads, show
 from aerogel.cli.pruned import load_pruned
 from aerogel.core.errors import InputError
+from aerogel.core.files import replace_file
 from aerogel.model.source import Source
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -65,11 +66,7 @@ def _inputs(args: argparse.Namespace, source: Source) -> Arrays:
 
 
 def _write(path: Path, outputs: Arrays) -> None:
-    try:
-        with path.open("wb") as file:
-            np.savez(file, **outputs)  # pyright: ignore[reportArgumentType]
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error}") from error
+    replace_file(path, lambda file: np.savez(file, **outputs))  # pyright: ignore[reportArgumentType]
 
 
 def _described(name: str, value: NDArray[Any]) -> str:

@@ -56,6 +56,14 @@ def batch(graph: Graph, lookups: tuple[Lookup, ...], given: Mapping[str, Any]) -
     return _features(graph, given)
 
 
+def _array(spec: Input, value: object) -> NDArray[Any]:
+    """``value`` as an array; InputError if it is none, a ragged list say."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"input {spec.name!r} is no array of numbers: {error}") from error
+
+
 # --- rows of features -------------------------------------------------------------------------
 
 
@@ -63,7 +71,7 @@ def _features(graph: Graph, given: Mapping[str, Any]) -> Batch:
     leading: tuple[int, ...] | None = None
     features: dict[str, NDArray[np.float32]] = {}
     for spec in graph.inputs:
-        array = np.asarray(given[spec.name])
+        array = _array(spec, given[spec.name])
         require(
             array.dtype.kind == "f" and array.ndim >= 1 and array.shape[-1] == spec.limit,
             InputError,
@@ -98,7 +106,8 @@ def _features(graph: Graph, given: Mapping[str, Any]) -> Batch:
 
 
 def _ids(spec: Input, given: Mapping[str, Any], shape: tuple[int, ...] | None) -> NDArray[Any]:
-    array = np.asarray(given[spec.name])
+    # A copy, so that what was checked is what is looked up, whatever another thread does to the caller's.
+    array = _array(spec, given[spec.name]).copy()
     require(
         array.ndim == 2 and array.dtype.kind in "iu",
         InputError,
@@ -125,7 +134,7 @@ def _mask(spec: Input, given: Mapping[str, Any], shape: tuple[int, ...]) -> NDAr
     value = given.get(spec.name)
     if value is None:
         return None
-    array = np.asarray(value)
+    array = _array(spec, value)
     require(
         array.shape == shape and array.dtype.kind in "iubf",
         InputError,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
+from aerogel.core.errors import NativeError, require
 from aerogel.core.memory import CACHE_LINE, aligned
 from aerogel.loop.nodes import I64, Buf, BufferType, Const, LetView
 
@@ -28,8 +29,11 @@ class Blob:
     _size: int = 0
 
     def add(self, name: str, array: NDArray[Any]) -> str:
-        """Reserve room for ``array``; the same name twice means the same array."""
-        if name not in self._arrays:
+        """Reserve room for ``array``; the same name twice must mean the same contents."""
+        if name in self._arrays:
+            same = self._arrays[name] is array or np.array_equal(self._arrays[name], array)
+            require(same, NativeError, f"two different constants are called {name!r}")
+        else:
             self._arrays[name] = array
             self._offsets[name] = self._size
             self._size = -(-(self._size + array.nbytes) // CACHE_LINE) * CACHE_LINE

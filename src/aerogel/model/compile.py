@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.core.target import Target, current
 from aerogel.kernels.layout import Layout
 from aerogel.model import arena as arenas
+from aerogel.model.artefact import load as load_artefact
 from aerogel.model.built import Built
 from aerogel.model.check import check
 from aerogel.model.emit import Packings, emit
@@ -21,6 +23,7 @@ from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph
 from aerogel.model.program import Program
 from aerogel.model.steps import LinearStep
+from aerogel.model.texts import Texts
 from aerogel.native import compile as compile_native
 from aerogel.tune.choose import choose, pack_as, quick
 from aerogel.tune.plan import LayerPlan, Plan
@@ -33,7 +36,7 @@ _log = logging.getLogger("aerogel")
 Progress = Callable[[str], None]
 
 
-def compile(  # noqa: A001 (the package's verb: ag.compile)
+def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but three by name)
     model: torch.nn.Module,
     example_inputs: Any,
     dynamic_shapes: Any = None,
@@ -41,6 +44,8 @@ def compile(  # noqa: A001 (the package's verb: ag.compile)
     precision: Literal["fp32"] = "fp32",
     threads: int | None = None,
     plan: Plan | Literal["timed", "quick"] = "timed",
+    texts: Texts | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Program:
     """Compile a torch module into one native program for this CPU.
 
@@ -49,7 +54,8 @@ def compile(  # noqa: A001 (the package's verb: ag.compile)
     otherwise. Zeros in the weights are skipped wherever that is measured to be faster: prune first.
     ``plan``: ``timed`` times the kernels for each kind of layer on this CPU (under a second for a small
     encoder); ``quick`` decides by the share of zeros; or a Plan made before, which gives the same
-    program again. ``threads``: how many a call uses unless it says otherwise, None for all cores.
+    program again. ``threads``: how many a call uses unless it says otherwise, None for all cores. ``texts``:
+    the model's tokenizer, for ``encode``; ``provenance``: what to record in a saved file.
 
     Raises UnsupportedError naming the operation and source line of what cannot be compiled, InputError for
     unusable arguments or non-finite weights.
@@ -62,7 +68,18 @@ def compile(  # noqa: A001 (the package's verb: ag.compile)
     require(callable(getattr(model, "named_parameters", None)), InputError, what)
     from aerogel.model.from_torch import from_torch
 
-    return build(from_torch(model, example_inputs, dynamic_shapes), threads=threads, plan=plan)
+    graph = from_torch(model, example_inputs, dynamic_shapes)
+    return build(graph, threads=threads, plan=plan, texts=texts, provenance=provenance)
+
+
+def load(
+    path: str | Path, *, threads: int | None = None, plan: Plan | Literal["timed", "quick"] = "timed"
+) -> Program:
+    """The program in an artefact that ``Program.save`` wrote; needs no torch. ``threads`` and ``plan`` as for
+    ``compile``. FormatError if the file is damaged or no artefact, InputError if it cannot be read."""
+    artefact = load_artefact(Path(path))
+    texts = None if artefact.tokenizer is None else Texts(artefact.tokenizer, artefact.max_tokens)
+    return build(artefact.graph, threads=threads, plan=plan, texts=texts, provenance=artefact.provenance)
 
 
 def build(
@@ -71,6 +88,8 @@ def build(
     threads: int | None = None,
     plan: Plan | Literal["timed", "quick"] = "timed",
     target: Target | None = None,
+    texts: Texts | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Program:
     """The program for a graph; arguments as for ``compile``."""
     began = perf_counter()
@@ -88,7 +107,7 @@ def build(
     constants = emitted.blob.freeze()
     _log.debug("planned in %.2f s, built in %.2f s", planned - began, perf_counter() - planned)
     built = Built(graph, steps, arena, packed, emitted, compiled, constants, chosen, target, layout)
-    return Program(built, threads)
+    return Program(built, threads, texts, provenance)
 
 
 def _plan(
@@ -109,5 +128,5 @@ def _pack(weight: NDArray[np.float32], choice: LayerPlan) -> Packings:
 
 def _stack(graph: Graph, step: LinearStep) -> NDArray[np.float32]:
     """The weight of a step: one matrix, or several stacked by output."""
-    matrices = [np.asarray(graph.weights[name], np.float32) for name in step.weights]
+    matrices = [np.asarray(graph.weight(name), np.float32) for name in step.weights]
     return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)

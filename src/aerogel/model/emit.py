@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import UnsupportedError, refuse
+from aerogel.formats.canonical import Encoded, decode
 from aerogel.formats.panel import Packed
 from aerogel.kernels import elementwise, embed, linear, norm, pack, pool
 from aerogel.kernels.attention import Attention, attention
@@ -44,6 +45,7 @@ from aerogel.loop.nodes import (
 )
 from aerogel.model.arena import Arena
 from aerogel.model.blob import BLOB, Blob
+from aerogel.model.graph import Weight
 from aerogel.model.steps import (
     ActivationStep,
     AttentionStep,
@@ -122,7 +124,7 @@ def emit(
     steps: Sequence[Step],
     arena: Arena,
     packed: Mapping[str, Packings],
-    weights: Mapping[str, NDArray[np.float32]],
+    weights: Mapping[str, Weight],
     layout: Layout,
 ) -> Emitted:
     """The program for ``steps``; ``packed``: linear step -> its packed (stacked) weight."""
@@ -133,7 +135,7 @@ def emit(
 class _Emitter:
     arena: Arena
     packed: Mapping[str, Packings]
-    weights: Mapping[str, NDArray[np.float32]]
+    weights: Mapping[str, Weight]
     layout: Layout
     blob: Blob = field(default_factory=Blob)
     functions: dict[str, Function] = field(default_factory=dict[str, Function])
@@ -199,7 +201,11 @@ class _Emitter:
         return buf
 
     def _weight(self, name: str, role: str) -> Buf:
-        return self._constant(name, self.weights[name], role)
+        return self._constant(f"weight {name}", self._numbers(name), role)
+
+    def _numbers(self, name: str) -> NDArray[np.float32]:
+        weight = self.weights[name]
+        return decode(weight) if isinstance(weight, Encoded) else weight
 
     # --- one step ---
 
@@ -244,13 +250,25 @@ class _Emitter:
         self.id_count += len(step.lookups)
         ids = Buf(self._name("ids"), BufferType(DType.I32, const=True, align=4))
         self.lets.append(LetView(ids, CALL, TOKENS * (4 * first), TOKENS * len(step.lookups)))
-        function = self._use(_made(embed.embed, self.layout, len(step.tables)))
-        tables = tuple(self._weight(name, f"table{i}") for i, name in enumerate(step.tables))
+        small = tuple(isinstance(self.weights[name], Encoded) for name in step.tables)
+        function = self._use(_made(embed.embed, self.layout, small))
+        tables = [buf for i, name in enumerate(step.tables) for buf in self._table(name, i)]
         out = self._view(step.out, "out", const=False)
         return (Call(function.name, (ids, *tables, out, _int(step.out.features), TOKENS)),)
 
+    def _table(self, name: str, number: int) -> tuple[Buf, ...]:
+        """An embedding table as its kernel takes it: numbers, or integers and scales."""
+        table = self.weights[name]
+        if not isinstance(table, Encoded):
+            return (self._constant(f"weight {name}", table, f"table{number}"),)
+        integers, scales = table.parts["integers"], table.parts["scales"]
+        return (
+            self._constant(f"integers {name}", integers, f"table{number}"),
+            self._constant(f"scales {name}", scales, f"scales{number}"),
+        )
+
     def _linear(self, step: LinearStep) -> tuple[Stmt, ...]:
-        bias = self._constant(f"{step.name}.bias", self._bias(step), "bias")
+        bias = self._constant(f"step {self.number} bias", self._bias(step), "bias")
         x = self._view(step.x, "x")
         residual = bias if step.residual is None else self._view(step.residual, "residual")
         y = self._view(step.out, "out", const=False)
@@ -274,7 +292,7 @@ class _Emitter:
             "work": packed.work,
         }
         streams = tuple(
-            self._constant(f"{step.name}.{role}.{n}", a, f"{role}_{n}") for n, a in arrays.items()
+            self._constant(f"step {self.number} {role} {n}", a, f"{role}_{n}") for n, a in arrays.items()
         )
         vectors = TOKEN_VECTORS if step.out.columns == "tokens" else ROW_VECTORS
         adds = 0 if step.residual is None else 1
@@ -283,7 +301,7 @@ class _Emitter:
 
     def _bias(self, step: LinearStep) -> NDArray[np.float32]:
         parts = [
-            np.zeros(self.weights[w].shape[0], np.float32) if b is None else self.weights[b]
+            np.zeros(self.weights[w].shape[0], np.float32) if b is None else self._numbers(b)
             for w, b in zip(step.weights, step.biases, strict=True)
         ]
         return np.concatenate(parts)
@@ -311,8 +329,8 @@ class _Emitter:
         limit: tuple[Expr, ...] = ()
         if step.bias is not None:
             # The kernel looks distances up from query to key, the graph from key to query.
-            reverse = np.ascontiguousarray(self.weights[step.bias][:, ::-1])
-            table = (self._constant(f"{step.bias}.reversed", reverse, "relative"),)
+            reverse = np.ascontiguousarray(self._numbers(step.bias)[:, ::-1])
+            table = (self._constant(f"reversed {step.bias}", reverse, "relative"),)
             limit = (_int((reverse.shape[1] + 1) // 2),)
         rows = tuple(_int(p.row) for p in places)
         numbers = (

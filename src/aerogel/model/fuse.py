@@ -68,7 +68,7 @@ class _Fusion:
         self.places: dict[str, Place] = {}
         self.steps: list[Step] = []
         self.done: set[str] = set()
-        self.layers: dict[str, int] = {}
+        self.layers: set[str] = set()
 
     def run(self) -> tuple[Step, ...]:
         for given in self.graph.inputs:
@@ -203,14 +203,18 @@ class _Fusion:
             row += o.out.features
         out = Place(name, 0, total, total, ops[0].out.columns)
         weights, biases = tuple(o.weight for o in ops), tuple(o.bias for o in ops)
-        layer = " + ".join(self._layer_name(o) for o in ops)
+        layer = self._layer_name(*ops)
         self._push(LinearStep(layer, out, self._plain(ops[0].x), weights, biases, None, None, ops[0].origin))
 
-    def _layer_name(self, op: Linear) -> str:
-        """The module's name in the user's model; a number tells layers apart that share a weight."""
-        name = op.weight.removesuffix(".weight")
-        self.layers[name] = self.layers.get(name, 0) + 1
-        return name if self.layers[name] == 1 else f"{name} ({self.layers[name]})"
+    def _layer_name(self, *ops: Linear) -> str:
+        """The modules' names in the user's model; a number tells layers apart that would be called alike."""
+        name = " + ".join(op.weight.removesuffix(".weight") for op in ops)
+        unique, number = name, 1
+        while unique in self.layers:
+            number += 1
+            unique = f"{name} ({number})"
+        self.layers.add(unique)
+        return unique
 
     def _add(self, op: Add) -> None:
         a, b = self._plain(op.a), self._plain(op.b)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import UnsupportedError
+from aerogel.formats.canonical import Encoded, decode
 
 Columns = Literal["tokens", "rows"]
 ActivationFn = Literal["gelu", "gelu_tanh", "relu", "silu", "tanh", "sigmoid"]
@@ -75,6 +76,9 @@ class FromConstant:
 
     row: int = 0
 
+
+# A weight as numbers, or as a canonical encoding of them (an embedding table of 8-bit integers, say).
+Weight = NDArray[np.float32] | Encoded
 
 Lookup = FromInput | FromPosition | FromUnpadded | FromConstant
 
@@ -222,7 +226,7 @@ class Graph:
     inputs: tuple[Input, ...]
     ops: tuple[Op, ...]
     outputs: tuple[Output, ...]
-    weights: Mapping[str, NDArray[np.float32]]
+    weights: Mapping[str, Weight]
     max_length: int | None = None
     origin: str = ""
 
@@ -234,6 +238,11 @@ class Graph:
         raise UnsupportedError(
             f"the graph has no value {name!r}: it makes {[op.out.name for op in self.ops]}"
         )
+
+    def weight(self, name: str) -> NDArray[np.float32]:
+        """A weight as numbers."""
+        found = self.weights[name]
+        return decode(found) if isinstance(found, Encoded) else found
 
     def linears(self) -> tuple[Linear, ...]:
         return tuple(op for op in self.ops if isinstance(op, Linear))

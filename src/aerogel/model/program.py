@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
 from aerogel.core.memory import aligned
+from aerogel.model.artefact import Artefact, save
 from aerogel.model.batch import Batch, batch
 from aerogel.model.blob import SLACK
 from aerogel.model.built import Built
@@ -18,8 +19,13 @@ from aerogel.model.emit import CALL_NUMBERS
 from aerogel.model.explain import Explanation, default_inputs, explain
 from aerogel.model.graph import Lookup
 from aerogel.model.steps import EmbedStep, FeedStep, FetchStep
+from aerogel.model.texts import Texts
 from aerogel.native import Bound, thread_limit
 from aerogel.tune.plan import Plan
+
+SENTENCE = "sentence_embedding"
+# Bytes of working memory that an idle program keeps for its next call.
+KEPT_ARENA = 64 << 20
 
 
 class Program:
@@ -34,9 +40,17 @@ class Program:
     whose activations are NaN or infinite spoils its own sequence (or row) and no other.
     """
 
-    def __init__(self, built: Built, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        built: Built,
+        threads: int | None = None,
+        texts: Texts | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
         self.built = built
         self.threads = _threads(threads)
+        self.texts = texts
+        self.provenance = dict(provenance or {})
         steps = built.steps
         self._lookups: tuple[Lookup, ...] = tuple(
             k for s in steps if isinstance(s, EmbedStep) for k in s.lookups
@@ -44,7 +58,6 @@ class Program:
         self._fed = tuple(s.input for s in steps if isinstance(s, FeedStep))
         self._fetched = tuple(s for s in steps if isinstance(s, FetchStep))
         self._idle: list[_Lane] = []
-        self._lock = threading.Lock()
 
     @property
     def plan(self) -> Plan:
@@ -75,8 +88,8 @@ class Program:
             lane.load(work, out, span or (0, len(self.built.steps)))
             lane.bound.run(threads)
         finally:
-            with self._lock:
-                self._idle.append(lane)
+            lane.release()
+            self._idle.append(lane)
         if work.holes:
             self._clear_holes(work, out)
         return out
@@ -93,6 +106,48 @@ class Program:
         given, _ = self._arguments(args, named)
         return batch(self.built.graph, self._lookups, given)
 
+    def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> NDArray[np.float32]:
+        """One vector per text, in order: the model's pooled output. Texts of like length share a batch.
+
+        InputError where the program has no tokenizer or no single output per text."""
+        if self.texts is None:
+            raise InputError("this program has no tokenizer: compile a model's directory, or pass texts=")
+        pooled = [s.output for s in self._fetched if s.x.columns == "rows"]
+        name = SENTENCE if SENTENCE in pooled else next(iter(pooled), None)
+        unclear = name is None or (len(pooled) > 1 and name != SENTENCE)
+        require(not unclear, InputError, f"encode needs one pooled output, the program has {pooled or 'no'}")
+        require(batch_size >= 1, InputError, f"batch_size={batch_size}: give a whole number from 1 on")
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        parts: list[NDArray[np.float32]] = []
+        for at in range(0, len(order), batch_size):
+            ids, mask = self.texts.tokenize([texts[i] for i in order[at : at + batch_size]])
+            given = self.batch(**dict(zip(self._token_inputs(), (ids, mask), strict=False)))
+            parts.append(self.run(given, self.threads)[str(name)])
+        sorted_rows = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+        out = np.empty_like(sorted_rows)
+        out[order] = sorted_rows
+        return out
+
+    def _token_inputs(self) -> tuple[str, ...]:
+        """The names of the inputs that take token ids and their mask."""
+        inputs = self.built.graph.inputs
+        ids = next((i.name for i in inputs if i.kind == "ids" and not i.optional), "")
+        return (ids, *(i.name for i in inputs if i.kind == "mask"))
+
+    def save(self, path: str | Path, *, embeddings: Literal["int8", "fp32"] = "int8") -> None:
+        """Write the program as an artefact that ``aerogel.load`` runs without torch, on any CPU.
+
+        Zeros take no room. ``embeddings``: tables as 8-bit integers with a scale per row, or exactly.
+        """
+        texts = self.texts
+        artefact = Artefact(
+            self.built.graph,
+            None if texts is None else texts.tokenizer,
+            None if texts is None else texts.max_tokens,
+            self.provenance,
+        )
+        save(Path(path), artefact, embeddings=embeddings)
+
     def explain(self, *args: Any, threads: int | None = None, **named: Any) -> Explanation:
         """What each step is and what it costs on the inputs given, or on a default of one sequence of 128
         tokens (128 rows); ``str()`` is a table."""
@@ -100,10 +155,11 @@ class Program:
         return explain(self.built, self.run, work, self.threads if threads is None else _threads(threads))
 
     def _take(self) -> _Lane:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return _Lane(self.built, self._fed, self._fetched)
+        # No lock: pop and append are atomic, and a lock held while another thread forks never opens again.
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return _Lane(self.built, self._fed, self._fetched)
 
     def _outputs(self, work: Batch) -> dict[str, NDArray[np.float32]]:
         out: dict[str, NDArray[np.float32]] = {}
@@ -176,9 +232,10 @@ class _Lane:
         self._arena = aligned(SLACK, np.uint8)
         self._call = aligned(SLACK, np.uint8)
         self._numbers = aligned(len(CALL_NUMBERS), np.int64)
-        empty = [aligned(1, np.float32) for _ in (*fed, *fetched)]
+        names = [*(f"in_{name}" for name in fed), *(f"out_{step.output}" for step in fetched)]
+        self._nothing = {name: aligned(1) for name in names}
         self.bound: Bound = built.compiled.bind(
-            built.constants, self._arena, self._call, self._numbers, *empty
+            built.constants, self._arena, self._call, self._numbers, *self._nothing.values()
         )
 
     def load(self, work: Batch, out: Mapping[str, NDArray[np.float32]], span: tuple[int, int]) -> None:
@@ -194,6 +251,14 @@ class _Lane:
             self.bound.set(f"out_{step.output}", out[step.output].reshape(-1))
         for name in self._fed:
             self.bound.set(f"in_{name}", work.features[name])
+
+    def release(self) -> None:
+        """Let go of the caller's arrays, and of an arena far larger than most calls need."""
+        for name, empty in self._nothing.items():
+            self.bound.set(name, empty)
+        if self._arena.nbytes > KEPT_ARENA:
+            self._arena = aligned(SLACK, np.uint8)
+            self.bound.set("arena", self._arena)
 
     def _load_tokens(self, work: Batch) -> None:
         """Lay the parts of CALL out one after the other."""

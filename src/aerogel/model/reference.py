@@ -110,7 +110,7 @@ class _Run:
         self.values[item.name] = array.reshape(-1, item.limit).T.astype(self.dtype)
 
     def weight(self, name: str) -> Array:
-        return self.graph.weights[name].astype(self.dtype)
+        return self.graph.weight(name).astype(self.dtype)
 
     def compute(self, op: Op) -> Array:
         match op:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, MissingDependencyError, require
+from aerogel.model.texts import Texts
 
 if TYPE_CHECKING:
     import torch
@@ -29,22 +30,19 @@ class Source:
 
     def tokenize(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(input ids, attention mask), both (texts, longest text), cut to ``max_tokens``, padded behind."""
-        require(texts, InputError, "no text was given: give at least one")
-        if self.tokenizer_path is None:
+        found = self.texts()
+        if found is None:
             raise InputError(f"{self.name} has no tokenizer.json, so it takes no text: give arrays instead")
+        return found.tokenize(texts)
+
+    def texts(self) -> Texts | None:
+        """The tokenizer as a compiled program keeps it; None where there is none."""
+        if self.tokenizer_path is None:
+            return None
         try:
-            from tokenizers import Tokenizer
-        except ModuleNotFoundError as error:
-            raise MissingDependencyError('texts need tokenizers: pip install "aerogel[bench]"') from error
-        tokenizer = Tokenizer.from_file(str(self.tokenizer_path))
-        padding = (tokenizer.padding or {}) | {"length": None, "pad_to_multiple_of": None}
-        tokenizer.enable_padding(**padding)
-        tokenizer.no_truncation()
-        if self.max_tokens is not None:
-            tokenizer.enable_truncation(self.max_tokens)
-        encoded = tokenizer.encode_batch(list(texts))
-        ids = np.array([e.ids for e in encoded], np.int64)
-        return ids, np.array([e.attention_mask for e in encoded], np.int64)
+            return Texts(self.tokenizer_path.read_bytes(), self.max_tokens)
+        except OSError as error:
+            raise InputError(f"{self.tokenizer_path} cannot be read: {error.strerror}") from error
 
 
 def load_model(spec: str) -> Source:

@@ -57,6 +57,7 @@ class Bound:
         self._block = (ctypes.c_uint64 * max(1, len(params)))()
         self._address = ctypes.addressof(self._block)
         self._kept: list[Argument] = list(args)
+        self._replaced: Argument | None = None
         self._spans: dict[str, tuple[Buf, int, int]] = {}
         for i, (param, value) in enumerate(zip(params, args, strict=True)):
             self._pack(i, param, value)
@@ -73,8 +74,13 @@ class Bound:
         if isinstance(param, Buf):
             address, size = buffer_span(param, value)
             check_disjoint([*(s for n, s in self._spans.items() if n != name), (param, address, size)])
-        self._pack(i, param, value)
+        else:
+            scalar_bytes(param, value)
+        # An interrupt may come between any two of these: no address is ever in the block without its owner.
+        self._replaced = self._kept[i]
         self._kept[i] = value
+        self._pack(i, param, value)
+        self._replaced = None
 
     def run(self, threads: int = 1) -> None:
         """Run to the end on ``threads`` threads; Python's lock is free meanwhile."""

@@ -1,0 +1,41 @@
+"""Files that are either the old one or the new one, never a part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from aerogel.core.errors import InputError
+
+
+def replace_file(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
+    """Write beside ``path`` with ``fill(file)``, then rename over it.
+
+    InputError, and the old file stays, where the folder is missing or not writable or the disk is full."""
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{path} could not be written ({reason}): the old file, if any, is kept") from error
+    finally:
+        if temporary is not None:
+            # After the rename it is gone already.
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

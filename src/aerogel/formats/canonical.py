@@ -1,0 +1,182 @@
+"""Weights as a file holds them: the same on every CPU, and the smallest of three encodings.
+
+- ``dense``: the numbers, row-major.
+- ``bitmap``: one bit per element, row-major, least significant bit first, unused bits 0; then the non-zeros.
+  A bit cannot point out of range, so checking it is counting bits.
+- ``delta4``: a 4-bit step to each next non-zero, row-major over the whole matrix, two to a byte (low half
+  first); then the non-zeros. Step d < 15 skips d zeros and takes a value; 15 skips 15 zeros and takes none.
+  An unused last half is 15.
+- ``rows8`` (lossy, for embedding tables): int8 [rows, columns] and a float32 scale per row, max |row| / 127;
+  value = scale x integer, so no element is off by more than half a scale.
+
+Per element of 4 bytes at density d: bitmap 4 d + 1/8, delta4 about 4.6 d below a quarter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import FormatError, InputError, require
+
+Encoding = Literal["dense", "bitmap", "delta4", "rows8"]
+SKIP = 15
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One tensor: how it is encoded, its shape, and the named 1-D arrays that hold it."""
+
+    encoding: Encoding
+    shape: tuple[int, ...]
+    parts: Mapping[str, NDArray[Any]]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in self.parts.values())
+
+
+# The parts of each encoding, with their dtypes.
+PARTS: dict[Encoding, dict[str, str]] = {
+    "dense": {"values": "float32"},
+    "bitmap": {"bits": "uint8", "values": "float32"},
+    "delta4": {"steps": "uint8", "values": "float32"},
+    "rows8": {"integers": "int8", "scales": "float32"},
+}
+
+
+def encode(array: NDArray[np.float32]) -> Encoded:
+    """The smallest lossless encoding; -0.0 becomes 0.0. InputError unless float32 and finite."""
+    _require_finite(array)
+    flat = np.ascontiguousarray(array).reshape(-1)
+    live = flat != 0
+    values = flat[live]
+    options: list[Encoded] = [Encoded("dense", array.shape, {"values": flat})]
+    # A bitmap saves when more than 1/32 is zero; anything above is not worth building one.
+    if values.size < flat.size * 31 // 32:
+        bits = np.packbits(live, bitorder="little")
+        options.append(Encoded("bitmap", array.shape, {"bits": bits, "values": values}))
+        if values.size < flat.size // 4:
+            steps = _steps(np.flatnonzero(live))
+            options.append(Encoded("delta4", array.shape, {"steps": steps, "values": values}))
+    return min(options, key=lambda option: option.nbytes)
+
+
+def encode_rows8(array: NDArray[np.float32]) -> Encoded:
+    """Integers of 8 bits with a scale per row, for a table [rows, columns]."""
+    _require_finite(array)
+    require(array.ndim == 2, InputError, f"a table has two dimensions, this has shape {array.shape}")
+    scales = np.abs(array).max(axis=1, initial=0.0).astype(np.float32) / np.float32(127)
+    # A subnormal scale would overflow its inverse; such a row is zero for every purpose.
+    scales[scales < np.finfo(np.float32).tiny] = 0
+    inverse = np.divide(np.float32(1), scales, out=np.zeros_like(scales), where=scales > 0)
+    integers = np.rint(array * inverse[:, None]).clip(-127, 127).astype(np.int8)
+    return Encoded("rows8", array.shape, {"integers": integers.reshape(-1), "scales": scales})
+
+
+def decode(encoded: Encoded) -> NDArray[np.float32]:
+    """The float32 array again; FormatError if the parts do not fit the shape or each other."""
+    check(encoded)
+    parts = encoded.parts
+    match encoded.encoding:
+        case "dense":
+            return parts["values"].reshape(encoded.shape)
+        case "rows8":
+            integers = parts["integers"].reshape(encoded.shape).astype(np.float32)
+            return integers * parts["scales"][:, None]
+        case "bitmap":
+            size = _size(encoded.shape)
+            live = np.unpackbits(parts["bits"], count=size, bitorder="little").view(bool)
+            out = np.zeros(size, np.float32)
+            out[live] = parts["values"]
+            return out.reshape(encoded.shape)
+        case "delta4":
+            out = np.zeros(_size(encoded.shape), np.float32)
+            out[_places(parts["steps"])] = parts["values"]
+            return out.reshape(encoded.shape)
+
+
+def check(encoded: Encoded) -> None:
+    """FormatError unless the parts are what ``encoding`` and ``shape`` call for, and all values finite."""
+    wanted = PARTS.get(encoded.encoding)
+    require(wanted is not None, FormatError, f"encoding {encoded.encoding!r} is unknown: {', '.join(PARTS)}")
+    assert wanted is not None
+    parts = encoded.parts
+    found = {name: part.dtype.name for name, part in parts.items()}
+    require(found == wanted, FormatError, f"{encoded.encoding} has parts {found}, needs {wanted}")
+    shape_ok = all(n >= 0 for n in encoded.shape) and all(p.ndim == 1 for p in parts.values())
+    require(shape_ok, FormatError, f"shape {encoded.shape} or the rank of a part is impossible")
+    size = _size(encoded.shape)
+    floats = "scales" if encoded.encoding == "rows8" else "values"
+    require(bool(np.isfinite(parts[floats]).all()), FormatError, f"the {floats} hold NaN or infinity")
+    match encoded.encoding:
+        case "dense":
+            _expect("values", parts["values"].size, size)
+        case "rows8":
+            require(len(encoded.shape) == 2, FormatError, f"rows8 needs two dimensions, not {encoded.shape}")
+            _expect("integers", parts["integers"].size, size)
+            _expect("scales", parts["scales"].size, encoded.shape[0])
+            require(bool((parts["scales"] >= 0).all()), FormatError, "a scale is negative")
+        case "bitmap":
+            bits = parts["bits"]
+            _expect("bits", bits.size, -(-size // 8))
+            _expect("values", parts["values"].size, int(np.bitwise_count(bits).sum(dtype=np.int64)))
+            unused = int(bits[-1]) >> (size % 8) if size % 8 else 0
+            require(unused == 0, FormatError, "a bit past the last element is set")
+        case "delta4":
+            _check_steps(parts["steps"], parts["values"].size, size)
+
+
+def _expect(name: str, found: int, wanted: int) -> None:
+    require(found == wanted, FormatError, f"{name} has {found} entries, needs {wanted}")
+
+
+def _check_steps(steps: NDArray[np.uint8], values: int, size: int) -> None:
+    halves = _halves(steps)
+    taken = int(np.count_nonzero(halves != SKIP))
+    _expect("values", values, taken)
+    # Every half moves by its number; one that takes a value moves past it too.
+    end = int(halves.sum(dtype=np.int64)) + taken
+    if halves.size and halves[-1] == SKIP:
+        end -= SKIP  # padding of the last byte moves past nothing
+    require(end <= size, FormatError, f"the steps lead to element {end}, but there are {size}")
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+def _require_finite(array: NDArray[np.float32]) -> None:
+    require(array.dtype == np.float32, InputError, f"a weight is float32, not {array.dtype}")
+    require(bool(np.isfinite(array).all()), InputError, "the weight holds NaN or infinity: repair it first")
+
+
+def _halves(steps: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.stack([steps & np.uint8(15), steps >> np.uint8(4)], axis=1).reshape(-1)
+
+
+def _steps(places: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """4-bit steps to the given ascending places."""
+    gaps = np.diff(places, prepend=-1) - 1
+    skips = gaps // SKIP
+    # Value i comes after all earlier values and all skips up to and including its own.
+    at = np.arange(places.size) + np.cumsum(skips)
+    count = int(at[-1]) + 1 if places.size else 0
+    halves = np.full(count + count % 2, SKIP, np.uint8)
+    halves[at] = gaps % SKIP
+    return halves[0::2] | (halves[1::2] << np.uint8(4))
+
+
+def _places(steps: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Where the values go; steps have been checked."""
+    halves = _halves(steps)
+    takes = halves != SKIP
+    moved = np.cumsum(halves, dtype=np.int64) + np.cumsum(takes) - takes
+    return moved[takes]

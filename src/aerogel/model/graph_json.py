@@ -1,0 +1,102 @@
+"""A graph without its weights as JSON, and back. What comes back has been checked field by field, and has the
+types its classes declare; whether the graph makes sense, ``check`` decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from aerogel.core.errors import FormatError, require
+from aerogel.model import graph as g
+
+CLASSES: dict[str, type[Any]] = {
+    c.__name__: c
+    for c in (
+        g.Activation, g.Add, g.Attention, g.Embedding, g.FromConstant, g.FromInput, g.FromPosition,
+        g.FromUnpadded, g.Input, g.LayerNorm, g.Linear, g.Mul, g.Normalize, g.Output, g.Pool, g.Value,
+    )
+}  # fmt: skip
+
+
+def to_json(graph: g.Graph) -> dict[str, Any]:
+    """Everything but the weights."""
+    return {
+        "inputs": [_plain(i) for i in graph.inputs],
+        "ops": [_plain(o) for o in graph.ops],
+        "outputs": [_plain(o) for o in graph.outputs],
+        "max_length": graph.max_length,
+        "origin": graph.origin,
+    }
+
+
+def from_json(data: Any, weights: Mapping[str, g.Weight]) -> g.Graph:
+    """The graph again, with ``weights``; FormatError, saying where, if ``data`` is anything else."""
+    keys = {"inputs", "ops", "outputs", "max_length", "origin"}
+    require(
+        isinstance(data, dict) and set(data) == keys, FormatError, f"a graph has the entries {sorted(keys)}"
+    )
+    lists = all(isinstance(data[name], list) for name in ("inputs", "ops", "outputs"))
+    require(lists, FormatError, "inputs, ops and outputs of a graph are lists")
+    return g.Graph(
+        tuple(_node(i, g.Input, f"inputs[{n}]") for n, i in enumerate(data["inputs"])),
+        tuple(_node(o, g.Op, f"ops[{n}]") for n, o in enumerate(data["ops"])),
+        tuple(_node(o, g.Output, f"outputs[{n}]") for n, o in enumerate(data["outputs"])),
+        weights,
+        _node(data["max_length"], int | None, "max_length"),
+        _node(data["origin"], str, "origin"),
+    )
+
+
+def _plain(node: Any) -> Any:
+    if is_dataclass(node) and not isinstance(node, type):
+        return {"is": type(node).__name__, **{f.name: _plain(getattr(node, f.name)) for f in fields(node)}}
+    return node
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _node(data: Any, expected: Any, where: str) -> Any:
+    """``data`` as a value of the type ``expected``."""
+    if get_origin(expected) in (Union, UnionType):
+        return _choice(data, get_args(expected), where)
+    if get_origin(expected) is Literal:
+        known = isinstance(data, str) and data in get_args(expected)
+        require(known, FormatError, f"{where} is {data!r}, not one of {get_args(expected)}")
+        return data
+    if is_dataclass(expected):
+        return _record(data, expected, where)
+    if expected is type(None):
+        require(data is None, FormatError, f"{where} is {data!r}, not null")
+        return None
+    if expected is float and type(data) is int:
+        data = float(data)
+    fits = type(data) is expected and (expected is not float or math.isfinite(data))
+    require(fits, FormatError, f"{where} is {data!r}, not a {expected.__name__}")
+    return data
+
+
+def _choice(data: Any, options: tuple[Any, ...], where: str) -> Any:
+    if isinstance(data, dict):
+        named = CLASSES.get(str(data.get("is")))
+        require(named in options, FormatError, f"{where} is a {data.get('is')!r}, which cannot stand there")
+        return _record(data, named, where)
+    for option in options:
+        if not is_dataclass(option) and (data is None) == (option is type(None)):
+            return _node(data, option, where)
+    raise FormatError(f"{where} is {data!r}, which cannot stand there")
+
+
+def _record(data: Any, kind: Any, where: str) -> Any:
+    wanted = {"is", *(f.name for f in fields(kind))}
+    named = isinstance(data, dict) and data.get("is") == kind.__name__ and set(data) == wanted
+    require(named, FormatError, f"{where} is not a {kind.__name__} with the entries {sorted(wanted)}")
+    hints = _hints(kind)
+    return kind(**{f.name: _node(data[f.name], hints[f.name], f"{where}.{f.name}") for f in fields(kind)})
