@@ -6,11 +6,22 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from aerogel.prune.entry import prune
+from aerogel.prune.entry import prune, recover
 from aerogel.prune.pattern import PATTERNS, Pattern
-from aerogel.prune.report import LayerReport, PruneReport, PruneResult
+from aerogel.prune.report import LayerReport, PruneReport, PruneResult, RecoveryReport
+from aerogel.prune.schedule import Schedule
 
-__all__ = ["PATTERNS", "LayerReport", "Pattern", "PruneReport", "PruneResult", "prune"]
+__all__ = [
+    "PATTERNS",
+    "LayerReport",
+    "Pattern",
+    "PruneReport",
+    "PruneResult",
+    "RecoveryReport",
+    "Schedule",
+    "prune",
+    "recover",
+]
 
 
 class _CallableModule(ModuleType):

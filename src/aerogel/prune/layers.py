@@ -22,10 +22,17 @@ HEADS = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A weight to prune: ``name`` of the parameter (its first, if tied), and the parameter itself."""
+    """A weight to prune: ``name`` of the parameter (its first, if tied), the parameter itself, and the layers
+    of the model that use it."""
 
     name: str
     weight: torch.nn.Parameter
+    uses: tuple[torch.nn.Linear, ...]
+
+    @property
+    def bias(self) -> torch.nn.Parameter | None:
+        """The bias that goes with this weight and no other: None where layers share the weight."""
+        return self.uses[0].bias if len(self.uses) == 1 else None
 
 
 def prunable(model: torch.nn.Module, choice: LayerChoice | None) -> list[Layer]:
@@ -38,6 +45,9 @@ def prunable(model: torch.nn.Module, choice: LayerChoice | None) -> list[Layer]:
     """
     linears = [(n, m) for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
     takes = _default_choice(model) if choice is None else _predicate(choice)
+    users: dict[tuple[object, ...], list[torch.nn.Linear]] = {}
+    for _, module in linears:
+        users.setdefault(_identity(module.weight), []).append(module)
     layers: list[Layer] = []
     seen: set[tuple[object, ...]] = set()
     for name, module in linears:
@@ -46,7 +56,8 @@ def prunable(model: torch.nn.Module, choice: LayerChoice | None) -> list[Layer]:
         weight = _plain_weight(name, module)
         if _identity(weight) not in seen:
             seen.add(_identity(weight))
-            layers.append(Layer(f"{name}.weight" if name else "weight", weight))
+            uses = tuple(users[_identity(weight)])
+            layers.append(Layer(f"{name}.weight" if name else "weight", weight, uses))
     require(layers, InputError, _nothing_taken(model, [n for n, _ in linears], choice))
     return layers
 

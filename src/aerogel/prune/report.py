@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,8 @@ class LayerReport:
 
     ``units``: its units under the pattern; ``pruned``: how many of them were set to zero;
     ``zeros``: weights that are zero now, kept ones that were zero before included.
+    ``relative_error``: of the layer's output on the calibration data, root mean square, right after it was
+    pruned: None where no data reached it. ``seconds``: to prune it, running the model not counted.
     """
 
     name: str
@@ -26,6 +28,8 @@ class LayerReport:
     units: int
     pruned: int
     zeros: int
+    relative_error: float | None = None
+    seconds: float | None = None
 
     @property
     def size(self) -> int:
@@ -39,14 +43,32 @@ class LayerReport:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryReport:
+    """``first_loss``, ``last_loss``: means over the first and last few steps; ``stopped_early``: before its
+    time was up, since nothing was gained any more or the caller said so."""
+
+    steps: int
+    seconds: float
+    first_loss: float
+    last_loss: float
+    stopped_early: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PruneReport:
-    """What was asked (``requested``: the sparsity of units) and what was done."""
+    """What was asked (``requested``: the sparsity of units, on average) and what was done.
+
+    ``peak_bytes``: the most that calibration held at one time; ``recovery``: what training did; each None
+    where there was none.
+    """
 
     method: str
     pattern: str
     scope: str
     requested: float
     layers: tuple[LayerReport, ...]
+    peak_bytes: int | None = None
+    recovery: RecoveryReport | None = None
 
     @property
     def size(self) -> int:
@@ -67,7 +89,8 @@ class PruneReport:
         """All fields, with the sparsity achieved per layer and in all, as what ``json.dumps`` takes."""
         layers = [
             {"name": r.name, "shape": list(r.shape), "units": r.units, "pruned": r.pruned,
-             "zeros": r.zeros, "sparsity": r.sparsity}
+             "zeros": r.zeros, "sparsity": r.sparsity, "relative_error": r.relative_error,
+             "seconds": r.seconds}
             for r in self.layers
         ]  # fmt: skip
         asked = {
@@ -81,19 +104,27 @@ class PruneReport:
             "size": self.size,
             "zeros": self.zeros,
             "sparsity": self.sparsity,
+            "peak_bytes": self.peak_bytes,
+            "recovery": None if self.recovery is None else asdict(self.recovery),
             "layers": layers,
         }
         return asked | done
 
     def __str__(self) -> str:
         width = max((len(layer.name) for layer in self.layers), default=5)
-        rows: list[tuple[str, str, float]] = [
-            (r.name, f"{r.shape[0]} x {r.shape[1]}", r.sparsity) for r in self.layers
-        ]
-        rows.append(("all", f"{self.size}", self.sparsity))
-        lines = [f"{n:<{width}}  {s:>13}  {z:>6.1%} zeros" for n, s, z in rows]
-        head = f"{self.method}, {self.pattern}, per {self.scope}: {self.requested:.1%} asked"
-        return "\n".join([head, *lines])
+        lines = [f"{self.method}, {self.pattern}, per {self.scope}: {self.requested:.1%} asked"]
+        for r in self.layers:
+            error = "" if r.relative_error is None else f"  output off by {r.relative_error:6.1%}"
+            size = f"{r.shape[0]} x {r.shape[1]}"
+            lines.append(f"{r.name:<{width}}  {size:>13}  {r.sparsity:>6.1%} zeros{error}")
+        lines.append(f"{'all':<{width}}  {self.size:>13}  {self.sparsity:>6.1%} zeros")
+        if self.peak_bytes is not None:
+            lines.append(f"calibration held at most {self.peak_bytes / 2**20:.0f} MiB")
+        if self.recovery is not None:
+            r = self.recovery
+            lines.append(f"recovery: {r.steps} steps in {r.seconds:.0f} s, "
+                         f"loss {r.first_loss:.4f} -> {r.last_loss:.4f}")  # fmt: skip
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)

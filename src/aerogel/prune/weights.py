@@ -44,3 +44,11 @@ def zero_outside(layer: Layer, mask: NDArray[np.bool_]) -> int:
     with torch.no_grad():
         layer.weight.masked_fill_(torch.from_numpy(~mask).to(layer.weight.device), 0.0)
         return int((layer.weight == 0).sum())
+
+
+def take_over(module: torch.nn.Module, work: torch.nn.Module) -> torch.nn.Module:
+    """``module``, with the numbers of ``work``, a copy of it."""
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(work.get_parameter(name))
+    return module

@@ -1,0 +1,105 @@
+"""How much of each layer goes: one share for all, a map by name, or by outliers (OWL). Imports torch."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from aerogel.core.errors import InputError, require
+from aerogel.prune.batches import Call
+from aerogel.prune.hessian import tokens
+from aerogel.prune.layers import Layer
+from aerogel.prune.select import checked_sparsity
+from aerogel.prune.watch import fed, run_watched
+
+BUDGETS = ("uniform", "owl")
+OUTLIER = 5.0
+REACH = 0.08
+"""OWL's M and lambda: a score over M times its layer's mean is an outlier; no share is further than
+lambda from the mean."""
+
+
+def checked_map(sparsity: Mapping[Any, Any], layers: Sequence[Layer]) -> dict[str, float]:
+    """The share of each layer that a key of ``sparsity``, a regular expression searched in layer names,
+    finds; the first key that finds it counts, and layers that none finds are not pruned.
+
+    InputError for a key that finds no layer, or a share outside [0, 1].
+    """
+    names = [_module_name(layer) for layer in layers]
+    found: dict[str, float] = {}
+    for key, share in sparsity.items():
+        require(isinstance(key, str), InputError, f"sparsity key {key!r} is no text: name layers")
+        try:
+            pattern = re.compile(key)
+        except re.error as error:
+            raise InputError(f"sparsity key {key!r} is not a regular expression: {error}") from error
+        hits = [layer.name for layer, name in zip(layers, names, strict=True) if pattern.search(name)]
+        require(hits, InputError, f"sparsity names {key!r}, which is no layer's: {_meant(key, names)}")
+        value = checked_sparsity(share)
+        for hit in hits:
+            found.setdefault(hit, value)
+    require(found, InputError, "sparsity is an empty map: name at least one layer")
+    return found
+
+
+def owl(
+    model: torch.nn.Module, layers: Sequence[Layer], calls: Sequence[Call], sparsity: float
+) -> dict[str, float]:
+    """Outlier-weighed shares (Yin et al. 2024): the more of a layer's scores |w| |x| are outliers, the less
+    of it goes; weighed by size, so that in all it is ``sparsity``. One pass of the data."""
+    squares = _input_squares(model, layers, calls)
+    outliers, sizes = torch.zeros(len(layers)), torch.zeros(len(layers))
+    for i, layer in enumerate(layers):
+        sizes[i] = layer.weight.numel()
+        if layer.name in squares and layer.weight.numel():
+            scores = layer.weight.detach().float().abs() * squares[layer.name].sqrt().float()
+            outliers[i] = float((scores > OUTLIER * scores.mean()).float().mean())
+    spread = float(outliers.max() - outliers.min())
+    if spread > 0:
+        outliers = (outliers - outliers.min()) * (2 * REACH / spread)
+    offsets = outliers - (outliers * sizes).sum() / sizes.sum().clamp_min(1)
+    return dict(zip((layer.name for layer in layers), exact(sparsity, offsets, sizes), strict=True))
+
+
+def exact(sparsity: float, offsets: torch.Tensor, sizes: torch.Tensor) -> list[float]:
+    """Shares ``sparsity - offset``, in [0, 1], moved together so that weighed by ``sizes`` they average
+    ``sparsity``."""
+    low, high = -2.0, 2.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        shares = (sparsity - offsets.double() + middle).clamp(0, 1)
+        above = float((shares * sizes).sum()) > sparsity * float(sizes.sum())
+        low, high = (low, middle) if above else (middle, high)
+    return [float(s) for s in (sparsity - offsets.double() + high).clamp(0, 1)]
+
+
+def _input_squares(
+    model: torch.nn.Module, layers: Sequence[Layer], calls: Sequence[Call]
+) -> dict[str, torch.Tensor]:
+    """By layer, the sum over tokens of its inputs squared."""
+    owner = {id(module): layer.name for layer in layers for module in layer.uses}
+    squares: dict[str, torch.Tensor] = {}
+    for call in calls:
+
+        def seen(
+            module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], mask: Any = call.mask
+        ) -> bool:
+            name, rows = owner[id(module)], tokens(fed(args, kwargs), mask)
+            squares[name] = squares.get(name, 0) + rows.square().sum(0, dtype=torch.float64)
+            return False
+
+        run_watched(model, call, [m for layer in layers for m in layer.uses], seen)
+    return squares
+
+
+def _module_name(layer: Layer) -> str:
+    return layer.name.removesuffix("weight").removesuffix(".")
+
+
+def _meant(key: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"layers are {', '.join(map(repr, names[:4]))}, ..."

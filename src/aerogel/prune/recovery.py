@@ -1,0 +1,206 @@
+"""Recovery: the pruned model is trained to do what the dense one does, its zeros held. Imports torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from aerogel.core.errors import InputError, require
+from aerogel.prune import checkpoint as files
+from aerogel.prune.batches import Call, calls_of
+from aerogel.prune.blocks import like_blocks
+from aerogel.prune.imitation import View, distance, view
+from aerogel.prune.ledger import tensor_bytes
+from aerogel.prune.report import PruneResult, RecoveryReport
+from aerogel.prune.schedule import Schedule
+from aerogel.prune.watch import observed
+
+CACHE_BYTES = 512 * 2**20
+"""What the dense model did with the batches is kept, if it fits, and else worked out again each time."""
+_FEW = 8
+_SAVE_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step done: the loss before it, and the time since training began."""
+
+    step: int
+    loss: float
+    seconds: float
+    progress: float
+
+
+def recover(
+    pruned: PruneResult,
+    teacher: torch.nn.Module,
+    data: Iterable[Any],
+    schedule: Schedule | str,
+    *,
+    checkpoint: str | Path | None = None,
+    progress: Callable[[Step], bool | None] | None = None,
+) -> PruneResult:
+    """See ``aerogel.prune.recover``."""
+    schedule = Schedule.parse(schedule) if isinstance(schedule, str) else schedule
+    model = pruned.model
+    calls = data if _are_calls(data) else calls_of(model, data)
+    with observed(model, teacher), _trainable(model) as names, torch.enable_grad():
+        trainer = _Trainer(pruned, teacher, list(calls), schedule, names, checkpoint)
+        report = trainer.run(progress or (lambda _: None))
+    layers = tuple(
+        replace(r, zeros=int((model.get_parameter(r.name) == 0).sum())) for r in pruned.report.layers
+    )
+    return replace(pruned, report=replace(pruned.report, layers=layers, recovery=report))
+
+
+class _Trainer:
+    def __init__(
+        self,
+        pruned: PruneResult,
+        teacher: torch.nn.Module,
+        calls: list[Call],
+        schedule: Schedule,
+        names: Sequence[str],
+        checkpoint: str | Path | None,
+    ) -> None:
+        self._model, self._teacher, self._calls, self._schedule = pruned.model, teacher, calls, schedule
+        self._blocks = like_blocks(self._model)
+        self._parameters = {name: self._model.get_parameter(name) for name in names}
+        self._zeros = {name: (self._model.get_parameter(name) == 0).detach() for name in pruned.masks}
+        self._optimizer = torch.optim.Adam(self._parameters.values(), lr=0.0)
+        self._path = None if checkpoint is None else Path(checkpoint)
+        self._standing = files.Standing()
+        self._views: dict[int, View] = {}
+        self._room = CACHE_BYTES
+        self._resume()
+
+    def run(self, progress: Callable[[Step], bool | None]) -> RecoveryReport:
+        at, schedule = self._standing, self._schedule
+        before, began, saved = at.seconds, time.monotonic(), time.monotonic()
+        stopped = False
+        while not stopped and (done := schedule.progress(at.steps, at.seconds)) < 1:
+            loss = self._step(schedule.rate_at(done))
+            at.seconds = before + time.monotonic() - began
+            self._note(loss)
+            told = progress(Step(at.steps, loss, at.seconds, schedule.progress(at.steps, at.seconds)))
+            stopped = bool(told) or 0 < schedule.patience <= at.steps - at.best_step
+            if time.monotonic() - saved > _SAVE_EVERY_S:
+                self._save()
+                saved = time.monotonic()
+        self._save()
+        first = float(np.mean(at.losses)) if at.losses else 0.0
+        return RecoveryReport(at.steps, at.seconds, first, at.recent, stopped)
+
+    def _step(self, rate: float) -> float:
+        at = self._standing
+        index = _order(self._schedule.seed, at.steps // len(self._calls), len(self._calls))[
+            at.steps % len(self._calls)
+        ]
+        call = self._calls[index]
+        loss = distance(view(self._model, call, self._blocks), self._dense_view(index), call.mask)
+        value = float(loss.detach())
+        finite = math.isfinite(value)
+        require(finite, InputError, f"recovery's loss is {value} at step {at.steps}: lower the rate")
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._parameters.values(), 1.0)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        with torch.no_grad():
+            for name, zero in self._zeros.items():
+                self._model.get_parameter(name).masked_fill_(zero, 0.0)
+        return value
+
+    def _dense_view(self, index: int) -> View:
+        found = self._views.get(index)
+        if found is None:
+            with torch.no_grad():
+                found = view(self._teacher, self._calls[index], self._blocks)
+            size = tensor_bytes([*found.states, found.output])
+            if size <= self._room:
+                self._room -= size
+                self._views[index] = found
+        return found
+
+    def _note(self, loss: float) -> None:
+        at = self._standing
+        at.steps += 1
+        if len(at.losses) < _FEW:
+            at.losses.append(loss)
+        share = 1 / min(at.steps, _FEW)
+        at.recent += share * (loss - at.recent)
+        if at.recent < at.best:
+            at.best, at.best_step = at.recent, at.steps
+
+    def _run_name(self) -> str:
+        """What is trained, on how much, which zeros, in what order: equal for a run that may go on."""
+        shapes = {name: list(p.shape) for name, p in self._parameters.items()}
+        digest = hashlib.sha256()
+        for name, zero in sorted(self._zeros.items()):
+            digest.update(name.encode() + np.packbits(zero.cpu().numpy()).tobytes())
+        facts = [shapes, digest.hexdigest(), len(self._calls), self._schedule.seed]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def _save(self) -> None:
+        if self._path is None:
+            return
+        tensors = {f"weight.{name}": p for name, p in self._parameters.items()}
+        for name, p in self._parameters.items():
+            state = self._optimizer.state.get(p, {})
+            tensors |= {f"adam.{key}.{name}": value for key, value in state.items()}
+        files.save(self._path, tensors, self._standing, self._run_name())
+
+    def _resume(self) -> None:
+        found = None if self._path is None else files.load(self._path, self._run_name())
+        if found is None:
+            return
+        tensors, self._standing = found
+        with torch.no_grad():
+            for name, p in self._parameters.items():
+                p.copy_(tensors[f"weight.{name}"])
+                keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"adam.{k}.{name}" in tensors]
+                if keys:
+                    state = {k: tensors[f"adam.{k}.{name}"] for k in keys}
+                    self._optimizer.state[p] = {
+                        k: v if k == "step" else v.to(p.device) for k, v in state.items()
+                    }
+
+
+def _are_calls(data: object) -> bool:
+    return isinstance(data, list) and all(isinstance(call, Call) for call in data)
+
+
+def _order(seed: int, epoch: int, count: int) -> list[int]:
+    """A shuffle that depends on nothing else, so that a resumed run sees what it would have seen."""
+    return np.random.default_rng([seed, epoch]).permutation(count).tolist()
+
+
+@contextmanager
+def _trainable(model: torch.nn.Module) -> Generator[list[str]]:
+    """Inside, exactly the parameters named need gradients: all but embedding tables."""
+    tables = {id(p) for m in model.modules() if isinstance(m, torch.nn.Embedding) for p in m.parameters()}
+    before = {name: p.requires_grad for name, p in model.named_parameters()}
+    names = [n for n, p in model.named_parameters() if id(p) not in tables and p.is_floating_point()]
+    narrow = [n for n in names if model.get_parameter(n).element_size() < 4]
+    require(
+        not narrow, InputError, f"{narrow[:1]} is too narrow to train: recover the model as model.float()"
+    )
+    try:
+        for name in before:
+            model.get_parameter(name).requires_grad_(name in set(names))
+        yield names
+    finally:
+        for name, wanted in before.items():
+            model.get_parameter(name).requires_grad_(wanted)
+            model.get_parameter(name).grad = None

@@ -1,0 +1,200 @@
+"""Calibrated pruning in one streamed pass: block by block, each fed by those already pruned."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aerogel.core.errors import InputError, require
+from aerogel.prune.batches import Call
+from aerogel.prune.blocks import Stack, hidden, stages
+from aerogel.prune.hessian import Moments
+from aerogel.prune.layers import Layer
+from aerogel.prune.ledger import Ledger
+from aerogel.prune.pattern import Pattern
+from aerogel.prune.problem import Method, Problem, spread
+from aerogel.prune.repair import repaired
+from aerogel.prune.watch import fed, inputs, run_watched
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``kept``: where the weight may be non-zero, [outputs, inputs]; ``pruned``: units that went, of
+    ``units``; ``relative_error``: of the layer's output over the calibration data, None if it saw none."""
+
+    kept: NDArray[np.bool_]
+    units: int
+    pruned: int
+    relative_error: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How to prune a layer. ``sparsities``: by name; ``dense_targets``: a layer learns to do with the inputs
+    it gets from pruned layers what it did with the dense model's; ``damping``: see ``Moments.factor``."""
+
+    method: Method
+    pattern: Pattern
+    sparsities: Mapping[str, float]
+    repair: bool = False
+    dense_targets: bool = True
+    damping: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """``root`` run on ``calls`` reaches the layers; ``twin`` and ``twin_calls``: so for the dense model."""
+
+    root: torch.nn.Module
+    calls: list[Call]
+    twin: torch.nn.Module | None
+    twin_calls: list[Call]
+
+
+class Stream:
+    """Prunes ``model`` in place, layer by layer in the order of the data's way through it.
+
+    ``dense``: the same model, unpruned, or None. Memory: one block's hidden states for all batches (twice
+    with ``dense_targets``), and the moments of one layer's inputs.
+    """
+
+    def __init__(self, model: torch.nn.Module, dense: torch.nn.Module | None, settings: Calibration) -> None:
+        self._model, self._dense, self._settings = model, dense, settings
+        self.ledger = Ledger()
+        self.outcomes: dict[str, Outcome] = {}
+
+    def run(self, layers: Sequence[Layer], calls: list[Call], progress: Callable[[str], None]) -> list[Layer]:
+        """Prune ``layers``; those that the data never reaches are returned instead."""
+        self.ledger.hold([call.args for call in calls], [dict(call.kwargs) for call in calls])
+        todo, unreached = stages(self._model, layers, calls[0])
+        for stage in todo:
+            if stage.stack is None:
+                self._segment(_Feed(self._model, calls, self._dense, calls), stage.layers, progress)
+            else:
+                self._chain(stage.stack, stage.layers, calls, progress)
+        return unreached
+
+    def _chain(
+        self, stack: Stack, layers: list[Layer], calls: list[Call], progress: Callable[[str], None]
+    ) -> None:
+        paired = self._settings.dense_targets
+        own = self._first_calls(self._model, stack, calls)
+        twins = self._first_calls(self._dense or self._model, stack, calls) if paired else []
+        for index, name in enumerate(stack.names):
+            block = self._model.get_submodule(name)
+            twin = self._twin(name, block) if paired else None
+            within = [layer for layer in layers if layer.name.startswith(f"{name}.")]
+            self._segment(_Feed(block, own, twin, twins), within, progress)
+            if index + 1 < len(stack.names):
+                own = self._advanced(block, stack, own)
+                twins = self._advanced(twin, stack, twins) if twin is not None else []
+        self.ledger.drop([stack.slot.get(c) for c in (*own, *twins)])
+
+    def _twin(self, name: str, block: torch.nn.Module) -> torch.nn.Module:
+        return copy.deepcopy(block) if self._dense is None else self._dense.get_submodule(name)
+
+    def _first_calls(self, model: torch.nn.Module, stack: Stack, calls: list[Call]) -> list[Call]:
+        """The calls of the stack's first block, one for each of the model's."""
+        first, found = model.get_submodule(stack.names[0]), list[Call]()
+        for call in calls:
+
+            def seen(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any], mask: Any = call.mask) -> bool:
+                found.append(Call(args, dict(kwargs), mask))
+                return True
+
+            run_watched(model, call, [first], seen)
+        self.ledger.hold([stack.slot.get(c) for c in found])
+        return found
+
+    def _advanced(self, block: torch.nn.Module, stack: Stack, calls: list[Call]) -> list[Call]:
+        """The next block's calls; each batch's old hidden states go as its new ones come."""
+        for i, call in enumerate(calls):
+            made = hidden(call.run(block))
+            assert made is not None, "the chain was checked"
+            self.ledger.drop(stack.slot.get(call))
+            calls[i] = stack.slot.put(call, made)
+            self.ledger.hold(made)
+        return calls
+
+    def _segment(self, feed: _Feed, layers: list[Layer], progress: Callable[[str], None]) -> None:
+        """The layers under ``feed.root``: those with one input together, in order of running."""
+        for group, uses in _groups(feed.root, feed.calls[0], layers):
+            moments = self._moments(feed, group, uses)
+            for layer in group:
+                self._prune(layer, moments)
+                progress(layer.name)
+            moments.release()
+
+    def _moments(self, feed: _Feed, group: list[Layer], uses: int) -> Moments:
+        first = group[0]
+        twin = feed.twin if self._settings.dense_targets and len(first.uses) == 1 else None
+        moments = Moments(first.weight.shape[1], first.weight.device, self.ledger,
+                          centred=first.bias is not None, paired=twin is not None)  # fmt: skip
+        path = next((n for n, m in feed.root.named_modules() if m is first.uses[0]), "")
+        for call, twin_call in zip(feed.calls, feed.twin_calls or feed.calls, strict=True):
+            found = inputs(feed.root, call, first.uses, uses)
+            dense = inputs(twin, twin_call, [twin.get_submodule(path)], uses) if twin is not None else []
+            for i, x in enumerate(found):
+                moments.add(x, dense[i] if dense else None, call.mask)
+        moments.finish(first.name)
+        return moments
+
+    def _prune(self, layer: Layer, moments: Moments) -> None:
+        began, settings = time.perf_counter(), self._settings
+        dense = layer.weight.detach().float()
+        target = moments.target(dense, settings.damping)
+        problem = Problem(target, dense == 0, moments, settings.pattern,
+                          settings.sparsities[layer.name], settings.damping)  # fmt: skip
+        solution = settings.method(problem)
+        zero = spread(problem, solution.gone)
+        weight = solution.weight
+        self.ledger.hold(target, weight, zero)
+        if settings.repair:
+            weight = repaired(weight, target, zero, moments, settings.damping)
+        require(
+            bool(torch.isfinite(weight).all()), InputError, f"layer {layer.name!r} overflows: scale it down"
+        )
+        error = _relative_error(weight, target, moments.hessian)
+        if layer.bias is not None:
+            layer.bias.add_(moments.shift(dense, weight).to(layer.bias.dtype))
+        layer.weight.copy_(weight)
+        self.ledger.drop(target, solution.weight, zero)
+        pruned = int(np.count_nonzero(solution.gone))
+        self.outcomes[layer.name] = Outcome(
+            (~zero).cpu().numpy(), problem.units, pruned, error, time.perf_counter() - began
+        )
+
+
+def _groups(root: torch.nn.Module, call: Call, layers: list[Layer]) -> list[tuple[list[Layer], int]]:
+    """Layers that are fed the very same tensor together, in order of running, and how often each runs."""
+    owner = {id(module): layer for layer in layers for module in layer.uses}
+    fed_to: dict[str, list[torch.Tensor]] = {}
+
+    def seen(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        fed_to.setdefault(owner[id(module)].name, []).append(fed(args, kwargs))
+        return False
+
+    inside = {id(m) for m in root.modules()}
+    run_watched(root, call, [m for layer in layers for m in layer.uses if id(m) in inside], seen)
+    by_name = {layer.name: layer for layer in layers}
+    groups: dict[tuple[object, ...], tuple[list[Layer], int]] = {}
+    for name, tensors in fed_to.items():
+        # A centred Hessian serves only layers with a bias.
+        key = (by_name[name].bias is None, *map(id, tensors))
+        groups.setdefault(key, ([], len(tensors)))[0].append(by_name[name])
+    return list(groups.values())
+
+
+def _relative_error(weight: torch.Tensor, target: torch.Tensor, hessian: torch.Tensor) -> float:
+    """|(weight - target) x| / |target x| over the tokens x, root mean square."""
+    lost = weight - target
+    error, whole = (float(((w @ hessian) * w).sum(dtype=torch.float64)) for w in (lost, target))
+    return float(np.sqrt(max(error, 0.0) / whole)) if whole > 0 else 0.0
