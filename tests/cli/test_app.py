@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +104,46 @@ def test_an_interrupt_is_status_130_in_one_line(
     plant(monkeypatch, interrupted)
     assert main(["doctor"]) == 130
     assert capsys.readouterr().err == "aerogel: interrupted\n"
+
+
+LATE = """
+import sys
+class Late:
+    def find_spec(self, name, path, target=None):
+        if name == "aerogel.cli.command":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Late())
+from aerogel.cli import main
+sys.exit(main(["doctor"]))
+"""
+
+
+def test_an_interrupt_while_the_command_loads_is_told_alike() -> None:
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "aerogel: interrupted\n")
+
+
+def test_little_is_loaded_before_an_interrupt_can_be_caught() -> None:
+    code = "import sys, aerogel.cli; print([n for n in ('numpy', 'argparse', 'json') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's disk that is always full")
+@pytest.mark.parametrize("words", [["doctor"], ["doctor", "--json"], ["--help"], ["doctor", "--help"]])
+def test_a_full_disk_behind_stdout_is_one_line_and_status_2(words: list[str]) -> None:
+    command = [sys.executable, "-m", "aerogel", *words]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("aerogel: InputError: the result cannot be written to standard output (No")
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_stdout_at_all_is_no_failure() -> None:
+    command = ["sh", "-c", '"$0" -m aerogel doctor >&-', sys.executable]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_closed_pipe_is_quiet() -> None:

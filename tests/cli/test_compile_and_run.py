@@ -163,7 +163,7 @@ def test_an_output_that_cannot_be_written_is_said(
     given = save(tmp_path / "x.npz", input=np.ones((2, 8), np.float32))
     words = ["run", f"{file}:mlp", "--input", str(given), "-o", str(tmp_path / "no" / "y.npz")]
     assert main(words) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert "could not be written" in capsys.readouterr().err
 
 
 def test_what_cannot_be_compiled_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,3 +199,23 @@ def test_bad_usage_is_status_2(words: list[str], capsys: pytest.CaptureFixture[s
         main(words)
     assert ended.value.code == 2
     assert "usage: aerogel" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("--sparsity", "x", "'x' is not a fraction between 0 and 1, such as 0.8"),
+        ("--sparsity", "1.5", "'1.5' is not a fraction between 0 and 1, such as 0.8"),
+        ("--threads", "abc", "'abc' is not a whole number from 1 on, such as 2"),
+        ("--threads", "0", "'0' is not a whole number from 1 on, such as 2"),
+        ("--threads", "9" * 5000, "is not a whole number from 1 on, such as 2"),
+    ],
+)
+def test_wrong_numbers_are_told_in_words(
+    option: str, text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["compile", "m", option, text])
+    shown = capsys.readouterr().err
+    assert f"argument {option}: " in shown
+    assert message in shown

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import sys
 from collections.abc import Sequence
 
 import aerogel
-from aerogel.cli.command import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, Command, note
+from aerogel.cli.command import BAD_INPUT, BROKEN_PIPE, Command, flush_output, give_up_output, note
 from aerogel.core.errors import AerogelError
 
 COMMANDS = {
@@ -22,23 +21,22 @@ COMMANDS = {
 """Each is a module of this package with a ``COMMAND``, imported only when it is asked for."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 a check failed, 2 bad input, 130 interrupted."""
-    words = list(sys.argv[1:] if argv is None else argv)
+def run(words: Sequence[str]) -> int:
+    """The exit status of the command that ``words`` call."""
     try:
-        status = _dispatch(words)
-        sys.stdout.flush()
+        try:
+            status = _dispatch(list(words))
+        finally:
+            # Help and version end by raising SystemExit, and may have nowhere to go as well.
+            flush_output()
     except AerogelError as error:
         if os.environ.get("AEROGEL_DEBUG") == "1":
             raise
         note(f"aerogel: {type(error).__name__}: {' '.join(str(error).split())}")
         return BAD_INPUT
-    except KeyboardInterrupt:
-        note("aerogel: interrupted")
-        return INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone (`aerogel doctor | head -1`): nobody is left to tell, at exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has gone (`aerogel doctor | head -1`): nobody is left to tell.
+        give_up_output()
         return BROKEN_PIPE
     return status
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from aerogel.core.errors import InputError
 from aerogel.prune.pattern import PATTERNS
 
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-BROKEN_PIPE = 141
+OK, FAILED, BAD_INPUT, BROKEN_PIPE = 0, 1, 2, 141
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +68,52 @@ def add_threads(parser: argparse.ArgumentParser, default: str = "all granted") -
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on; for argparse, which turns ValueError into a usage error."""
-    value = int(text)
+    """A whole number from 1 on; for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on, such as 2")
     return value
 
 
 def fraction(text: str) -> float:
     """A number from 0 to 1; for argparse."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text} is not a fraction from 0 to 1, such as 0.8")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a fraction between 0 and 1, such as 0.8")
     return value
 
 
 def show(args: argparse.Namespace, document: dict[str, Any], text: str) -> None:
-    """Print ``document`` as JSON where ``--json`` was given, else ``text``."""
-    print(json.dumps(document, indent=2, allow_nan=False) if args.json else text)
+    """Print ``document`` as JSON where ``--json`` was given, else ``text``; InputError if stdout is full."""
+    _write(json.dumps(document, indent=2, allow_nan=False) + "\n" if args.json else text + "\n")
+
+
+def flush_output() -> None:
+    """Send what was printed on its way; InputError if stdout is full."""
+    _write("")
+
+
+def _write(text: str) -> None:
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up_output()
+        raise InputError(
+            f"the result cannot be written to standard output ({error.strerror}): give it another place"
+        ) from error
+
+
+def give_up_output() -> None:
+    """Let what could not be written go nowhere: else Python tries again at exit, and complains."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:
