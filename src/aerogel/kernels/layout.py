@@ -42,7 +42,7 @@ class Layout:
     @staticmethod
     def of(target: Target) -> Layout:
         lanes = target.lanes(DType.F32)
-        fitting = (target.registers - 2) // (PANEL_ROWS + 1)
+        fitting = (target.registers - 1) // (PANEL_ROWS + 1)
         return Layout(lanes, max(1, min(fitting, WIDEST)))
 
     def vectors(self, columns: int) -> int:

@@ -87,8 +87,8 @@ def load(path: Path) -> Artefact:
     head = _head(path, arrays)
     weights: dict[str, Weight] = {}
     for name, entry in head["weights"].items():
-        weight = _encoded(path, name, entry, arrays)
-        weights[name] = weight if weight.encoding == "rows8" else _aligned(canonical.decode(weight))
+        # Left encoded, as views of the mapped file: whoever needs the numbers decodes one weight at a time.
+        weights[name] = _encoded(path, name, entry, arrays)
     graph = from_json(head["graph"], weights)
     check(graph)
     tokenizer = arrays.get(TOKENIZER)
@@ -98,11 +98,6 @@ def load(path: Path) -> Artefact:
 
 def _bytes(text: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(text, np.uint8)
-
-
-def _aligned(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Kernels and NumPy read numbers at multiples of their size; the file keeps them so."""
-    return np.ascontiguousarray(array)
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]]) -> str:

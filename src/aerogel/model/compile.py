@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -97,7 +98,7 @@ def build(
     check(graph)
     layout = Layout.of(target)
     steps = fuse(graph)
-    stacked = {s.name: _stack(graph, s) for s in steps if isinstance(s, LinearStep)}
+    stacked = _Stacked(graph, {s.name: s for s in steps if isinstance(s, LinearStep)})
     chosen = _plan(plan, stacked, target)
     planned = perf_counter()
     packed = {name: _pack(w, chosen.of(name)) for name, w in stacked.items()}
@@ -126,7 +127,20 @@ def _pack(weight: NDArray[np.float32], choice: LayerPlan) -> Packings:
     return Packings(many, many if choice.few == choice.many else pack_as(weight, choice.few))
 
 
-def _stack(graph: Graph, step: LinearStep) -> NDArray[np.float32]:
-    """The weight of a step: one matrix, or several stacked by output."""
-    matrices = [np.asarray(graph.weight(name), np.float32) for name in step.weights]
-    return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
+@dataclass(frozen=True)
+class _Stacked(Mapping[str, NDArray[np.float32]]):
+    """The weight of each linear step: one matrix, or several stacked by output. Made when asked for, so
+    that no more than one is in memory as numbers."""
+
+    graph: Graph
+    steps: Mapping[str, LinearStep]
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        matrices = [np.asarray(self.graph.weight(w), np.float32) for w in self.steps[name].weights]
+        return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
