@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,11 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def save(path: Path, **arrays: np.ndarray) -> Path:
-    np.savez(path, **arrays)
+def save(path: Path, /, **arrays: np.ndarray) -> Path:
+    with zipfile.ZipFile(path, "w") as file:  # np.savez takes no array named self
+        for name, array in arrays.items():
+            with file.open(f"{name}.npy", "w") as entry:
+                np.save(entry, array)
     return path
 
 
@@ -141,7 +145,11 @@ def missing(path: Path) -> Path:
         (truncated, "cannot be read as a .npz file"),
         (flipped, "cannot be read as a .npz file"),
         (missing, "cannot be read as a .npz file"),
-        (lambda p: save(p, y=np.ones((2, 8), np.float32)), "no input 'y'"),
+        (
+            lambda p: save(p, y=np.ones((2, 8), np.float32)),
+            "x.npz: the model has no input 'y': it takes input",
+        ),
+        (lambda p: save(p, self=np.ones((2, 8), np.float32)), "x.npz: the model has no input 'self'"),
         (lambda p: save(p, input=np.ones((2, 7), np.float32)), "input"),
     ],
 )
@@ -174,6 +182,21 @@ def test_what_cannot_be_compiled_is_named(file: Path, capsys: pytest.CaptureFixt
 def test_text_needs_a_tokenizer(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", f"{file}:mlp", "--text", "hello"]) == 2
     assert "takes no text" in capsys.readouterr().err
+
+
+def test_a_tokenizer_that_is_none_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("tokenizers")
+    sizes = {"vocab_size": 40, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BertConfig(**sizes, intermediate_size=16, max_position_embeddings=20)
+    transformers.BertModel(config).save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    capsys.readouterr()
+    assert main(["run", str(tmp_path), "--text", "hello"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("aerogel: FormatError: the tokenizer cannot be read")
+    assert shown.err.count("\n") == 1
 
 
 def test_a_missing_model_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

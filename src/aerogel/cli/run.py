@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import aerogel
 from aerogel.cli.command import OK, Command, add_model, add_pruning, add_threads, show
 from aerogel.cli.pruned import load_pruned
-from aerogel.core.errors import InputError
+from aerogel.core.errors import InputError, require
 from aerogel.core.files import replace_file
 from aerogel.model.source import Source
 
@@ -40,6 +40,7 @@ def _run(args: argparse.Namespace) -> int:
     source, _ = load_pruned(args)
     inputs = _inputs(args, source)
     program = aerogel.compile(source.module, source.example_inputs, threads=args.threads)
+    _check_names(args, inputs, [i.name for i in program.built.graph.inputs])
     outputs: Arrays = program.run(program.batch(**inputs), program.threads)
     if args.output is not None:
         _write(args.output, outputs)
@@ -63,6 +64,13 @@ def _inputs(args: argparse.Namespace, source: Source) -> Arrays:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{args.input} cannot be read as a .npz file: {error}") from error
     raise InputError(f"{args.input} holds one array without a name: write it with numpy.savez")
+
+
+def _check_names(args: argparse.Namespace, inputs: Arrays, known: Sequence[str]) -> None:
+    """An array of a .npz may have any name, even one that means something else in a Python call."""
+    for name in inputs:
+        wrong = f"{args.input}: the model has no input {name!r}: it takes {', '.join(known)}"
+        require(name in known, InputError, wrong)
 
 
 def _write(path: Path, outputs: Arrays) -> None:
