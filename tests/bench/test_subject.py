@@ -108,3 +108,26 @@ def test_fingerprints_tell_models_apart(folder: ModelFolder) -> None:
     assert before == folder.fingerprint()
     (folder.path / "model.safetensors").write_bytes(b"Weights")
     assert folder.fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"{", "is not JSON"), (b"\xff", "is not JSON"), (b"[]", "must hold a JSON object")],
+)
+def test_a_spoilt_configuration_is_named(folder: ModelFolder, content: bytes, message: str) -> None:
+    (folder.path / "config.json").write_bytes(content)
+    with pytest.raises(InputError, match=rf"config\.json {message}"):
+        ModelFolder.open(folder.path)
+
+
+@pytest.mark.parametrize("value", ['"many"', "null", "0", "true"])
+def test_a_size_that_is_none_is_named(folder: ModelFolder, value: str) -> None:
+    (folder.path / "config.json").write_text(f'{{"vocab_size": {value}}}')
+    with pytest.raises(InputError, match=r"config\.json: vocab_size is .*, not a whole number"):
+        _ = ModelFolder.open(folder.path).vocabulary
+
+
+def test_a_spoilt_tokenizer_is_named(folder: ModelFolder) -> None:
+    (folder.path / "tokenizer.json").write_text("{}")
+    with pytest.raises(InputError, match=r"tokenizer\.json cannot be read"):
+        folder.tokenizer()

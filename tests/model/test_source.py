@@ -163,6 +163,19 @@ def spoil_weights(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0nonsense")
 
 
+def no_bytes_of_text(folder: Path) -> None:
+    (folder / "modules.json").write_bytes(b"\xff")
+
+
+def deep(folder: Path) -> None:
+    (folder / "modules.json").write_text("[" * 100_000)
+
+
+def no_pooling_config(folder: Path) -> None:
+    sentence(folder, "mean_tokens", ("Transformer", "Pooling"))
+    (folder / "1_Pooling" / "config.json").unlink()
+
+
 def only_pickled(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
@@ -176,6 +189,13 @@ def only_pickled(folder: Path) -> None:
         (lambda f: (f / "model.safetensors").unlink(), r"has no model\.safetensors"),
         (only_pickled, r"only pickled weights \(pytorch_model\.bin\)"),
         (spoil_weights, "cannot be loaded"),
+        (no_bytes_of_text, r"modules\.json is not JSON"),
+        (deep, r"modules\.json is not JSON"),
+        (lambda f: (f / "modules.json").write_text("{"), r"modules\.json is not JSON"),
+        (lambda f: (f / "modules.json").write_text("{}"), r"modules\.json must hold a list"),
+        (lambda f: (f / "modules.json").write_text('[{"path": ""}]'), r"modules\.json must hold a list"),
+        (no_pooling_config, r"1_Pooling/config\.json cannot be read: No such file"),
+        (lambda f: (f / "sentence_bert_config.json").write_text("[]"), r"bert_config\.json must hold a JSON"),
         (spoil_shape, "embeddings"),
         (spoil_depth, r"weights missing or of another shape: encoder\.layer\.1\."),
     ],
@@ -184,6 +204,27 @@ def test_a_spoilt_directory_is_refused(folder: Path, spoil: Callable[[Path], Non
     spoil(folder)
     with pytest.raises(InputError, match=message):
         load_model(str(folder))
+
+
+def test_a_file_that_cannot_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The tests may run as root, whom no file mode stops.
+    def closed(path: Path, *, encoding: str) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", closed)
+    with pytest.raises(InputError, match=r"config\.json cannot be read: Permission denied"):
+        load_model(str(folder))
+
+
+def test_what_a_configuration_leaves_out_is_what_the_library_assumes(tmp_path: Path) -> None:
+    left_out = {"vocab_size": 30522, "max_position_embeddings": 512, "architectures": None}
+    config = transformers.BertConfig(**LITTLE | left_out)
+    transformers.BertModel(config).save_pretrained(tmp_path)
+    kept = {k: v for k, v in json.loads((tmp_path / "config.json").read_text()).items() if k not in left_out}
+    (tmp_path / "config.json").write_text(json.dumps(kept))
+    source = load_model(str(tmp_path))
+    assert source.max_tokens is None
+    assert int(source.example_inputs["input_ids"].max()) == 34
 
 
 def test_an_unknown_architecture_is_refused_by_name(folder: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aerogel.core.errors import InputError, MissingDependencyError, require
+from aerogel.core.files import read_json_object
 
 _WEIGHTS = "model.safetensors"
 # What the public models of this kind were trained with; longer texts are cut.
@@ -24,7 +24,7 @@ class ModelFolder:
 
     @staticmethod
     def open(path: str | Path) -> ModelFolder:
-        """InputError where the folder or one of its files is missing."""
+        """InputError where the folder or one of its files is missing, or its configuration unreadable."""
         folder = Path(path)
         for name in ("config.json", _WEIGHTS):
             require(
@@ -32,11 +32,17 @@ class ModelFolder:
                 InputError,
                 f"{folder} holds no {name}: give a Hugging Face model directory with safetensors weights",
             )
-        return ModelFolder(folder, json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        return ModelFolder(folder, read_json_object(folder / "config.json"))
 
     @property
     def vocabulary(self) -> int:
-        return int(self.config["vocab_size"])
+        return self._number("vocab_size")
+
+    def _number(self, name: str) -> int:
+        value = self.config.get(name)
+        known = type(value) is int and value > 0
+        require(known, InputError, f"{self.path / 'config.json'}: {name} is {value!r}, not a whole number")
+        return int(value or 0)
 
     @property
     def weight_bytes(self) -> int:
@@ -75,8 +81,11 @@ class ModelFolder:
             raise MissingDependencyError(f"{error}: pip install 'aerogel[bench]'") from error
         file = self.path / "tokenizer.json"
         require(file.is_file(), InputError, f"{self.path} holds no tokenizer.json: it cannot take texts")
-        tokenizer = Tokenizer.from_file(str(file))
-        tokenizer.enable_truncation(min(_MOST_TOKENS, int(self.config["max_position_embeddings"])))
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises bare Exceptions
+            raise InputError(f"{file} cannot be read: {error}") from error
+        tokenizer.enable_truncation(min(_MOST_TOKENS, self._number("max_position_embeddings")))
         pad = int(self.config.get("pad_token_id") or 0)
         tokenizer.enable_padding(pad_id=pad, pad_token=tokenizer.id_to_token(pad))
         return tokenizer

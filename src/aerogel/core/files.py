@@ -1,15 +1,33 @@
-"""Files that are either the old one or the new one, never a part."""
+"""Files: written so that there is either the old one or the new one, read so that errors name them."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from aerogel.core.errors import InputError
+from aerogel.core.errors import InputError, require
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; InputError, naming it, where it cannot be read or is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """``read_json`` of a file that must hold an object."""
+    read = read_json(path)
+    require(isinstance(read, dict), InputError, f"{path} must hold a JSON object")
+    return read
 
 
 def replace_file(path: Path, fill: Callable[[IO[bytes]], None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import transformers
 from transformers.utils import logging as log
 
 from aerogel.core.errors import InputError, UnsupportedError, require
+from aerogel.core.files import read_json, read_json_object
 from aerogel.model.sentence import SentenceEncoder
 from aerogel.model.source import Source
 
@@ -24,31 +24,24 @@ _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def from_directory(path: Path) -> Source:
-    config = _json_object(path / "config.json")
+    file = path / "config.json"
+    require(file.is_file(), InputError, f"{path} has no {file.name}: it is not a model's directory")
+    config = read_json_object(file)
     _require_safetensors(path)
     kind = config.get("model_type")
     known = ", ".join(ARCHITECTURES)
     require(kind in ARCHITECTURES, UnsupportedError, f"{path}: model_type {kind!r} is not one of {known}")
     module = _pretrained(path, config)
+    vocabulary = int(module.config.vocab_size)
     pooling = _pooling(path)
     if pooling is not None:
         module = SentenceEncoder(module, *pooling)
     tokenizer = path / "tokenizer.json"
     ids = torch.arange(3, 3 + _EXAMPLE_SHAPE[0] * _EXAMPLE_SHAPE[1]).reshape(_EXAMPLE_SHAPE)
-    ids = ids % int(config["vocab_size"])
+    ids = ids % vocabulary
     examples = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     found = tokenizer if tokenizer.is_file() else None
     return Source(module.eval(), examples, found, _max_tokens(path, config), path.resolve().name)
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    require(path.is_file(), InputError, f"{path.parent} has no {path.name}: it is not a model's directory")
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    require(isinstance(read, dict), InputError, f"{path} must hold a JSON object")
-    return read
 
 
 def _require_safetensors(path: Path) -> None:
@@ -63,12 +56,13 @@ def _require_safetensors(path: Path) -> None:
     raise InputError(f"{path} has no model.safetensors: the weights are missing")
 
 
-def _pretrained(path: Path, config: dict[str, Any]) -> torch.nn.Module:
+def _pretrained(path: Path, config: dict[str, Any]) -> Any:
     classes = {
         "ForSequenceClassification": transformers.AutoModelForSequenceClassification,
         "ForTokenClassification": transformers.AutoModelForTokenClassification,
     }
-    head = str((config.get("architectures") or [""])[0])
+    listed = config.get("architectures")
+    head = str(listed[0]) if isinstance(listed, list) and listed else ""
     auto = next((c for suffix, c in classes.items() if head.endswith(suffix)), transformers.AutoModel)
     try:
         with _quiet():
@@ -109,10 +103,11 @@ def _max_tokens(path: Path, config: dict[str, Any]) -> int | None:
     positions = config.get("max_position_embeddings")
     if config.get("model_type") in ("roberta", "mpnet") and isinstance(positions, int):
         # Their positions start behind the padding index.
-        positions -= int(config.get("pad_token_id", 1)) + 1
+        padding = config.get("pad_token_id")
+        positions -= (padding if isinstance(padding, int) else 1) + 1
     found = [positions]
     if (path / "sentence_bert_config.json").is_file():
-        found.append(_json_object(path / "sentence_bert_config.json").get("max_seq_length"))
+        found.append(read_json_object(path / "sentence_bert_config.json").get("max_seq_length"))
     return min((n for n in found if isinstance(n, int)), default=None)
 
 
@@ -120,11 +115,18 @@ def _pooling(path: Path) -> tuple[str, bool] | None:
     """(``mean``, ``first`` or ``max``; normalised?) as ``modules.json`` says, None without that file."""
     if not (path / "modules.json").is_file():
         return None
-    modules = json.loads((path / "modules.json").read_text(encoding="utf-8"))
-    kinds = [str(m["type"]).rpartition(".")[2] for m in modules]
+    modules = read_json(path / "modules.json")
+    listed = isinstance(modules, list) and all(
+        isinstance(m, dict) and isinstance(m.get("type"), str) and isinstance(m.get("path"), str)
+        for m in modules
+    )
+    require(
+        listed, InputError, f"{path / 'modules.json'} must hold a list of modules, each with type and path"
+    )
+    kinds = [m["type"].rpartition(".")[2] for m in modules]
     fits = kinds[:2] == ["Transformer", "Pooling"] and kinds[2:] in ([], ["Normalize"])
     require(fits, UnsupportedError, f"{path}: modules.json lists {', '.join(kinds)}: only pooling is known")
-    config = _json_object(path / modules[1]["path"] / "config.json")
+    config = read_json_object(path / modules[1]["path"] / "config.json")
     modes = {"mean_tokens": "mean", "cls_token": "first", "max_tokens": "max"}
     chosen = [
         name.removeprefix("pooling_mode_") for name, on in config.items() if on is True and "_mode_" in name
