@@ -5,7 +5,8 @@
   A bit cannot point out of range, so checking it is counting bits.
 - ``delta4``: a 4-bit step to each next non-zero, row-major over the whole matrix, two to a byte (low half
   first); then the non-zeros. Step d < 15 skips d zeros and takes a value; 15 skips 15 zeros and takes none.
-  An unused last half is 15.
+  An unused last half is 15. Only where the matrix is at most MOST_EXPANSION times as large as its encoding,
+  so that a small file cannot ask for unlimited memory.
 - ``rows8`` (lossy, for embedding tables): int8 [rows, columns] and a float32 scale per row, max |row| / 127;
   value = scale x integer, so no element is off by more than half a scale.
 
@@ -14,6 +15,7 @@ Per element of 4 bytes at density d: bitmap 4 d + 1/8, delta4 about 4.6 d below 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,6 +27,10 @@ from aerogel.core.errors import FormatError, InputError, require
 
 Encoding = Literal["dense", "bitmap", "delta4", "rows8"]
 SKIP = 15
+# 4 bytes per element come from 1/8 byte of bitmap, or where values are far apart from 1/30 byte of steps.
+MOST_EXPANSION = 256
+# What NumPy can hold, even where one size is 0.
+MOST_ELEMENTS, MOST_DIMENSIONS = 1 << 40, 8
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,9 @@ def encode(array: NDArray[np.float32]) -> Encoded:
         bits = np.packbits(live, bitorder="little")
         options.append(Encoded("bitmap", array.shape, {"bits": bits, "values": values}))
         if values.size < flat.size // 4:
-            steps = _steps(np.flatnonzero(live))
-            options.append(Encoded("delta4", array.shape, {"steps": steps, "values": values}))
+            delta = Encoded("delta4", array.shape, {"steps": _steps(np.flatnonzero(live)), "values": values})
+            if flat.nbytes <= MOST_EXPANSION * delta.nbytes:
+                options.append(delta)
     return min(options, key=lambda option: option.nbytes)
 
 
@@ -84,18 +91,19 @@ def decode(encoded: Encoded) -> NDArray[np.float32]:
     parts = encoded.parts
     match encoded.encoding:
         case "dense":
-            return parts["values"].reshape(encoded.shape)
+            # In a file of another writer, numbers may lie between multiples of their size.
+            return np.require(parts["values"].reshape(encoded.shape), requirements="A")
         case "rows8":
             integers = parts["integers"].reshape(encoded.shape).astype(np.float32)
             return integers * parts["scales"][:, None]
         case "bitmap":
-            size = _size(encoded.shape)
+            size = math.prod(encoded.shape)
             live = np.unpackbits(parts["bits"], count=size, bitorder="little").view(bool)
             out = np.zeros(size, np.float32)
             out[live] = parts["values"]
             return out.reshape(encoded.shape)
         case "delta4":
-            out = np.zeros(_size(encoded.shape), np.float32)
+            out = np.zeros(math.prod(encoded.shape), np.float32)
             out[_places(parts["steps"])] = parts["values"]
             return out.reshape(encoded.shape)
 
@@ -108,9 +116,11 @@ def check(encoded: Encoded) -> None:
     parts = encoded.parts
     found = {name: part.dtype.name for name, part in parts.items()}
     require(found == wanted, FormatError, f"{encoded.encoding} has parts {found}, needs {wanted}")
-    shape_ok = all(n >= 0 for n in encoded.shape) and all(p.ndim == 1 for p in parts.values())
-    require(shape_ok, FormatError, f"shape {encoded.shape} or the rank of a part is impossible")
-    size = _size(encoded.shape)
+    shape_ok = all(n >= 0 for n in encoded.shape) and len(encoded.shape) <= MOST_DIMENSIONS
+    shape_ok = shape_ok and math.prod(max(n, 1) for n in encoded.shape) <= MOST_ELEMENTS
+    flat = all(p.ndim == 1 for p in parts.values())
+    require(shape_ok and flat, FormatError, f"shape {encoded.shape} or the rank of a part is impossible")
+    size = math.prod(encoded.shape)
     floats = "scales" if encoded.encoding == "rows8" else "values"
     require(bool(np.isfinite(parts[floats]).all()), FormatError, f"the {floats} hold NaN or infinity")
     match encoded.encoding:
@@ -120,7 +130,8 @@ def check(encoded: Encoded) -> None:
             require(len(encoded.shape) == 2, FormatError, f"rows8 needs two dimensions, not {encoded.shape}")
             _expect("integers", parts["integers"].size, size)
             _expect("scales", parts["scales"].size, encoded.shape[0])
-            require(bool((parts["scales"] >= 0).all()), FormatError, "a scale is negative")
+            usable = (parts["scales"] >= 0) & (parts["scales"] <= np.finfo(np.float32).max / 128)
+            require(bool(usable.all()), FormatError, "a scale is negative, or too large for its integers")
         case "bitmap":
             bits = parts["bits"]
             _expect("bits", bits.size, -(-size // 8))
@@ -128,6 +139,8 @@ def check(encoded: Encoded) -> None:
             unused = int(bits[-1]) >> (size % 8) if size % 8 else 0
             require(unused == 0, FormatError, "a bit past the last element is set")
         case "delta4":
+            fits = 4 * size <= MOST_EXPANSION * encoded.nbytes
+            require(fits, FormatError, f"{encoded.nbytes} bytes stand for {size} elements: too few")
             _check_steps(parts["steps"], parts["values"].size, size)
 
 
@@ -144,13 +157,6 @@ def _check_steps(steps: NDArray[np.uint8], values: int, size: int) -> None:
     if halves.size and halves[-1] == SKIP:
         end -= SKIP  # padding of the last byte moves past nothing
     require(end <= size, FormatError, f"the steps lead to element {end}, but there are {size}")
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
 
 
 def _require_finite(array: NDArray[np.float32]) -> None:

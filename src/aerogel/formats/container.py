@@ -9,6 +9,7 @@ error, not a crash. Any reader of safetensors can open the result.
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 from collections.abc import Mapping
@@ -157,9 +158,11 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int,
         dtype = _DTYPES[entry["dtype"]]
         shape = tuple(entry["shape"])
         begin, end = entry["data_offsets"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, IndexError) as error:
         raise FormatError(f"{path}: the entry of array {name!r} is damaged ({error!r})") from error
     numbers = (*shape, begin, end)
     whole = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 1 << 60 for n in numbers)
+    # NumPy refuses even an empty array whose other sizes multiply to more than an address can count.
+    whole = whole and math.prod(max(n, 1) for n in shape) < 1 << 60
     require(whole and len(shape) <= 8, FormatError, f"{path}: array {name!r} has impossible sizes {numbers}")
     return dtype, shape, begin, end

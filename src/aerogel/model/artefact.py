@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.errors import FormatError, require
+from aerogel.core.errors import FormatError, InputError, UnsupportedError, require
 from aerogel.formats import canonical, container
 from aerogel.formats.canonical import PARTS, Encoded
 from aerogel.model.check import check
@@ -33,35 +33,44 @@ HEAD, TOKENIZER, WEIGHT = "head", "tokenizer", "weight/"
 @dataclass(frozen=True)
 class Artefact:
     """What a file holds. ``tokenizer``: the text of a tokenizer.json; ``max_tokens``: where texts are cut;
-    ``provenance``: source, recipe, accuracy, versions, as the writer states them."""
+    ``provenance``: source, recipe, accuracy, versions, as the writer states them; ``checksum``: over all
+    that a file held which was read."""
 
     graph: Graph
     tokenizer: bytes | None = None
     max_tokens: int | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    checksum: str = ""
 
 
 def save(path: Path, artefact: Artefact, *, embeddings: Literal["int8", "fp32"] = "int8") -> None:
     """Write ``artefact`` to ``path`` by renaming. ``embeddings``: int8 rows with a scale each (within half a
-    128th of the row's largest number), or as they are. All other weights are kept exactly."""
+    127th of the row's largest number), or as they are. All other weights are kept exactly, tables that serve
+    as one too. InputError for what cannot be stored or written."""
+    known = embeddings in ("int8", "fp32")
+    require(known, InputError, f"embeddings={embeddings!r} is unknown: 'int8' or 'fp32'")
     graph = artefact.graph
     tables = {op.table for op in graph.ops if isinstance(op, Embedding)}
+    tables -= {name for op in graph.ops if not isinstance(op, Embedding) for name in weight_names(op)}
     encoded: dict[str, Encoded] = {}
     for name in dict.fromkeys(name for op in graph.ops for name in weight_names(op)):
         weight = graph.weights[name]
-        if isinstance(weight, Encoded):
+        small = name in tables and embeddings == "int8"
+        if isinstance(weight, Encoded) and (weight.encoding == "rows8" or not small):
             encoded[name] = weight
-        elif name in tables and embeddings == "int8":
-            encoded[name] = canonical.encode_rows8(weight)
         else:
-            encoded[name] = canonical.encode(weight)
+            encoded[name] = (canonical.encode_rows8 if small else canonical.encode)(graph.weight(name))
     head = {
         "graph": to_json(graph),
         "weights": {name: {"encoding": e.encoding, "shape": list(e.shape)} for name, e in encoded.items()},
         "max_tokens": artefact.max_tokens,
         "provenance": dict(artefact.provenance),
     }
-    arrays: dict[str, NDArray[Any]] = {HEAD: _bytes(json.dumps(head, allow_nan=False).encode())}
+    try:
+        text = json.dumps(head, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"provenance must be plain data, as JSON has it: {error}") from error
+    arrays: dict[str, NDArray[Any]] = {HEAD: _bytes(text)}
     if artefact.tokenizer is not None:
         arrays[TOKENIZER] = _bytes(artefact.tokenizer)
     for name, e in encoded.items():
@@ -82,18 +91,22 @@ def load(path: Path) -> Artefact:
     require(
         version == VERSION, FormatError, f"{path} has format {version}, this aerogel reads {VERSION}: upgrade"
     )
-    intact = contents.metadata.get(CHECKSUM) == _checksum(arrays)
+    checksum = _checksum(arrays)
+    intact = contents.metadata.get(CHECKSUM) == checksum
     require(intact, FormatError, f"{path} is damaged: its checksum does not fit. Copy or make it again")
     head = _head(path, arrays)
     weights: dict[str, Weight] = {}
     for name, entry in head["weights"].items():
         # Left encoded, as views of the mapped file: whoever needs the numbers decodes one weight at a time.
         weights[name] = _encoded(path, name, entry, arrays)
-    graph = from_json(head["graph"], weights)
-    check(graph)
+    try:
+        graph = from_json(head["graph"], weights)
+        check(graph)
+    except (FormatError, UnsupportedError) as error:
+        raise FormatError(f"{path}: {error}") from error
     tokenizer = arrays.get(TOKENIZER)
     text = None if tokenizer is None else tokenizer.tobytes()
-    return Artefact(graph, text, head["max_tokens"], head["provenance"])
+    return Artefact(graph, text, head["max_tokens"], head["provenance"], checksum)
 
 
 def _bytes(text: bytes) -> NDArray[np.uint8]:

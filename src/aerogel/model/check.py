@@ -37,6 +37,8 @@ def check(graph: Graph) -> None:
     for output in graph.outputs:
         known = output.value in checker.made
         require(known, UnsupportedError, f"output {output.name!r} needs {output.value!r}, never made")
+    kinds = {i.kind == "features" for i in graph.inputs}
+    require(len(kinds) <= 1, UnsupportedError, "inputs are token ids and masks, or features, not both")
 
 
 @dataclass
@@ -45,6 +47,10 @@ class _Checker:
     made: dict[str, Value] = field(default_factory=dict[str, Value])
 
     def __post_init__(self) -> None:
+        for things in (self.graph.inputs, self.graph.outputs):
+            names = [thing.name for thing in things]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            require(not twice, UnsupportedError, f"inputs or outputs share the name {twice}")
         for given in self.graph.inputs:
             if given.kind == "features":
                 self.made[given.name] = Value(given.name, given.limit, "rows")
@@ -107,18 +113,19 @@ class _Checker:
         self._columns(op, "tokens")
         longest = self.graph.max_length
         limits = {i.name: i.limit for i in self.graph.inputs if i.kind == "ids"}
+        low = 0
         match op.lookup:
             case FromInput(name):
                 need = limits.get(name)
             case FromPosition(offset):
-                need = None if longest is None else offset + longest
+                low, need = offset, None if longest is None else offset + longest
             case FromUnpadded(name, padding):
-                need = None if longest is None or name not in limits else padding + 1 + longest
+                low, need = padding, None if longest is None or name not in limits else padding + 1 + longest
             case FromConstant(row):
-                need = row + 1
+                low, need = row, row + 1
             case _:
                 assert_never(op.lookup)
-        bounded = need is not None and 0 < need <= rows
+        bounded = need is not None and low >= 0 and 0 < need <= rows
         _require(
             op, bounded, f"may look up {op.lookup} in row {need} of table {op.table!r}, which has {rows}"
         )

@@ -250,7 +250,7 @@ class _Emitter:
         self.id_count += len(step.lookups)
         ids = Buf(self._name("ids"), BufferType(DType.I32, const=True, align=4))
         self.lets.append(LetView(ids, CALL, TOKENS * (4 * first), TOKENS * len(step.lookups)))
-        small = tuple(isinstance(self.weights[name], Encoded) for name in step.tables)
+        small = tuple(_integers(self.weights[name]) is not None for name in step.tables)
         function = self._use(_made(embed.embed, self.layout, small))
         tables = [buf for i, name in enumerate(step.tables) for buf in self._table(name, i)]
         out = self._view(step.out, "out", const=False)
@@ -258,10 +258,10 @@ class _Emitter:
 
     def _table(self, name: str, number: int) -> tuple[Buf, ...]:
         """An embedding table as its kernel takes it: numbers, or integers and scales."""
-        table = self.weights[name]
-        if not isinstance(table, Encoded):
-            return (self._constant(f"weight {name}", table, f"table{number}"),)
-        integers, scales = table.parts["integers"], table.parts["scales"]
+        parts = _integers(self.weights[name])
+        if parts is None:
+            return (self._weight(name, f"table{number}"),)
+        integers, scales = parts
         return (
             self._constant(f"integers {name}", integers, f"table{number}"),
             self._constant(f"scales {name}", scales, f"scales{number}"),
@@ -381,3 +381,10 @@ def _made(builder: Callable[..., T], *args: Hashable, **named: Hashable) -> T:
 
 def _int(value: int) -> Const:
     return Const(value, I64)
+
+
+def _integers(weight: Weight) -> tuple[NDArray[np.generic], NDArray[np.generic]] | None:
+    """(integers, scales) of a table that is kept so; None for one of numbers, however it is encoded."""
+    if isinstance(weight, Encoded) and weight.encoding == "rows8":
+        return weight.parts["integers"], weight.parts["scales"]
+    return None

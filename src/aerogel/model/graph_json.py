@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from aerogel.core.errors import FormatError, require
 from aerogel.model import graph as g
 
+MOST = 1 << 31
 CLASSES: dict[str, type[Any]] = {
     c.__name__: c
     for c in (
@@ -69,29 +70,51 @@ def _node(data: Any, expected: Any, where: str) -> Any:
         return _choice(data, get_args(expected), where)
     if get_origin(expected) is Literal:
         known = isinstance(data, str) and data in get_args(expected)
-        require(known, FormatError, f"{where} is {data!r}, not one of {get_args(expected)}")
+        require(known, FormatError, f"{where} is {_short(data)}, not one of {get_args(expected)}")
         return data
     if is_dataclass(expected):
         return _record(data, expected, where)
     if expected is type(None):
-        require(data is None, FormatError, f"{where} is {data!r}, not null")
+        require(data is None, FormatError, f"{where} is {_short(data)}, not null")
         return None
-    if expected is float and type(data) is int:
-        data = float(data)
-    fits = type(data) is expected and (expected is not float or math.isfinite(data))
-    require(fits, FormatError, f"{where} is {data!r}, not a {expected.__name__}")
-    return data
+    require(
+        _fits(data, expected), FormatError, f"{where} is {_short(data)}, not a usable {expected.__name__}"
+    )
+    return float(data) if expected is float else data
+
+
+def _fits(data: Any, expected: Any) -> bool:
+    match data:
+        case bool():
+            return expected is bool
+        case int():
+            # Every number of a graph is a count or an index.
+            return expected in (int, float) and 0 <= data < MOST
+        case float():
+            return expected is float and math.isfinite(data)
+        case str():
+            # JSON can spell half a surrogate pair, which is no text.
+            return expected is str and not any("\ud800" <= c <= "\udfff" for c in data)
+        case _:
+            return False
+
+
+def _short(data: Any) -> str:
+    text = repr(data)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _choice(data: Any, options: tuple[Any, ...], where: str) -> Any:
     if isinstance(data, dict):
         named = CLASSES.get(str(data.get("is")))
-        require(named in options, FormatError, f"{where} is a {data.get('is')!r}, which cannot stand there")
+        require(
+            named in options, FormatError, f"{where} is a {_short(data.get('is'))}, which cannot stand there"
+        )
         return _record(data, named, where)
     for option in options:
         if not is_dataclass(option) and (data is None) == (option is type(None)):
             return _node(data, option, where)
-    raise FormatError(f"{where} is {data!r}, which cannot stand there")
+    raise FormatError(f"{where} is {_short(data)}, which cannot stand there")
 
 
 def _record(data: Any, kind: Any, where: str) -> Any:

@@ -19,7 +19,7 @@ from aerogel.model.emit import CALL_NUMBERS
 from aerogel.model.explain import Explanation, default_inputs, explain
 from aerogel.model.graph import Lookup
 from aerogel.model.steps import EmbedStep, FeedStep, FetchStep
-from aerogel.model.texts import Texts
+from aerogel.model.texts import Texts, require_texts
 from aerogel.native import Bound, thread_limit
 from aerogel.tune.plan import Plan
 
@@ -107,32 +107,40 @@ class Program:
         return batch(self.built.graph, self._lookups, given)
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> NDArray[np.float32]:
-        """One vector per text, in order: the model's pooled output. Texts of like length share a batch.
+        """One vector per text, in order: the model's pooled output, (texts, features). Texts of like length
+        share a batch.
 
         InputError where the program has no tokenizer or no single output per text."""
         if self.texts is None:
             raise InputError("this program has no tokenizer: compile a model's directory, or pass texts=")
-        pooled = [s.output for s in self._fetched if s.x.columns == "rows"]
-        name = SENTENCE if SENTENCE in pooled else next(iter(pooled), None)
-        unclear = name is None or (len(pooled) > 1 and name != SENTENCE)
-        require(not unclear, InputError, f"encode needs one pooled output, the program has {pooled or 'no'}")
-        require(batch_size >= 1, InputError, f"batch_size={batch_size}: give a whole number from 1 on")
+        require_texts(texts)
+        whole = isinstance(batch_size, int) and batch_size >= 1
+        require(whole, InputError, f"batch_size={batch_size!r}: give a whole number from 1 on")
+        output, inputs = self._pooled(), self._token_inputs()
+        # Nothing but a mask tells padding from text.
+        batch_size = batch_size if len(inputs) > 1 else 1
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        parts: list[NDArray[np.float32]] = []
+        out = np.empty((len(texts), output.x.features), np.float32)
         for at in range(0, len(order), batch_size):
-            ids, mask = self.texts.tokenize([texts[i] for i in order[at : at + batch_size]])
-            given = self.batch(**dict(zip(self._token_inputs(), (ids, mask), strict=False)))
-            parts.append(self.run(given, self.threads)[str(name)])
-        sorted_rows = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
-        out = np.empty_like(sorted_rows)
-        out[order] = sorted_rows
+            places = order[at : at + batch_size]
+            given = dict(zip(inputs, self.texts.tokenize([texts[i] for i in places]), strict=False))
+            out[places] = self.run(self.batch(**given), self.threads)[output.output]
         return out
 
+    def _pooled(self) -> FetchStep:
+        """The output that is one vector per text: the only one, or the one called as such."""
+        pooled = [s for s in self._fetched if s.x.columns == "rows"]
+        chosen = [s for s in pooled if s.output == SENTENCE] or pooled
+        names = ", ".join(s.output for s in pooled) or "none"
+        require(len(chosen) == 1, InputError, f"encode needs one pooled output, the program has {names}")
+        return chosen[0]
+
     def _token_inputs(self) -> tuple[str, ...]:
-        """The names of the inputs that take token ids and their mask."""
+        """The names of the inputs that take token ids and, where there is one, their mask."""
         inputs = self.built.graph.inputs
-        ids = next((i.name for i in inputs if i.kind == "ids" and not i.optional), "")
-        return (ids, *(i.name for i in inputs if i.kind == "mask"))
+        ids = [i.name for i in inputs if i.kind == "ids" and not i.optional]
+        require(len(ids) == 1, InputError, f"encode needs one input of token ids, the program has {ids}")
+        return (*ids, *(i.name for i in inputs if i.kind == "mask"))
 
     def save(self, path: str | Path, *, embeddings: Literal["int8", "fp32"] = "int8") -> None:
         """Write the program as an artefact that ``aerogel.load`` runs without torch, on any CPU.
