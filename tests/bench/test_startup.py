@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from aerogel.bench import startup
@@ -18,3 +21,51 @@ def test_a_process_that_fails_is_shown() -> None:
 
 def test_importing_is_timed_and_quick() -> None:
     assert 0 < float(startup._python(startup._IMPORT)) < 5
+
+
+def test_every_number_is_of_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second compile and the second answer find their code in the cache; a load builds nothing before."""
+    answers = {
+        startup._IMPORT: iter([9.0, *[0.125] * 7]),
+        startup._COMPILE: iter([
+            '{"trace_s": 2.0, "build_s": 3.0, "idle_cpu_share": 0.5}',
+            '{"trace_s": 1.0, "build_s": 0.5, "idle_cpu_share": 0.25}',
+        ]),
+        startup._LOAD: iter([0.0625]),
+        startup._ARTEFACT: iter([8.0, 0.25]),
+    }  # fmt: skip
+    caches: set[str] = set()
+
+    def fake(code: str, *arguments: str, **environment: str) -> str:
+        caches.update(environment.values())
+        return str(next(answers[code]))
+
+    monkeypatch.setattr(startup, "_python", fake)
+    found = startup.startup(Path("model"))
+    assert found == startup.Startup(
+        import_s=0.125,
+        trace_s=1.0,
+        first_compile_s=5.0,
+        cached_compile_s=1.5,
+        cached_load_s=0.0625,
+        artefact_load_s=0.25,
+        idle_cpu_share=0.25,
+    )
+    assert all(next(rest, None) is None for rest in answers.values())
+    assert len(caches) == 1
+    assert json.loads(json.dumps(found.to_json()))["artefact_load_s"] == 0.25
+
+
+@pytest.mark.slow
+def test_a_little_model_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.setattr(startup, "_IMPORTS", 1)
+    sizes = {"vocab_size": 40, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BertConfig(**sizes, intermediate_size=16, max_position_embeddings=20)
+    transformers.BertModel(config).save_pretrained(tmp_path)
+    found = startup.startup(tmp_path)
+    assert all(value > 0 for name, value in found.to_json().items() if name != "idle_cpu_share")
+    # Nothing is timed or compiled where the plan is kept and the code is cached.
+    assert found.cached_load_s < found.first_compile_s - found.trace_s
+    # No torch, so no tracing.
+    assert found.artefact_load_s < found.first_compile_s
