@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
 from aerogel.prune.batches import Call
@@ -47,34 +49,41 @@ def checked_map(sparsity: Mapping[Any, Any], layers: Sequence[Layer]) -> dict[st
 
 
 def owl(
-    model: torch.nn.Module, layers: Sequence[Layer], calls: Sequence[Call], sparsity: float
+    model: torch.nn.Module,
+    layers: Sequence[Layer],
+    calls: Sequence[Call],
+    sparsity: float,
+    units: Sequence[int],
 ) -> dict[str, float]:
     """Outlier-weighed shares (Yin et al. 2024): the more of a layer's scores |w| |x| are outliers, the less
-    of it goes; weighed by size, so that in all it is ``sparsity``. One pass of the data."""
+    of it goes; weighed by their ``units``: in all ``round(sparsity * units)`` go.
+    One pass of the data."""
     squares = _input_squares(model, layers, calls)
-    outliers, sizes = torch.zeros(len(layers)), torch.zeros(len(layers))
+    outliers = np.zeros(len(layers))
     for i, layer in enumerate(layers):
-        sizes[i] = layer.weight.numel()
         if layer.name in squares and layer.weight.numel():
             scores = layer.weight.detach().float().abs() * squares[layer.name].sqrt().float()
             outliers[i] = float((scores > OUTLIER * scores.mean()).float().mean())
     spread = float(outliers.max() - outliers.min())
-    if spread > 0:
-        outliers = (outliers - outliers.min()) * (2 * REACH / spread)
-    offsets = outliers - (outliers * sizes).sum() / sizes.sum().clamp_min(1)
-    return dict(zip((layer.name for layer in layers), exact(sparsity, offsets, sizes), strict=True))
+    kept_more = (outliers - outliers.min()) * (2 * REACH / spread) if spread > 0 else outliers
+    return dict(zip((layer.name for layer in layers), exact(sparsity, -kept_more, units), strict=True))
 
 
-def exact(sparsity: float, offsets: torch.Tensor, sizes: torch.Tensor) -> list[float]:
-    """Shares ``sparsity - offset``, in [0, 1], moved together so that weighed by ``sizes`` they average
-    ``sparsity``."""
-    low, high = -2.0, 2.0
-    for _ in range(60):
+def exact(sparsity: float, offsets: NDArray[np.float64], units: Sequence[int]) -> list[float]:
+    """Shares that differ as ``offsets`` do, as far as [0, 1] allows, such that of all ``units`` exactly
+    ``round(sparsity * units)`` go; each share is a whole number of its layer's units."""
+    sizes = np.array(units, np.float64)
+    centred = sparsity + offsets - offsets.mean()
+    low, high = -2.0 - np.ptp(offsets), 2.0 + np.ptp(offsets)
+    for _ in range(80):
         middle = (low + high) / 2
-        shares = (sparsity - offsets.double() + middle).clamp(0, 1)
-        above = float((shares * sizes).sum()) > sparsity * float(sizes.sum())
+        above = (np.clip(centred + middle, 0, 1) * sizes).sum() > sparsity * sizes.sum()
         low, high = (low, middle) if above else (middle, high)
-    return [float(s) for s in (sparsity - offsets.double() + high).clamp(0, 1)]
+    wanted = np.clip(centred + low, 0, 1) * sizes
+    # Rounded sums, not sums of what is rounded: the last of them is the whole.
+    ends = [*np.round(np.cumsum(wanted)[:-1], 0), round(sparsity * sum(units))]
+    counts = np.diff([0.0, *ends])
+    return [float(np.clip(c / n, 0, 1)) if n else 0.0 for c, n in zip(counts, units, strict=True)]
 
 
 def _input_squares(

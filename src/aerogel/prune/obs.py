@@ -15,6 +15,7 @@ from aerogel.prune.problem import Problem, Solution, spread
 from aerogel.prune.select import smallest
 
 BLOCK = 128
+_DEAD = 1e-10
 
 
 def sparsegpt(problem: Problem) -> Solution:
@@ -24,6 +25,8 @@ def sparsegpt(problem: Problem) -> Solution:
     inputs = problem.shape[1]
     # Inputs x outputs: all that happens to one input is then contiguous.
     weight = problem.weight.t().clone(memory_format=torch.contiguous_format)
+    spread_of = problem.moments.hessian.diagonal()
+    dead = spread_of <= _DEAD * spread_of.mean()
     frozen = problem.frozen_units()
     gone = np.zeros(frozen.shape, np.bool_)
     edges = [(max(0, stop - BLOCK), stop) for stop in range(inputs, 0, -BLOCK)]
@@ -31,6 +34,8 @@ def sparsegpt(problem: Problem) -> Solution:
     for (start, stop), count in zip(edges, counts, strict=True):
         block = weight[start:stop]
         scores = (block / factor.diagonal()[start:stop, None]).square_().t()
+        # Nothing is lost with an input that is never there; the damping pretends that there were a little.
+        scores = torch.where(dead[start:stop], scores * _DEAD, scores)
         ranked = problem.unit_sums(scores).cpu().numpy().copy()
         ranked[frozen[:, start:stop]] = -1
         gone[:, start:stop] = smallest(ranked, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -102,8 +103,9 @@ def carry_out(
     calls = calls_of(work, data)
     with observed(work, module):
         if share is not None:
+            units = [math.prod(recipe.pattern.unit_shape(array.shape)) for array in arrays]
             uniform = dict.fromkeys((layer.name for layer in chosen), share)
-            shares = uniform if recipe.budget == "uniform" else owl(work, chosen, calls, share)
+            shares = uniform if recipe.budget == "uniform" else owl(work, chosen, calls, share, units)
         result = _calibrated(replace(job, shares=shares), module, calls, progress)
     if schedule is not None:
         result = recover(result, module, calls, schedule)

@@ -178,7 +178,7 @@ class _Trainer:
 
 
 def _are_calls(data: object) -> bool:
-    return isinstance(data, list) and all(isinstance(call, Call) for call in data)
+    return isinstance(data, list) and bool(data) and all(isinstance(call, Call) for call in data)
 
 
 def _order(seed: int, epoch: int, count: int) -> list[int]:

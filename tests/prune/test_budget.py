@@ -1,0 +1,92 @@
+"""How much of each layer goes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.prune.encoder import batches, encoder
+
+from aerogel.core.errors import InputError
+from aerogel.prune import prune
+from aerogel.prune.budget import REACH, exact
+
+
+@pytest.mark.parametrize("method", ["magnitude", "wanda", "sparsegpt"])
+def test_a_map_gives_each_layer_its_share(method: str) -> None:
+    shares = {r"layer\.0": 0.25, "query|value": 0.5, "down": 1.0}
+    result = prune(encoder(), shares, method=method, data=None if method == "magnitude" else batches())
+    achieved = {layer.name: layer.sparsity for layer in result.report.layers}
+    assert achieved["layer.0.query.weight"] == achieved["layer.0.down.weight"] == 0.25
+    assert achieved["layer.2.query.weight"] == achieved["layer.1.value.weight"] == 0.5
+    assert achieved["layer.1.down.weight"] == 1.0
+    assert "layer.1.up.weight" not in achieved and "pooler.weight" not in result.masks
+    zeros = sum(layer.zeros for layer in result.report.layers)
+    assert result.report.requested == result.report.sparsity == zeros / result.report.size
+
+
+def test_a_map_names_only_layers_that_are_there() -> None:
+    with pytest.raises(
+        InputError, match=r"'layer.1.qeury', which is no layer's: did you mean 'layer.1.query'\?"
+    ):
+        prune(encoder(), {"layer.1.qeury": 0.5})
+    with pytest.raises(InputError, match=r"'zzz', which is no layer's: layers are 'layer.0.query'"):
+        prune(encoder(), {"layer": 0.5, "zzz": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "message"),
+    [
+        ({}, "empty map"),
+        ({"(": 0.5}, "not a regular expression"),
+        ({"layer": 1.5}, "sparsity is 1.5"),
+        ({3: 0.5}, "sparsity key 3 is no text"),
+    ],
+)
+def test_maps_that_cannot_be_used(sparsity: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        prune(encoder(), sparsity)  # type: ignore[arg-type]
+
+
+def test_a_map_is_a_budget_and_other_budgets_are_known() -> None:
+    with pytest.raises(InputError, match="a map of sparsities is a budget"):
+        prune(encoder(), {"layer": 0.5}, budget="owl", data=batches())
+    with pytest.raises(InputError, match="budget 'even' is unknown: choose from uniform"):
+        prune(encoder(), 0.5, budget="even")
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "block4x1"])
+@pytest.mark.parametrize("share", [0.0, 0.37, 0.5, 0.95, 1.0])
+def test_owl_is_exact_in_all(pattern: str, share: float) -> None:
+    model = encoder()
+    with torch.no_grad():
+        model.layer[0].query.weight[0, :2] *= 100
+    result = prune(model, share, method="sparsegpt", data=batches(), budget="owl", pattern=pattern)
+    units = sum(layer.units for layer in result.report.layers)
+    assert sum(layer.pruned for layer in result.report.layers) == round(share * units)
+
+
+def test_owl_spares_layers_with_outliers() -> None:
+    model = encoder()
+    with torch.no_grad():
+        model.layer[1].up.weight[:, 0] *= 100
+    result = prune(model, 0.5, method="wanda", data=batches(), budget="owl")
+    shares = {r.name: r.pruned / r.units for r in result.report.layers}
+    spared = shares.pop("layer.1.up.weight")
+    assert all(spared < share for share in shares.values())
+    assert max(shares.values()) - spared <= 2 * REACH + 2 / 8
+
+
+@given(
+    st.floats(0, 1),
+    st.lists(st.tuples(st.floats(-0.5, 0.5), st.integers(0, 1000)), min_size=1, max_size=6),
+)
+def test_shares_are_whole_units_and_add_up(share: float, layers: list[tuple[float, int]]) -> None:
+    units = [n for _, n in layers]
+    found = exact(share, np.array([o for o, _ in layers]), units)
+    counts = [s * n for s, n in zip(found, units, strict=True)]
+    assert all(0 <= s <= 1 for s in found)
+    assert all(abs(c - round(c)) < 1e-6 for c in counts)
+    assert sum(round(c) for c in counts) == round(share * sum(units))
