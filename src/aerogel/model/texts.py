@@ -24,8 +24,9 @@ class Texts:
         """(input ids, attention mask), both (texts, longest text), cut to ``max_tokens``, padded behind."""
         require_texts(texts)
         require(len(texts), InputError, "no text was given: give at least one")
+        tokenizer = self._tokenizer
         try:
-            encoded = self._tokenizer.encode_batch(list(texts))
+            encoded = tokenizer.encode_batch(list(texts))
         except Exception as error:  # the library raises bare Exceptions
             raise FormatError(f"the tokenizer fails on these texts ({error}): get it anew") from error
         ids = np.array([e.ids for e in encoded], np.int64)

@@ -1,0 +1,215 @@
+"""Graphs as JSON: every network of the zoo comes back the same, and nothing else comes back at all."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any, get_args
+
+import pytest
+import torch
+from tests.model import zoo
+from tests.model.graphs import Draft
+
+from aerogel.core.errors import AerogelError, FormatError, UnsupportedError
+from aerogel.model import graph as g
+from aerogel.model.check import check
+from aerogel.model.from_torch import from_torch
+from aerogel.model.graph_json import CLASSES, from_json, to_json
+
+HUGGING = ("BertModel", "DistilBertModel", "RobertaModel", "MPNetModel", "BertForSequenceClassification")
+
+
+def imported(name: str) -> g.Graph:
+    if name in ("mlp", "gated"):
+        return from_torch(getattr(zoo, name)(), (torch.ones(2, 8),))
+    module = zoo.pooled(name, head=True) if name in zoo.POOLS else zoo.hugging(name)
+    return from_torch(module, zoo.as_torch(zoo.batch((4, 3))))
+
+
+def every_operation() -> g.Graph:
+    d = Draft()
+    x = d.add(d.embedding(8), d.embedding(8, g.FromPosition(2)))
+    x = d.add(x, d.embedding(8, g.FromUnpadded("ids", 3)))
+    x = d.norm(d.add(x, d.embedding(8, g.FromConstant(1))))
+    x = d.mul(x, d.activation(d.linear(d.attend(x), bias=False), "silu"))
+    return d.graph(x, d.normalize(d.pool(x, "max")))
+
+
+def again(graph: g.Graph) -> g.Graph:
+    return from_json(json.loads(json.dumps(to_json(graph), allow_nan=False)), graph.weights)
+
+
+@pytest.mark.parametrize("name", [*HUGGING, *zoo.POOLS, "mlp", "gated"])
+def test_every_network_comes_back(name: str) -> None:
+    graph = imported(name)
+    found = again(graph)
+    assert found == graph
+    check(found)
+
+
+def test_every_operation_comes_back() -> None:
+    graph = every_operation()
+    assert again(graph) == graph
+    kinds = {type(op) for op in graph.ops} | {
+        type(op.lookup) for op in graph.ops if isinstance(op, g.Embedding)
+    }
+    assert kinds == {*get_args(g.Op), *get_args(g.Lookup)}
+
+
+def test_every_class_of_a_graph_is_known() -> None:
+    assert {*get_args(g.Op), *get_args(g.Lookup), g.Input, g.Output, g.Value} == {*CLASSES.values()}
+
+
+# --- anything else -----------------------------------------------------------------------------
+
+
+def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path to everything in ``data``."""
+    if path:
+        yield path
+    for key in data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ():
+        yield from places(data[key], (*path, key))
+
+
+def put(data: Any, path: tuple[Any, ...], value: Any) -> Any:
+    made = copy.deepcopy(data)
+    at = made
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    return made
+
+
+JSON = to_json(every_operation())
+VALUES: list[Any] = [
+    None, True, -1, 0, 1 << 31, 1 << 64, 10**400, 0.5, float("nan"), float("inf"), "", "text", "\ud800", [],
+    {}, [[]], {"is": "Value"}, {"is": "FromConstant", "row": 0}, {"is": None}, {"is": []},
+]  # fmt: skip
+
+
+def test_whatever_stands_anywhere_is_refused_or_a_graph() -> None:
+    weights = every_operation().weights
+    refused = made = 0
+    for path in places(JSON):
+        for value in VALUES:
+            try:
+                graph = from_json(put(JSON, path, value), weights)
+            except FormatError:
+                refused += 1
+                continue
+            made += 1
+            typed(graph)
+            try:
+                check(graph)
+            except UnsupportedError:
+                continue
+    assert refused > 2000 and made > 100
+
+
+def typed(graph: g.Graph) -> None:
+    """Every number is a small count, every text can be written down."""
+    for node in (*graph.inputs, *graph.ops, *graph.outputs):
+        for field in fields(node):
+            value = getattr(node, field.name)
+            assert not isinstance(value, bool | dict | list) or field.name == "optional"
+            assert not (isinstance(value, int) and not 0 <= value < 1 << 31)
+            if isinstance(value, str):
+                value.encode()
+
+
+def test_a_missing_or_an_additional_entry_is_refused() -> None:
+    for path in places(JSON):
+        at = JSON
+        for key in path[:-1]:
+            at = at[key]
+        if isinstance(at, dict):
+            spoilt = put(JSON, path, None)
+            parent = spoilt
+            for key in path[:-1]:
+                parent = parent[key]
+            del parent[path[-1]]
+            with pytest.raises(FormatError):
+                from_json(spoilt, {})
+            with pytest.raises(FormatError):
+                from_json(put(JSON, (*path[:-1], "more"), 1), {})
+
+
+@pytest.mark.parametrize("data", [None, [], "graph", 3, {}, {"inputs": []}, [JSON]])
+def test_what_is_no_graph_is_refused(data: Any) -> None:
+    with pytest.raises(FormatError, match="a graph has the entries"):
+        from_json(data, {})
+
+
+def test_lists_must_be_lists() -> None:
+    for name in ("inputs", "ops", "outputs"):
+        with pytest.raises(FormatError, match="are lists"):
+            from_json(JSON | {name: {}}, {})
+        with pytest.raises(FormatError, match=rf"{name}\[0\] is"):
+            from_json(JSON | {name: [3]}, {})
+
+
+def test_an_error_says_where_in_few_words() -> None:
+    with pytest.raises(
+        FormatError, match=r"ops\[0\]\.out\.features is 'aaa.*\.\.\., not a usable int"
+    ) as caught:
+        from_json(put(JSON, ("ops", 0, "out", "features"), "a" * 10_000), {})
+    assert len(str(caught.value)) < 300
+
+
+# --- sound to the eye, and still refused by the check ------------------------------------------
+
+
+def lookup(number: int, **changes: Any) -> Callable[[dict[str, Any]], None]:
+    def change(data: dict[str, Any]) -> None:
+        found = [op for op in data["ops"] if op["is"] == "Embedding"][number]
+        found["lookup"] |= changes
+
+    return change
+
+
+def same_names(kind: str) -> Callable[[dict[str, Any]], None]:
+    def change(data: dict[str, Any]) -> None:
+        data[kind][1]["name"] = data[kind][0]["name"]
+
+    return change
+
+
+def mixed(data: dict[str, Any]) -> None:
+    data["inputs"].append({"is": "Input", "name": "x", "kind": "features", "limit": 4, "optional": False})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lookup(1, offset=11), "may look up"),
+        (lookup(2, padding=10), "may look up"),
+        (lookup(2, name="mask"), "may look up"),
+        (lookup(3, row=50), "may look up"),
+        (lambda data: data["inputs"][0].update(limit=51), "may look up"),
+        (lambda data: data.update(max_length=49), "may look up"),
+        (lambda data: data.update(max_length=None), "may look up"),
+        (same_names("inputs"), "share the name"),
+        (same_names("outputs"), "share the name"),
+        (mixed, "not both"),
+        (lambda data: data["ops"].reverse(), "not made yet"),
+    ],
+)  # fmt: skip
+def test_a_graph_that_would_read_elsewhere_is_refused(
+    spoil: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    data = copy.deepcopy(JSON)
+    spoil(data)
+    with pytest.raises(AerogelError, match=message):
+        check(from_json(data, every_operation().weights))
+
+
+@pytest.mark.parametrize(
+    "lookup", [g.FromPosition(-1), g.FromUnpadded("ids", -2), g.FromConstant(-1), g.FromConstant(-5)]
+)
+def test_rows_before_a_table_are_refused(lookup: g.Lookup) -> None:
+    d = Draft()
+    with pytest.raises(UnsupportedError, match="may look up"):
+        check(d.graph(d.embedding(8, lookup)))
