@@ -365,6 +365,30 @@ assert np.array_equal(program(**given, threads=2), before)
 sys.exit(code)
 """
 
+FORK_AMID_CALLS = """
+busy = True
+def call():
+    while busy:
+        program(**given, threads=2)
+callers = [threading.Thread(target=call) for _ in range(2)]
+for caller in callers:
+    caller.start()
+worst = 0
+for _ in range(25):
+    time.sleep(0.003)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # a child that waits for a lock nobody holds any more
+        ok = all(np.array_equal(program(**given, threads=t), before) for t in (1, 2))
+        os._exit(0 if ok else 3)
+    worst = max(worst, abs(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+busy = False
+for caller in callers:
+    caller.join()
+assert np.array_equal(program(**given, threads=2), before)
+sys.exit(worst)
+"""
+
 INTERRUPT = """
 large = tokens((40,) * 200)
 stops = 0
@@ -397,6 +421,12 @@ def python(text: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_computes_too() -> None:
     done = python(FORK)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_amid_calls_of_other_threads_computes_too() -> None:
+    done = python(FORK_AMID_CALLS)
     assert done.returncode == 0, done.stderr
 
 
