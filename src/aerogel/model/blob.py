@@ -55,6 +55,19 @@ class Blob:
         out.setflags(write=False)
         return out
 
+    def placed(self, array: NDArray[Any], constants: NDArray[np.uint8]) -> NDArray[Any]:
+        """``array`` as it lies in the frozen ``constants``; itself if it is not in there."""
+        name = next((name for name, known in self._arrays.items() if known is array), None)
+        return array if name is None else self._within(name, constants)
+
+    def move(self, constants: NDArray[np.uint8]) -> None:
+        """Hold views of the frozen ``constants`` instead of the originals, which may then go."""
+        self._arrays = {name: self._within(name, constants) for name in self._arrays}
+
+    def _within(self, name: str, constants: NDArray[np.uint8]) -> NDArray[Any]:
+        start, array = self._offsets[name], self._arrays[name]
+        return constants[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+
     def sizes(self) -> Mapping[str, int]:
         """Bytes of each array."""
         return {name: array.nbytes for name, array in self._arrays.items()}

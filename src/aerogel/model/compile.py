@@ -16,6 +16,7 @@ from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.core.target import Target, current
 from aerogel.kernels.layout import Layout
 from aerogel.model import arena as arenas
+from aerogel.model import packs
 from aerogel.model.artefact import load as load_artefact
 from aerogel.model.built import Built
 from aerogel.model.check import check
@@ -80,7 +81,12 @@ def load(
     ``compile``. FormatError if the file is damaged or no artefact, InputError if it cannot be read."""
     artefact = load_artefact(Path(path))
     texts = None if artefact.tokenizer is None else Texts(artefact.tokenizer, artefact.max_tokens)
-    return build(artefact.graph, threads=threads, plan=plan, texts=texts, provenance=artefact.provenance)
+    target = current()
+    kept = packs.restore(artefact.checksum, target) if plan == "timed" else None
+    built = _build(artefact.graph, kept.plan if kept else plan, target, kept.packed if kept else {})
+    if kept is None and plan == "timed":
+        packs.keep(artefact.checksum, target, packs.Kept(built.plan, built.packed))
+    return Program(built, threads, texts, artefact.provenance)
 
 
 def build(
@@ -93,22 +99,35 @@ def build(
     provenance: Mapping[str, Any] | None = None,
 ) -> Program:
     """The program for a graph; arguments as for ``compile``."""
+    return Program(_build(graph, plan, target or current(), {}), threads, texts, provenance)
+
+
+def _build(
+    graph: Graph,
+    plan: Plan | Literal["timed", "quick"],
+    target: Target,
+    kept: Mapping[str, Packings],
+) -> Built:
+    """Plan, pack (but for what is ``kept``) and compile."""
     began = perf_counter()
-    target = target or current()
     check(graph)
     layout = Layout.of(target)
     steps = fuse(graph)
-    stacked = _Stacked(graph, {s.name: s for s in steps if isinstance(s, LinearStep)})
+    linears = {s.name: s for s in steps if isinstance(s, LinearStep)}
+    stacked = _Stacked(graph, linears)
     chosen = _plan(plan, stacked, target)
     planned = perf_counter()
-    packed = {name: _pack(w, chosen.of(name)) for name, w in stacked.items()}
+    shapes = {name: (s.out.features, s.x.features) for name, s in linears.items()}
+    fits = set(kept) == set(shapes) and all(kept[name].fits(*shape) for name, shape in shapes.items())
+    packed = kept if fits else {name: _pack(w, chosen.of(name)) for name, w in stacked.items()}
     arena = arenas.plan(steps)
     emitted = emit(steps, arena, packed, graph.weights, layout)
     compiled = compile_native(emitted.module, target)
     constants = emitted.blob.freeze()
+    placed = {name: packings.within(emitted.blob, constants) for name, packings in packed.items()}
     _log.debug("planned in %.2f s, built in %.2f s", planned - began, perf_counter() - planned)
-    built = Built(graph, steps, arena, packed, emitted, compiled, constants, chosen, target, layout)
-    return Program(built, threads, texts, provenance)
+    emitted.blob.move(constants)
+    return Built(graph, steps, arena, placed, emitted, compiled, constants, chosen, target, layout)
 
 
 def _plan(

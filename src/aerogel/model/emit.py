@@ -8,7 +8,7 @@ profiler can time one at a time with the same code.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TypeVar, assert_never
 
@@ -110,6 +110,25 @@ class Packings:
     def at(self, columns: int) -> Packed:
         """What runs at that many columns."""
         return self.few if columns <= FEW_COLUMNS else self.many
+
+    def fits(self, rows: int, columns: int) -> bool:
+        """Are both of a matrix of that shape?"""
+        return all((p.rows, p.columns) == (rows, columns) for p in (self.many, self.few))
+
+    def within(self, blob: Blob, constants: NDArray[np.uint8]) -> Packings:
+        """The same, as views of the program's constants."""
+
+        def moved(packed: Packed) -> Packed:
+            return replace(
+                packed,
+                values=blob.placed(packed.values, constants),
+                indices=blob.placed(packed.indices, constants),
+                runs=blob.placed(packed.runs, constants),
+                work=blob.placed(packed.work, constants),
+            )
+
+        many = moved(self.many)
+        return Packings(many, many if self.few is self.many else moved(self.few))
 
 
 @dataclass(frozen=True)

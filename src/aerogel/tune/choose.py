@@ -37,7 +37,7 @@ SPARSE = (
 # Below this share of zeros no sparse candidate is worth a trial.
 WORTH_A_TRIAL = 0.15
 # How much slower than the best a layer may be where one packing serves few and many columns.
-WORTH_TWO_PACKINGS = 1.15
+WORTH_TWO_PACKINGS = 1.3
 
 
 def pack_as(weight: NDArray[np.float32], candidate: Candidate) -> Packed:

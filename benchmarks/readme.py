@@ -1,0 +1,121 @@
+"""Writes the results section of the README from benchmarks/results/*.json; with --check only compares.
+
+    .venv/bin/python benchmarks/readme.py            # after the other scripts have run
+    .venv/bin/python benchmarks/readme.py --check    # exit status 1 if the README says anything else
+
+No figure stands in that section that a script has not measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+BEGIN, END = "<!-- results: begin (made from benchmarks/results/*.json) -->", "<!-- results: end -->"
+
+KERNELS = (
+    "One thread, geometric mean over 1536 x 384, 384 x 1536, 3072 x 768 and 768 x 768 at 32, 128 and 512"
+    " columns, against torch's dense product; the intervals are the means of the twelve."
+)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table, the first column to the left."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
+
+
+def interval(value: float, low: float | None, high: float | None, unit: str) -> str:
+    shown = f"{value:.3g}{unit}"
+    return shown if low is None or high is None else f"{shown} [{low:.3g}, {high:.3g}]"
+
+
+def machine(facts: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {facts['versions'][name]}" for name in ("torch", "onnxruntime", "llvmlite"))
+    isa = facts["target"].split("/")[0]
+    return f"{facts['cpu']}, {facts['usable_cores']} cores, {isa}, {facts['system']}; {versions}"
+
+
+def encoder(data: Mapping[str, Any]) -> str:
+    shapes = list(data["table"]["rows"][0]["cases"])
+    reference = data["table"]["comparison"]["reference"]
+    rows: list[list[str]] = []
+    for row in data["table"]["rows"]:
+        cells = [row["name"]]
+        for shape in shapes:
+            case = row["cases"][shape]
+            ratio = case["speedup"]
+            factor = (
+                "1x" if ratio is None else f"{ratio['value']:.2f}x [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+            )
+            unproven = "" if ratio is None or ratio["verdict"] != "not proven" else " not proven"
+            cells.append(f"{case['median_s'] * 1e3:.2f} ms, {factor}{unproven}")
+        quality = row["quality"]
+        cells.append(f"{row['size_bytes'] / 1e6:.0f} MB" if row["size_bytes"] else "")
+        cells.append(f"{quality['top_overlap']:.2f}" if quality else "")
+        cells.append(f"{quality['spearman']:.3f}" if quality else "")
+        rows.append(cells)
+    head = ["all-MiniLM-L6-v2", *shapes, "size in use", "top-10 overlap", "rank correlation"]
+    where = machine(data["table"]["comparison"]["machine"])
+    note = f"Batch x tokens; times the speed of {reference}, with 95 % interval. Overlap and correlation:"
+    note += f" against the dense model. Measured on {where}."
+    return "\n\n".join([f"**{data['table']['headline']}**", table(head, rows), note])
+
+
+def claims(data: Mapping[str, Any], name: str) -> str:
+    rows = [
+        [
+            claim["about"],
+            interval(claim["found"], claim["low"], claim["high"], " x" if claim["unit"] == "x" else ""),
+            f"{claim['sense']} {claim['wanted']:g}",
+            "yes" if claim["holds"] else "**no**",
+        ]
+        for claim in data[name]
+    ]
+    return table(["claim", "found", "aim", "holds"], rows)
+
+
+def section() -> str:
+    """The whole section, between the markers."""
+    parts: list[str] = []
+    found = {
+        p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted((HERE / "results").glob("*.json"))
+    }
+    if "encoder" in found:
+        parts += ["### A whole encoder", encoder(found["encoder"]), claims(found["encoder"], "claims")]
+    if "kernels" in found:
+        where = machine(found["kernels"]["comparison"]["machine"])
+        parts += ["### The linear kernel by itself", KERNELS, claims(found["kernels"], "claims")]
+        parts.append(f"Measured on {where}. With `AEROGEL_TARGET=avx2` on it, against the same aims:")
+        parts.append(claims(found["kernels"], "avx2_claims"))
+    return "\n\n".join(parts) or "Not measured yet: run `make bench` on an idle machine."
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if the README is not up to date"
+    )
+    options = parser.parse_args()
+    text = README.read_text(encoding="utf-8")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    wanted = f"{before}{BEGIN}\n\n{section()}\n\n{END}{after}"
+    if options.check:
+        print(
+            "README.md is up to date"
+            if text == wanted
+            else "README.md is not what benchmarks/readme.py writes"
+        )
+        return int(text != wanted)
+    README.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
