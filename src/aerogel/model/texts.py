@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,6 @@ class Texts:
 
 def require_texts(texts: object) -> None:
     """InputError unless ``texts`` is a list or another sequence of strings."""
-    strings = isinstance(texts, Sequence) and not isinstance(texts, str | bytes)
-    strings = strings and all(isinstance(t, str) for t in texts)
+    listed = isinstance(texts, Sequence) and not isinstance(texts, str | bytes)
+    strings = listed and all(isinstance(t, str) for t in cast("Sequence[object]", texts))
     require(strings, InputError, "texts are a list of strings: put a single one into a list")
