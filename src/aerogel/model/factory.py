@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from aerogel.core.errors import InputError, require
-from aerogel.model.source import Source
+from aerogel.model.loaded import Source
 
 
 def from_factory(file: Path, function: str) -> Source:

@@ -14,8 +14,8 @@ from transformers.utils import logging as log
 
 from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.core.files import read_json, read_json_object
+from aerogel.model.loaded import Source
 from aerogel.model.sentence import SentenceEncoder
-from aerogel.model.source import Source
 
 ARCHITECTURES = ("bert", "distilbert", "mpnet", "roberta")
 """The ``model_type`` of the configurations that can be loaded by directory."""
