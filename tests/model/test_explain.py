@@ -45,8 +45,8 @@ def test_every_step_is_there() -> None:
 
 def test_linear_layers_have_limits_and_nothing_else_has() -> None:
     work = program().batch(**tokens((9, 30)))
-    for step in program().built.steps:
-        cost = _cost(program().built, step, work, 1e-3, PEAKS)
+    for number, step in enumerate(program().built.steps):
+        cost = _cost(program().built, number, work, 1e-3, PEAKS)
         if isinstance(step, LinearStep):
             packed = program().built.packed[step.name].at(39)
             assert cost.zeros == pytest.approx(1 - packed.nonzeros / packed.rows / packed.columns)
@@ -56,10 +56,30 @@ def test_linear_layers_have_limits_and_nothing_else_has() -> None:
             assert cost.binds is not None and limits[cost.binds] == max(limits.values())
             assert cost.share == pytest.approx(max(limits.values()) / 1e-3)
             # What is shorter than a launch varies has no share.
-            assert _cost(program().built, step, work, 1e-7, PEAKS).share is None
+            assert _cost(program().built, number, work, 1e-7, PEAKS).share is None
         else:
             assert cost.zeros is cost.share is cost.binds is None
     assert [round(s.zeros, 2) for s in explained().steps if s.zeros is not None] == [0.0, 0.75]
+
+
+def test_bytes_are_constants_inputs_and_outputs_each_once() -> None:
+    """Rows in, a dense layer of 3 x 4 with its bias, rows out: 5 rows."""
+    d = rows_of(4)
+    p = quick(d.graph(d.linear("x", 3)))
+    work = p.batch(np.zeros((5, 4), np.float32))
+    feed, linear, fetch = (_cost(p.built, i, work, 1e-3, PEAKS).bytes for i in range(3))
+    packed = next(iter(p.built.packed.values())).at(5)
+    assert feed == 2 * 4 * 5 * 4
+    assert linear == packed.nbytes + 4 * (3 + 5 * 4 + 5 * 3)
+    assert fetch == 2 * 4 * 5 * 3
+
+
+def test_the_roofline_counts_dense_blocks_beside_sparse_ones() -> None:
+    """4 x 8 in blocks of 4: one block dense, one with a single column; 5 loads a vector."""
+    weight = np.zeros((4, 8), np.float32)
+    weight[:, :4] = weight[:, 6] = 1
+    limits = roofline(pack(weight, "panel", 4), 16, 16, PEAKS, moved=1)
+    assert limits["loads"] == pytest.approx(5 / (PEAKS.loads * PEAKS.threads))
 
 
 def test_the_roofline_of_a_dense_layer() -> None:

@@ -133,10 +133,12 @@ class Packings:
 
 @dataclass(frozen=True)
 class Emitted:
-    """The module and its constants."""
+    """The module, its constants, and how many bytes of them each step reads in full: not the packed weights,
+    of which a call reads one packing or the other, and not the tables, of which it reads some rows."""
 
     module: Module
     blob: Blob
+    constant_bytes: tuple[int, ...]
 
 
 def emit(
@@ -161,6 +163,7 @@ class _Emitter:
     id_count: int = 0
     number: int = 0
     lets: list[Stmt] = field(default_factory=list[Stmt])
+    constant_bytes: list[int] = field(default_factory=list[int])
 
     def run(self, steps: Sequence[Step]) -> Emitted:
         body: list[Stmt] = [Let(var, Load(NUMBERS, _int(i))) for i, var in enumerate(CALL_NUMBERS)]
@@ -171,13 +174,16 @@ class _Emitter:
             at = at + count
         for self.number, step in enumerate(steps):
             self.lets = []
+            self.constant_bytes.append(0)
             calls = self._step(step)
             wanted = Binary("and", BEGIN <= self.number, END > self.number)
             body.append(If(wanted, (*self.lets, *calls, Barrier())))
         extra = [feature_buffer(s.input) for s in steps if isinstance(s, FeedStep)]
         extra += [output_buffer(s.output) for s in steps if isinstance(s, FetchStep)]
         entry = Function("program", (*PARAMS, *extra), tuple(body))
-        return Emitted(Module("model", (*self.functions.values(), entry)), self.blob)
+        return Emitted(
+            Module("model", (*self.functions.values(), entry)), self.blob, tuple(self.constant_bytes)
+        )
 
     # --- what steps are made of ---
 
@@ -220,7 +226,12 @@ class _Emitter:
         return buf
 
     def _weight(self, name: str, role: str) -> Buf:
-        return self._constant(f"weight {name}", self._numbers(name), role)
+        return self._whole(f"weight {name}", self._numbers(name), role)
+
+    def _whole(self, name: str, array: NDArray[np.generic], role: str) -> Buf:
+        """A constant that the step reads from end to end."""
+        self.constant_bytes[-1] += array.nbytes
+        return self._constant(name, array, role)
 
     def _numbers(self, name: str) -> NDArray[np.float32]:
         weight = self.weights[name]
@@ -287,7 +298,7 @@ class _Emitter:
         )
 
     def _linear(self, step: LinearStep) -> tuple[Stmt, ...]:
-        bias = self._constant(f"step {self.number} bias", self._bias(step), "bias")
+        bias = self._whole(f"step {self.number} bias", self._bias(step), "bias")
         x = self._view(step.x, "x")
         residual = bias if step.residual is None else self._view(step.residual, "residual")
         y = self._view(step.out, "out", const=False)
@@ -349,7 +360,7 @@ class _Emitter:
         if step.bias is not None:
             # The kernel looks distances up from query to key, the graph from key to query.
             reverse = np.ascontiguousarray(self._numbers(step.bias)[:, ::-1])
-            table = (self._constant(f"reversed {step.bias}", reverse, "relative"),)
+            table = (self._whole(f"reversed {step.bias}", reverse, "relative"),)
             limit = (_int((reverse.shape[1] + 1) // 2),)
         rows = tuple(_int(p.row) for p in places)
         numbers = (

@@ -140,8 +140,7 @@ def explain(built: Built, run: Run, work: Batch, threads: int) -> Explanation:
     run(work, threads, whole)
     launch = seconds((0, 0))
     costs = tuple(
-        _cost(built, step, work, max(seconds((i, i + 1)) - launch, 1e-9), top)
-        for i, step in enumerate(built.steps)
+        _cost(built, i, work, max(seconds((i, i + 1)) - launch, 1e-9), top) for i in range(len(built.steps))
     )
     columns = f"{work.tokens} tokens in {work.sequences} sequence(s)" if work.tokens else f"{work.rows} rows"
     return Explanation(built.target.name, threads, columns, top, seconds(whole), costs)
@@ -161,15 +160,31 @@ def default_inputs(graph: Graph) -> dict[str, NDArray[Any]]:
     return given
 
 
-def _cost(built: Built, step: Step, work: Batch, seconds: float, top: Peaks) -> StepCost:
+def _activation_bytes(step: Step, work: Batch) -> int:
+    """Activations read and made, the caller's arrays, and the rows that are looked up, each once."""
+    columns = {"tokens": work.tokens, "rows": work.rows}
     made = writes(step)
     touched = [*reads(step), *([made] if made is not None else [])]
-    columns = {"tokens": work.tokens, "rows": work.rows}
     moved = sum(4 * p.features * columns[p.columns] for p in touched)
+    match step:
+        case FeedStep():
+            return 2 * moved
+        case FetchStep():
+            handed = work.padded if step.x.columns == "tokens" else work.rows
+            return moved + 4 * step.x.features * handed
+        case EmbedStep():
+            return moved + 4 * step.out.features * work.tokens * len(step.tables)
+        case _:
+            return moved
+
+
+def _cost(built: Built, number: int, work: Batch, seconds: float, top: Peaks) -> StepCost:
+    step = built.steps[number]
     kernel, shape = _describe(step)
+    moved = _activation_bytes(step, work) + built.emitted.constant_bytes[number]
     if not isinstance(step, LinearStep):
         return StepCost(step.name, kernel, shape, None, moved, seconds, None, None)
-    n = columns[step.out.columns]
+    n = {"tokens": work.tokens, "rows": work.rows}[step.out.columns]
     packed = built.packed[step.name].at(n)
     moved += packed.nbytes
     limits = roofline(packed, n, built.layout.lanes, top, moved)
@@ -183,9 +198,9 @@ def _cost(built: Built, step: Step, work: Batch, seconds: float, top: Peaks) -> 
 def roofline(packed: Packed, columns: int, lanes: int, top: Peaks, moved: int) -> dict[str, float]:
     """The three times, in seconds, that a layer cannot beat on ``top.threads`` threads."""
     vectors = -(-columns // lanes)
-    entries = packed.indices.size
-    if packed.kind == "panel" and entries == 0:
-        entries = packed.values.size // 4  # no zeros: one load of an activation serves four rows
+    # One load of an activation for every column of a panel that is not empty, or for every step of a row.
+    masked = packed.runs.reshape(-1, 16)[:, 1:].sum(dtype=np.int64) if packed.kind == "panel" else None
+    entries = packed.indices.size if masked is None else int(masked)
     return {
         "arithmetic": 2.0 * packed.nonzeros * columns / (top.flops * top.threads),
         "loads": entries * vectors / (top.loads * top.threads),
