@@ -35,6 +35,11 @@ def _parts(text: str) -> tuple[str, ...]:
 
 def _folder(model: str) -> Path:
     file, _, _ = model.rpartition(":")
+    if model.endswith(".aero"):
+        raise InputError(
+            f"{model!r} is compiled already, but bench needs the Hugging Face directory it came from, which "
+            f"the other runtimes read. See the time of every layer with: aerogel compile {model}"
+        )
     if model.endswith(".py") or file.endswith(".py"):
         raise InputError(
             f"{model!r} is a factory, but bench needs a Hugging Face directory: it gives every runtime the "

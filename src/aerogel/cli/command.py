@@ -42,9 +42,12 @@ class Command:
         return parser
 
 
+_MODEL = "a Hugging Face directory, an .aero file, or FILE.py:FUNCTION, which returns (module, inputs)"
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """``MODEL``."""
-    parser.add_argument("model", metavar="MODEL", help="a Hugging Face directory, or FILE.py:FUNCTION")
+    parser.add_argument("model", metavar="MODEL", help=_MODEL)
 
 
 def add_pruning(parser: argparse.ArgumentParser) -> None:

@@ -1,32 +1,84 @@
-"""``aerogel compile``: a model becomes a native program; shows what each layer became."""
+"""``aerogel compile``: a model becomes a native program, and a file; shows what each layer became."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
-import aerogel
 from aerogel.cli.command import OK, Command, add_model, add_pruning, add_threads, show
-from aerogel.cli.pruned import load_pruned
+from aerogel.cli.pruned import ARTEFACT, Ready, load_program
+from aerogel.core.errors import InputError, require
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
+    about = "write the program to a file that runs without torch on any CPU: graph, weights, tokenizer"
+    parser.add_argument("-o", "--output", type=Path, metavar="MODEL.aero", help=about)
+    about = "embedding tables in the file as 8-bit integers with a scale per row (default), or exactly"
+    parser.add_argument("--embeddings", choices=("int8", "fp32"), help=about)
     add_pruning(parser)
     add_threads(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
-    source, report = load_pruned(args)
-    program = aerogel.compile(source.module, source.example_inputs, threads=args.threads)
-    explained = program.explain()
-    document = {"model": source.name, "pruned": report and report.to_json(), "program": explained.to_json()}
-    show(args, document, str(explained))
+    _check_output(args)
+    ready = load_program(args)
+    written = _write(args, ready)
+    explained = ready.program.explain()
+    document = {
+        "model": ready.name,
+        "pruned": ready.report and ready.report.to_json(),
+        "provenance": ready.program.provenance,
+        "program": explained.to_json(),
+        "written": written,
+    }
+    lines = [str(explained), *_origin(ready)]
+    if written is not None:
+        lines.append(
+            f"wrote {args.output}: {written['bytes'] / 1e6:.1f} MB, {written['share']:.2f} of the dense "
+            f"checkpoint's {ready.dense_bytes / 1e6:.1f} MB (embeddings {written['embeddings']})"
+        )
+    show(args, document, "\n".join(lines))
     return OK
 
 
+def _check_output(args: argparse.Namespace) -> None:
+    """What is wrong with ``-o``, said before anything takes time."""
+    path: Path | None = args.output
+    if path is None:
+        require(args.embeddings is None, InputError, f"--embeddings is for a file: add -o MODEL{ARTEFACT}")
+        return
+    require(path.suffix == ARTEFACT, InputError, f"{path} must end in {ARTEFACT}, so that it is known again")
+    require(path.parent.is_dir(), InputError, f"{path} cannot be written: there is no folder {path.parent}")
+
+
+def _write(args: argparse.Namespace, ready: Ready) -> dict[str, Any] | None:
+    if args.output is None:
+        return None
+    embeddings = args.embeddings or "int8"
+    ready.program.save(args.output, embeddings=embeddings)
+    size = args.output.stat().st_size
+    return {
+        "path": str(args.output),
+        "bytes": size,
+        "dense_bytes": ready.dense_bytes,
+        "share": size / max(1, ready.dense_bytes),
+        "embeddings": embeddings,
+    }
+
+
+def _origin(ready: Ready) -> list[str]:
+    """Where the program came from, if that is recorded."""
+    recorded = ready.program.provenance
+    parts = [f"{key}: {value}" for key, value in recorded.items() if isinstance(value, str | int | float)]
+    return ["; ".join(parts)] if parts else []
+
+
 COMMAND = Command(
-    about="Compile a model to one native program for this CPU, and show each layer: zeros, kernel, bytes.",
-    example="aerogel compile ./all-MiniLM-L6-v2 --sparsity 0.8",
+    about="Compile a model to one native program for this CPU, and show each layer: zeros, kernel, bytes. "
+    "With -o,\nwrite it to a file that `aerogel run` and `aerogel.load` run without torch.",
+    example="aerogel compile ./all-MiniLM-L6-v2 --sparsity 0.5 -o minilm.aero\n  aerogel compile minilm.aero",
     options=_options,
     run=_run,
 )

@@ -1,12 +1,32 @@
-"""The model of a command line: loaded, and pruned where ``--sparsity`` says so."""
+"""The model of a command line: loaded, pruned where ``--sparsity`` says so, and made a program."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib import metadata
+from math import prod
+from pathlib import Path
+from typing import Any
 
+import aerogel
+from aerogel.core.errors import InputError
+from aerogel.model.program import Program
 from aerogel.model.source import Source, load_model
 from aerogel.prune import PruneReport, prune
+
+ARTEFACT = ".aero"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A program, the name to show for it, what pruning did (None: nothing), and the bytes of the dense
+    checkpoint it came from: of its files, or of its weights as fp32 where it has none."""
+
+    program: Program
+    name: str
+    report: PruneReport | None
+    dense_bytes: int
 
 
 def load_pruned(args: argparse.Namespace) -> tuple[Source, PruneReport | None]:
@@ -16,3 +36,38 @@ def load_pruned(args: argparse.Namespace) -> tuple[Source, PruneReport | None]:
         return source, None
     result = prune(source.module, args.sparsity, pattern=args.pattern, inplace=True)
     return replace(source, module=result.model), result.report
+
+
+def load_program(args: argparse.Namespace) -> Ready:
+    """The program of ``MODEL``: loaded from an .aero file, which needs no torch, or compiled."""
+    if args.model.endswith(ARTEFACT):
+        if args.sparsity is not None:
+            raise InputError(
+                f"{args.model!r} is compiled already: give --sparsity with the model it was made from"
+            )
+        program = aerogel.load(args.model, threads=args.threads)
+        return Ready(program, Path(args.model).name, None, _weight_bytes(program))
+    source, report = load_pruned(args)
+    program = aerogel.compile(
+        source.module,
+        source.example_inputs,
+        threads=args.threads,
+        texts=source.texts(),
+        provenance=provenance(source, report),
+    )
+    files = list(Path(args.model).glob("model*.safetensors"))
+    dense = sum(file.stat().st_size for file in files) if files else _weight_bytes(program)
+    return Ready(program, source.name, report, dense)
+
+
+def provenance(source: Source, report: PruneReport | None) -> dict[str, Any]:
+    """What a file says of where it came from: the model's name, how it was pruned, by which versions."""
+    pruning = None
+    if report is not None:
+        pruning = {key: value for key, value in report.to_json().items() if key != "layers"}
+    versions = {"aerogel": aerogel.__version__, "torch": metadata.version("torch")}
+    return {"source": source.name, "pruning": pruning, "versions": versions}
+
+
+def _weight_bytes(program: Program) -> int:
+    return sum(4 * prod(weight.shape) for weight in program.built.graph.weights.values())

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import aerogel
 from aerogel.cli.command import OK, Command, add_model, add_pruning, add_threads, show
-from aerogel.cli.pruned import load_pruned
+from aerogel.cli.pruned import Ready, load_program
 from aerogel.core.errors import InputError, require
 from aerogel.core.files import replace_file
-from aerogel.model.source import Source
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -37,9 +35,10 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    source, _ = load_pruned(args)
-    inputs = _inputs(args, source)
-    program = aerogel.compile(source.module, source.example_inputs, threads=args.threads)
+    given = None if args.input is None else _read(args.input)
+    ready = load_program(args)
+    program = ready.program
+    inputs = _tokenized(args, ready) if given is None else given
     _check_names(args, inputs, [i.name for i in program.built.graph.inputs])
     outputs: Arrays = program.run(program.batch(**inputs), program.threads)
     if args.output is not None:
@@ -47,23 +46,26 @@ def _run(args: argparse.Namespace) -> int:
     facts = {name: {"shape": list(v.shape), "dtype": str(v.dtype)} for name, v in outputs.items()}
     written = None if args.output is None else str(args.output)
     text = "\n".join(_described(name, value) for name, value in outputs.items())
-    show(args, {"model": source.name, "outputs": facts, "written": written}, text)
+    show(args, {"model": ready.name, "outputs": facts, "written": written}, text)
     return OK
 
 
-def _inputs(args: argparse.Namespace, source: Source) -> Arrays:
-    if args.text is not None:
-        ids, mask = source.tokenize(args.text)
-        return {"input_ids": ids, "attention_mask": mask}
+def _tokenized(args: argparse.Namespace, ready: Ready) -> Arrays:
+    lacking = f"{ready.name} has no tokenizer, so it takes no text: give arrays with --input"
+    require(ready.program.texts is not None, InputError, lacking)
+    return ready.program.tokenize(args.text)
+
+
+def _read(path: Path) -> Arrays:
     try:
         # Never pickled: an input file must not be able to run anything.
-        with args.input.open("rb") as file:
+        with path.open("rb") as file:
             loaded: Any = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.lib.npyio.NpzFile):
                 return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{args.input} cannot be read as a .npz file: {error}") from error
-    raise InputError(f"{args.input} holds one array without a name: write it with numpy.savez")
+        raise InputError(f"{path} cannot be read as a .npz file: {error}") from error
+    raise InputError(f"{path} holds one array without a name: write it with numpy.savez")
 
 
 def _check_names(args: argparse.Namespace, inputs: Arrays, known: Sequence[str]) -> None:
@@ -84,7 +86,8 @@ def _described(name: str, value: NDArray[Any]) -> str:
 
 COMMAND = Command(
     about="Run a model on arrays or on text; prints the outputs in short, and writes them with -o.",
-    example='aerogel run ./all-MiniLM-L6-v2 --text "how do I sort a list?" -o vectors.npz',
+    example='aerogel run ./all-MiniLM-L6-v2 --text "how do I sort a list?" -o vectors.npz\n'
+    '  aerogel run minilm.aero --text "how do I sort a list?"',
     options=_options,
     run=_run,
 )

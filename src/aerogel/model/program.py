@@ -111,21 +111,34 @@ class Program:
         share a batch.
 
         InputError where the program has no tokenizer or no single output per text."""
-        if self.texts is None:
-            raise InputError("this program has no tokenizer: compile a model's directory, or pass texts=")
+        self._tokenizer()
         require_texts(texts)
         whole = isinstance(batch_size, int) and batch_size >= 1
         require(whole, InputError, f"batch_size={batch_size!r}: give a whole number from 1 on")
-        output, inputs = self._pooled(), self._token_inputs()
+        output = self._pooled()
         # Nothing but a mask tells padding from text.
-        batch_size = batch_size if len(inputs) > 1 else 1
+        batch_size = batch_size if len(self._token_inputs()) > 1 else 1
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
         out = np.empty((len(texts), output.x.features), np.float32)
         for at in range(0, len(order), batch_size):
             places = order[at : at + batch_size]
-            given = dict(zip(inputs, self.texts.tokenize([texts[i] for i in places]), strict=False))
+            given = self.tokenize([texts[i] for i in places])
             out[places] = self.run(self.batch(**given), self.threads)[output.output]
         return out
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+        """The inputs of a call for ``texts``, by name: token ids, padded behind, and, where the model takes
+        one, their mask. InputError where padding would be needed and there is none."""
+        ids, mask = self._tokenizer().tokenize(texts)
+        names = self._token_inputs()
+        alike = len(names) > 1 or bool(mask.all())
+        require(alike, InputError, "the model takes no mask: give one text at a time")
+        return dict(zip(names, (ids, mask), strict=False))
+
+    def _tokenizer(self) -> Texts:
+        if self.texts is None:
+            raise InputError("this program has no tokenizer: compile a model's directory, or pass texts=")
+        return self.texts
 
     def _pooled(self) -> FetchStep:
         """The output that is one vector per text: the only one, or the one called as such."""
