@@ -395,6 +395,8 @@ sys.exit(worst)
 """
 
 INTERRUPT = """
+# A background shell hands down SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 large = tokens((40,) * 200)
 stops = 0
 for round in range(12):

@@ -153,6 +153,8 @@ def test_a_forked_child_starts_its_own_threads() -> None:
 
 PRELUDE = """
 import os, signal, sys, threading, time
+# A background shell hands down SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np
 from aerogel.core.dtypes import DType
 from aerogel.loop.nodes import *
