@@ -145,7 +145,8 @@ def _head(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
 
 
 def _encoded(path: Path, name: str, entry: Any, arrays: Mapping[str, NDArray[Any]]) -> Encoded:
-    known = isinstance(entry, dict) and set(entry) == {"encoding", "shape"} and entry["encoding"] in PARTS
+    known = isinstance(entry, dict) and set(entry) == {"encoding", "shape"}
+    known = known and entry["encoding"] in tuple(PARTS)
     require(known, FormatError, f"{path}: weight {name!r} is stored in no way known here ({entry!r})")
     shape = entry["shape"]
     whole = isinstance(shape, list) and all(type(n) is int and 0 <= n < 1 << 40 for n in shape)
