@@ -59,11 +59,12 @@ def test_a_map_is_a_budget_and_other_budgets_are_known() -> None:
 
 @pytest.mark.parametrize("pattern", ["unstructured", "block4x1"])
 @pytest.mark.parametrize("share", [0.0, 0.37, 0.5, 0.95, 1.0])
-def test_owl_is_exact_in_all(pattern: str, share: float) -> None:
+@pytest.mark.parametrize("budget", ["owl", "sensitivity"])
+def test_unequal_budgets_are_exact_in_all(budget: str, pattern: str, share: float) -> None:
     model = encoder()
     with torch.no_grad():
         model.layer[0].query.weight[0, :2] *= 100
-    result = prune(model, share, method="sparsegpt", data=batches(), budget="owl", pattern=pattern)
+    result = prune(model, share, method="sparsegpt", data=batches(), budget=budget, pattern=pattern)
     units = sum(layer.units for layer in result.report.layers)
     assert sum(layer.pruned for layer in result.report.layers) == round(share * units)
 
@@ -77,6 +78,19 @@ def test_owl_spares_layers_with_outliers() -> None:
     spared = shares.pop("layer.1.up.weight")
     assert all(spared < share for share in shares.values())
     assert max(shares.values()) - spared <= 2 * REACH + 2 / 8
+
+
+def test_sensitivity_spares_the_layers_that_matter_and_leaves_the_model_as_it_was() -> None:
+    model = encoder()
+    with torch.no_grad():
+        model.layer[0].up.weight *= 4
+        model.layer[2].query.weight *= 0.01
+    result = prune(model, 0.5, method="magnitude", data=batches(), budget="sensitivity")
+    shares = {r.name: r.pruned / r.units for r in result.report.layers}
+    assert shares["layer.0.up.weight"] < 0.5 < shares["layer.2.query.weight"]
+    kept = result.masks["layer.0.up.weight"]
+    found = result.model.layer[0].up.weight.detach().numpy()
+    np.testing.assert_array_equal(found[kept], model.layer[0].up.weight.detach().numpy()[kept])
 
 
 @given(

@@ -47,7 +47,8 @@ def prune(  # noqa: PLR0913  the public face: every choice by keyword, each with
     ``layers``: a regular expression searched in layer names, or a predicate on (name, layer); by default
     every ``nn.Linear`` but task heads. A tied weight or a shared module is pruned once, under its first name.
     ``scope``: that many of each layer (``layer``), or, by magnitude, of all together (``global``).
-    ``budget``: ``uniform``, or ``owl``: less of layers with many outliers, as much in all. Needs data.
+    ``budget``: ``uniform``; or, as much in all, ``owl``: less of layers with many outliers; ``sensitivity``:
+    less of layers without which the output changes most. Both need data.
     ``repair``: least squares on the kept weights once a layer's zeros are known. Needs data.
     ``recovery``: ``"distill:90s"``, ``"distill:10m"`` or ``"distill:200steps"``: train the kept weights, for
     so long, to do on ``data`` what the dense model does. ``recover`` has more to set.

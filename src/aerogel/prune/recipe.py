@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aerogel.core.errors import InputError, require
 from aerogel.prune import weights
 from aerogel.prune.batches import Call, calls_of
-from aerogel.prune.budget import BUDGETS, checked_map, owl
+from aerogel.prune.budget import BUDGETS, checked_map, owl, sensitivity
 from aerogel.prune.layers import Layer, LayerChoice, prunable
 from aerogel.prune.magnitude import magnitude
 from aerogel.prune.methods import METHODS
@@ -105,7 +105,11 @@ def carry_out(
         if share is not None:
             units = [math.prod(recipe.pattern.unit_shape(array.shape)) for array in arrays]
             uniform = dict.fromkeys((layer.name for layer in chosen), share)
-            shares = uniform if recipe.budget == "uniform" else owl(work, chosen, calls, share, units)
+            shares = {
+                "uniform": lambda: uniform,
+                "owl": lambda: owl(work, chosen, calls, share, units),
+                "sensitivity": lambda: sensitivity(work, chosen, calls, share, units),
+            }[recipe.budget]()
         result = _calibrated(replace(job, shares=shares), module, calls, progress)
     if schedule is not None:
         result = recover(result, module, calls, schedule)

@@ -19,7 +19,7 @@ class Schedule:
 
     seconds: float | None = None
     steps: int | None = None
-    rate: float = 5e-4
+    rate: float = 1e-4
     warm: float = 0.1
     patience: int = 0
     seed: int = 0
