@@ -72,7 +72,8 @@ class Moments:
         require(finite, InputError, f"layer {name!r} is fed NaN or infinity by this data: check the data")
         self._sum *= 2
         if self._cross is not None:
-            self._cross *= 2
+            # Only what it has over the Hessian is needed from here on.
+            self._cross.mul_(2).sub_(self._sum)
 
     @property
     def hessian(self) -> torch.Tensor:
@@ -104,8 +105,7 @@ class Moments:
         if self._cross is None:
             return weight
         factor = self.factor(damping)
-        difference = weight @ (self._cross - self._sum)
-        return weight + difference @ factor.T @ factor
+        return weight + weight @ self._cross @ factor.T @ factor
 
     def shift(self, dense: torch.Tensor, pruned: torch.Tensor) -> torch.Tensor:
         """What to add to the bias: ``dense`` times the mean it met, less ``pruned`` times that it meets."""

@@ -135,7 +135,9 @@ class Stream:
 
     def _moments(self, feed: _Feed, group: list[Layer], uses: int) -> Moments:
         first = group[0]
-        twin = feed.twin if self._settings.dense_targets and len(first.uses) == 1 else None
+        # Before anything is pruned, both models feed the layer the same.
+        paired = self._settings.dense_targets and len(first.uses) == 1 and self.outcomes
+        twin = feed.twin if paired else None
         moments = Moments(first.weight.shape[1], first.weight.device, self.ledger,
                           centred=first.bias is not None, paired=twin is not None)  # fmt: skip
         path = next((n for n, m in feed.root.named_modules() if m is first.uses[0]), "")
