@@ -13,12 +13,23 @@ from aerogel.core.errors import AerogelError
 if TYPE_CHECKING:
     from aerogel.model.compile import compile, load
     from aerogel.model.program import Program
-    from aerogel.prune import PruneResult, prune
+    from aerogel.prune import PruneResult, Schedule, prune, recover
     from aerogel.tune.plan import Plan
 
 __version__ = "0.1.0"
 
-__all__ = ["AerogelError", "Plan", "Program", "PruneResult", "__version__", "compile", "load", "prune"]
+__all__ = [
+    "AerogelError",
+    "Plan",
+    "Program",
+    "PruneResult",
+    "Schedule",
+    "__version__",
+    "compile",
+    "load",
+    "prune",
+    "recover",
+]
 
 _HOME = {
     "compile": "aerogel.model.compile",
@@ -26,7 +37,9 @@ _HOME = {
     "Program": "aerogel.model.program",
     "Plan": "aerogel.tune.plan",
     "prune": "aerogel.prune.entry",
-    "PruneResult": "aerogel.prune.entry",
+    "PruneResult": "aerogel.prune.report",
+    "recover": "aerogel.prune.entry",
+    "Schedule": "aerogel.prune.schedule",
 }
 
 
