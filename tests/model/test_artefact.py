@@ -335,7 +335,7 @@ def rewrite(
     change(head, arrays)
     if files.HEAD in arrays:
         arrays[files.HEAD] = np.frombuffer(json.dumps(head).encode(), np.uint8)
-    metadata = dict(contents.metadata) | {files.CHECKSUM: files._checksum(arrays)}
+    metadata = dict(contents.metadata) | {files.CHECKSUM: container.checksum(arrays)}
     container.write(to or path, arrays, metadata)
     return to or path
 

@@ -8,6 +8,7 @@ error, not a crash. Any reader of safetensors can open the result.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import mmap
@@ -41,6 +42,16 @@ class Contents:
 
     arrays: Mapping[str, NDArray[Any]]
     metadata: Mapping[str, str]
+
+
+def checksum(arrays: Mapping[str, NDArray[Any]], beside: bytes = b"") -> str:
+    """SHA-256 over ``beside`` and names, dtypes, shapes and contents of the arrays, in order of name."""
+    digest = hashlib.sha256(beside)
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(json.dumps([name, array.dtype.name, list(array.shape)]).encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.nbytes else b"")
+    return digest.hexdigest()
 
 
 # --- writing ------------------------------------------------------------------------------------

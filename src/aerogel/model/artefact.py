@@ -7,7 +7,6 @@ wrote the file may have meant harm.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,7 +74,7 @@ def save(path: Path, artefact: Artefact, *, embeddings: Literal["int8", "fp32"] 
         arrays[TOKENIZER] = _bytes(artefact.tokenizer)
     for name, e in encoded.items():
         arrays |= {f"{WEIGHT}{name}/{part}": array for part, array in e.parts.items()}
-    container.write(path, arrays, {FORMAT: VERSION, CHECKSUM: _checksum(arrays)})
+    container.write(path, arrays, {FORMAT: VERSION, CHECKSUM: container.checksum(arrays)})
 
 
 def load(path: Path) -> Artefact:
@@ -91,7 +90,7 @@ def load(path: Path) -> Artefact:
     require(
         version == VERSION, FormatError, f"{path} has format {version}, this aerogel reads {VERSION}: upgrade"
     )
-    checksum = _checksum(arrays)
+    checksum = container.checksum(arrays)
     intact = contents.metadata.get(CHECKSUM) == checksum
     require(intact, FormatError, f"{path} is damaged: its checksum does not fit. Copy or make it again")
     head = _head(path, arrays)
@@ -111,16 +110,6 @@ def load(path: Path) -> Artefact:
 
 def _bytes(text: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(text, np.uint8)
-
-
-def _checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 over names, dtypes, shapes and contents, in order of name."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(json.dumps([name, array.dtype.name, list(array.shape)]).encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.nbytes else b"")
-    return digest.hexdigest()
 
 
 def _head(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import AerogelError, FormatError, require
@@ -66,7 +65,11 @@ def keep(checksum: str, target: Target, kept: Kept) -> None:
         layers[name] = {"number": number, "packings": facts}
     head = json.dumps({"plan": kept.plan.to_json(), "layers": layers})
     try:
-        container.write(_path(checksum, target), arrays, {"head": head, "sha256": _checksum(head, arrays)})
+        container.write(
+            _path(checksum, target),
+            arrays,
+            {"head": head, "sha256": container.checksum(arrays, head.encode())},
+        )
     except AerogelError as error:
         _log.warning("packed weights not kept: %s", error)
 
@@ -88,17 +91,9 @@ def _layout() -> str:
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()
 
 
-def _checksum(head: str, arrays: Mapping[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256(head.encode())
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
-
-
 def _read(contents: container.Contents) -> Kept:
     arrays, head = contents.arrays, contents.metadata.get("head", "")
-    whole = contents.metadata.get("sha256") == _checksum(head, arrays)
+    whole = contents.metadata.get("sha256") == container.checksum(arrays, head.encode())
     require(whole, FormatError, "a kept file is damaged: its checksum does not fit")
     try:
         document = json.loads(head)
