@@ -12,7 +12,7 @@ from aerogel.core.files import read_json_object
 
 _WEIGHTS = "model.safetensors"
 # What the public models of this kind were trained with; longer texts are cut.
-_MOST_TOKENS = 256
+MOST_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class ModelFolder:
             tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises bare Exceptions
             raise InputError(f"{file} cannot be read: {error}") from error
-        tokenizer.enable_truncation(min(_MOST_TOKENS, self._number("max_position_embeddings")))
+        tokenizer.enable_truncation(min(MOST_TOKENS, self._number("max_position_embeddings")))
         pad = int(self.config.get("pad_token_id") or 0)
         tokenizer.enable_padding(pad_id=pad, pad_token=tokenizer.id_to_token(pad))
         return tokenizer

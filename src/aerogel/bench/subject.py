@@ -9,10 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.bench.cases import TokenBatch, token_batch
-from aerogel.bench.hugging_face import ModelFolder
 from aerogel.core.errors import MeasureError
+from aerogel.measure.resident import resident
 
 _TEXTS_PER_BATCH = 32
+
+
+class Words(Protocol):
+    """Where a subject's token ids come from: a model's directory, or a file of its own."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many token ids there are."""
+        ...
+
+    def tokenizer(self) -> Any:
+        """A ``tokenizers.Tokenizer`` that cuts long texts and pads a batch to its longest."""
+        ...
 
 
 class Runtime(Protocol):
@@ -40,10 +53,8 @@ class EncoderSubject:
     its result is their mean-pooled vectors. ``pinned`` replaces the lengths of every case by its own.
     """
 
-    def __init__(
-        self, folder: ModelFolder, runtime: Runtime, pinned: Mapping[str, Any] | None = None
-    ) -> None:
-        self._folder, self._runtime, self._pinned = folder, runtime, pinned
+    def __init__(self, words: Words, runtime: Runtime, pinned: Mapping[str, Any] | None = None) -> None:
+        self._words, self._runtime, self._pinned = words, runtime, pinned
         self._batch: TokenBatch | None = None
         self._inputs: Any = None
         self._texts: list[str] = []
@@ -53,7 +64,7 @@ class EncoderSubject:
         if self._texts:
             self._batch = self._inputs = None
             return
-        self._batch = token_batch(self._pinned or case, self._folder.vocabulary)
+        self._batch = token_batch(self._pinned or case, self._words.vocabulary)
         self._inputs = self._runtime.bind(self._batch)
 
     def run(self) -> Any:
@@ -67,13 +78,15 @@ class EncoderSubject:
         return self._hidden(self._batch) * self._batch.mask[:, :, None].astype(np.float32)
 
     def facts(self) -> dict[str, Any]:
-        return self._runtime.facts()
+        """What the runtime says, and the memory of its process: ``peak_bytes`` since it began, and now
+        ``resident_bytes`` and the rest of ``Resident``."""
+        return {**self._runtime.facts(), **resident().to_json()}
 
     def _hidden(self, batch: TokenBatch) -> NDArray[np.float32]:
         return self._runtime.to_numpy(self._runtime.forward(self._runtime.bind(batch)))
 
     def _vectors(self) -> NDArray[np.float32]:
-        tokenizer = self._folder.tokenizer()
+        tokenizer = self._words.tokenizer()
         # Texts of like length together: less padding, and the same batches for every contender.
         order = sorted(range(len(self._texts)), key=lambda i: (len(self._texts[i]), i))
         found: dict[int, NDArray[np.float32]] = {}

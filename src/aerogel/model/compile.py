@@ -17,6 +17,7 @@ from aerogel.core.target import Target, current
 from aerogel.kernels.layout import Layout
 from aerogel.model import arena as arenas
 from aerogel.model import packs
+from aerogel.model.artefact import Artefact
 from aerogel.model.artefact import load as load_artefact
 from aerogel.model.built import Built
 from aerogel.model.check import check
@@ -79,7 +80,14 @@ def load(
 ) -> Program:
     """The program in an artefact that ``Program.save`` wrote; needs no torch. ``threads`` and ``plan`` as for
     ``compile``. FormatError if the file is damaged or no artefact, InputError if it cannot be read."""
-    artefact = load_artefact(Path(path))
+    return run_artefact(load_artefact(Path(path)), threads=threads, plan=plan)
+
+
+def run_artefact(
+    artefact: Artefact, *, threads: int | None = None, plan: Plan | Literal["timed", "quick"] = "timed"
+) -> Program:
+    """The program in an artefact that was read from a file; arguments as for ``compile``. Its graph may
+    have been given other outputs: what is kept for the next time is the same."""
     texts = None if artefact.tokenizer is None else Texts(artefact.tokenizer, artefact.max_tokens)
     target = current()
     kept = packs.restore(artefact.checksum, target) if plan == "timed" else None
