@@ -65,7 +65,7 @@ def _pretrained(path: Path, config: dict[str, Any]) -> Any:
     head = str(listed[0]) if isinstance(listed, list) and listed else ""
     auto = next((c for suffix, c in classes.items() if head.endswith(suffix)), transformers.AutoModel)
     try:
-        with _quiet():
+        with quiet():
             module, found = auto.from_pretrained(
                 path, use_safetensors=True, local_files_only=True, trust_remote_code=False,
                 dtype=torch.float32, output_loading_info=True,
@@ -85,7 +85,7 @@ def _pretrained(path: Path, config: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def _quiet() -> Generator[None]:
+def quiet() -> Generator[None]:
     """No progress bars and no warnings about what is checked here."""
     level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity(logging.ERROR)
