@@ -1,0 +1,194 @@
+"""RAPL (running average power limit): the energy counters of CPU packages and memory, as files of powercap.
+
+CPUs of Intel and AMD count energy since boot; Linux shows each counter as a folder
+``/sys/class/powercap/intel-rapl:N`` with ``name``, ``energy_uj`` (microjoules) and ``max_energy_range_uj``.
+What they name overlaps: psys contains the packages, a package its core and uncore; memory (dram) stands
+beside the package. So the packages and their dram are summed and nothing else. One counter may be shown
+twice: by two interfaces (``intel-rapl`` and ``intel-rapl-mmio``), of which one is read, and by every die of a
+package, which the values tell (see counter.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from aerogel.core.errors import MeasureError, require
+from aerogel.energy.counter import Look, round_s
+
+FOLDER = "sys/class/powercap"
+_ZONE = re.compile(r"(?P<interface>[a-z]+-rapl[a-z-]*):\d+(?P<below>:\d+)?")
+_PACKAGE = re.compile(r"(?P<package>package-\d+)(?:-die-\d+)?")
+_LEAST_ROUND_S = 2.0
+"""A counter that comes round faster would have to be read all the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A counter that is summed. ``label``: "package-0" or "package-0 dram"; zones with the same ``part`` may
+    be dies that mirror one counter; ``memory``: of the memory beside a package, not of a package."""
+
+    label: str
+    part: str
+    memory: bool
+    energy: Path
+    range_uj: int
+
+    def look(self) -> Look:
+        """The counter now; MeasureError where it cannot be read or holds no value of its range."""
+        value = _number(self.energy, self.label)
+        require(
+            value <= self.range_uj,
+            MeasureError,
+            f"{self.label}: {self.energy} shows {value}, more than its range of {self.range_uj}",
+        )
+        return Look(perf_counter(), value)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The counters that would be summed. ``obstacle`` says why energy cannot be measured, "" if it can, and
+    ``advice`` what to do about it; ``left_out`` are zones that overlap with those summed."""
+
+    zones: tuple[Zone, ...]
+    left_out: tuple[str, ...] = ()
+    obstacle: str = ""
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A folder of powercap, read but not judged."""
+
+    name: str
+    interface: str
+    folder: Path
+    parent: Path | None
+
+    def show(self) -> str:
+        return f"{self.folder.name} ({self.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A folder that counts what is summed; see Zone for ``label`` and ``part``."""
+
+    label: str
+    part: str
+    entry: _Entry
+
+
+def survey(root: Path = Path("/")) -> Survey:
+    """What there is to read below ``root``; every counter has been read once where there is no obstacle."""
+    try:
+        present = sorted(p for p in (root / FOLDER).iterdir() if _ZONE.fullmatch(p.name))
+    except OSError:
+        present = []
+    if not present:
+        return Survey(
+            (), obstacle="no RAPL counters here: a virtual machine, or a CPU or system without them"
+        )
+    entries = [entry for path in present if (entry := _entry(path)) is not None]
+    if not entries:
+        return Survey(
+            (),
+            obstacle=f"the RAPL counters in {root / FOLDER} are hidden, as containers do",
+            advice="measure outside the container, or start it with --security-opt systempaths=unconfined",
+        )
+    return _judge(entries)
+
+
+def _judge(entries: list[_Entry]) -> Survey:
+    packages = _packages(entries)
+    chosen = _without_second_interface([*packages, *_drams(entries, packages)])
+    folders = {found.entry.folder for found in chosen}
+    left_out = tuple(entry.show() for entry in entries if entry.folder not in folders)
+    if not packages:
+        return Survey((), left_out, f"RAPL counts no CPU package here, only {', '.join(left_out)}")
+    try:
+        zones = tuple(_zone(found) for found in chosen)
+        for zone in zones:
+            zone.look()
+    except MeasureError as error:
+        return Survey((), left_out, str(error), _grant(folder / "energy_uj" for folder in sorted(folders)))
+    return Survey(zones, left_out)
+
+
+def _packages(entries: Iterable[_Entry]) -> list[_Found]:
+    """Every CPU package, or die of one."""
+    matches = [(entry, _PACKAGE.fullmatch(entry.name)) for entry in entries if entry.parent is None]
+    return [_Found(entry.name, match["package"], entry) for entry, match in matches if match]
+
+
+def _drams(entries: Iterable[_Entry], packages: Iterable[_Found]) -> list[_Found]:
+    """The memory beside each package."""
+    by_folder = {package.entry.folder: package for package in packages}
+    found: list[_Found] = []
+    for entry in entries:
+        if entry.name == "dram" and entry.parent in by_folder:
+            package = by_folder[entry.parent]
+            found.append(_Found(f"{package.label} dram", f"{package.part} dram", entry))
+    return found
+
+
+def _without_second_interface(found: list[_Found]) -> list[_Found]:
+    """Of a counter that several interfaces show, the first by name: intel-rapl before intel-rapl-mmio."""
+    first: dict[str, str] = {}
+    for one in found:
+        first[one.label] = min(first.get(one.label, one.entry.interface), one.entry.interface)
+    return [one for one in found if one.entry.interface == first[one.label]]
+
+
+def _entry(path: Path) -> _Entry | None:
+    """None where the folder is hidden, or its name cannot be read."""
+    match = _ZONE.fullmatch(path.name)
+    try:
+        name = _text(path / "name")
+    except (OSError, UnicodeDecodeError):
+        return None
+    assert match  # as `survey` has found
+    parent = path.with_name(path.name.rpartition(":")[0]) if match["below"] else None
+    return _Entry(name, match["interface"], path, parent)
+
+
+def _zone(found: _Found) -> Zone:
+    folder = found.entry.folder
+    range_uj = _number(folder / "max_energy_range_uj", found.label)
+    require(
+        round_s(range_uj) >= _LEAST_ROUND_S,
+        MeasureError,
+        f"{found.label}: {folder / 'max_energy_range_uj'} shows {range_uj}, too small a range to follow",
+    )
+    return Zone(found.label, found.part, found.entry.name == "dram", folder / "energy_uj", range_uj)
+
+
+def _number(path: Path, label: str) -> int:
+    """A file with one whole number; MeasureError naming it otherwise."""
+    try:
+        text = _text(path)
+    except OSError as error:
+        may_not = error.errno in (errno.EACCES, errno.EPERM)
+        why = "may be read by root alone" if may_not else f"cannot be read: {error.strerror or error}"
+        raise MeasureError(f"{label}: {path} {why}") from error
+    except UnicodeDecodeError as error:
+        raise MeasureError(f"{label}: {path} holds no number") from error
+    # isdigit would let through what int refuses, such as a superscript 2.
+    fits = text.isdecimal() and len(text) < 19
+    require(fits, MeasureError, f"{label}: {path} holds {text[:40]!r}, not a number")
+    return int(text)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="ascii").strip()
+
+
+def _grant(files: Iterable[Path]) -> str:
+    """The command that opens what this user may not read; "" where that is not what is wrong."""
+    closed = [str(file) for file in files if file.exists() and not os.access(file, os.R_OK)]
+    return f"until the next boot: sudo chmod a+r {shlex.join(closed)}" if closed else ""
