@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aerogel.core.errors import AerogelError
 
 if TYPE_CHECKING:
+    from aerogel.energy import Reading, meter
     from aerogel.model.compile import compile, load
     from aerogel.model.program import Program
     from aerogel.prune import PruneResult, Schedule, prune, recover
@@ -23,10 +24,12 @@ __all__ = [
     "Plan",
     "Program",
     "PruneResult",
+    "Reading",
     "Schedule",
     "__version__",
     "compile",
     "load",
+    "meter",
     "prune",
     "recover",
 ]
@@ -36,6 +39,8 @@ _HOME = {
     "load": "aerogel.model.compile",
     "Program": "aerogel.model.program",
     "Plan": "aerogel.tune.plan",
+    "meter": "aerogel.energy.block",
+    "Reading": "aerogel.energy.reading",
     "prune": "aerogel.prune.entry",
     "PruneResult": "aerogel.prune.report",
     "recover": "aerogel.prune.entry",
