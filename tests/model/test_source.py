@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from aerogel.core.errors import InputError, UnsupportedError
+from aerogel.model.pretrained import ARCHITECTURES
 from aerogel.model.sentence import SentenceEncoder
+from aerogel.model.sentence_settings import Settings
 from aerogel.model.source import Source, load_model
 
 transformers = pytest.importorskip("transformers")
@@ -59,15 +61,20 @@ def test_a_directory_gives_the_module_and_inputs_it_takes(folder: Path) -> None:
     assert torch.equal(got.pooler_output, wanted.pooler_output)
 
 
-@pytest.mark.parametrize("kind", ["distilbert", "mpnet", "roberta"])
-def test_the_other_architectures(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_every_architecture(kind: str, tmp_path: Path) -> None:
     names = {"dim": 8, "hidden_dim": 16, "n_layers": 1, "n_heads": 2, "vocab_size": 40}
     config = transformers.AutoConfig.for_model(kind, **(names if kind == "distilbert" else LITTLE))
     transformers.AutoModel.from_config(config).save_pretrained(tmp_path)
     source = load_model(str(tmp_path))
     with torch.no_grad():
         assert source.module(**source.example_inputs).last_hidden_state.shape == (2, 16, 8)
-    assert source.max_tokens == {"distilbert": 512, "mpnet": 18, "roberta": 18}[kind]
+        # The greatest length a model takes is what its positions allow.
+        longest = torch.full((1, source.max_tokens or 0), 5)
+        assert source.module(longest, torch.ones_like(longest)).last_hidden_state.shape[1] > 16
+    behind = ("camembert", "data2vec-text", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta")
+    special = {"distilbert": 512, "xlm-roberta-xl": 18}
+    assert source.max_tokens == special.get(kind, 18 if kind in behind else 20)
 
 
 def test_a_classifier_keeps_its_head(tmp_path: Path) -> None:
@@ -116,6 +123,67 @@ def test_pooling_is_part_of_the_module(folder: Path, mode: str, normalized: bool
     wanted = POOLINGS[mode](hidden)
     wanted = wanted / wanted.norm() if normalized else wanted
     torch.testing.assert_close(got, wanted)
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("mean", "mean"), ("cls", "first"), ("max", "max")])
+def test_pooling_as_newer_versions_write_it(folder: Path, mode: str, kind: str) -> None:
+    sentence(folder, "mean_tokens", ("base.modules.transformer.Transformer", "modules.pooling.Pooling"))
+    (folder / "1_Pooling" / "config.json").write_text(
+        json.dumps({"embedding_dimension": 8, "pooling_mode": mode, "include_prompt": True})
+    )
+    source = load_model(str(folder))
+    assert isinstance(source.module, SentenceEncoder) and source.module.pooling == kind
+
+
+@pytest.mark.parametrize("modes", ['["mean", "max"]', '"lasttoken"', "[]", "3"])
+def test_unknown_pooling_of_newer_versions_is_refused(folder: Path, modes: str) -> None:
+    sentence(folder, "mean_tokens", ("Transformer", "Pooling"))
+    (folder / "1_Pooling" / "config.json").write_text(f'{{"pooling_mode": {modes}}}')
+    with pytest.raises(UnsupportedError, match="give one of mean, cls, max"):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("sentence_bert", "tokenizer_config", "most"),
+    [
+        ({"max_seq_length": 7}, None, 7),
+        ({"max_seq_length": 7}, {"model_max_length": 5}, 7),
+        ({}, {"model_max_length": 5}, 5),
+        ({"max_seq_length": None}, {"model_max_length": 10**30}, 20),
+        (None, {"model_max_length": 12}, 12),
+        ({"max_seq_length": 99}, None, 20),
+        ({"max_seq_length": "7"}, {}, 20),
+    ],
+)
+def test_where_texts_are_cut(
+    folder: Path, sentence_bert: object, tokenizer_config: object, most: int
+) -> None:
+    for name, content in (("sentence_bert", sentence_bert), ("tokenizer", tokenizer_config)):
+        if content is not None:
+            (folder / f"{name}_config.json").write_text(json.dumps(content))
+    assert load_model(str(folder)).max_tokens == most
+
+
+def test_capitals_that_should_be_lowered_and_are_not_are_refused(folder: Path) -> None:
+    tokenizer(folder)
+    (folder / "sentence_bert_config.json").write_text('{"do_lower_case": true}')
+    with pytest.raises(UnsupportedError, match=r"keeps capitals: add a Lowercase normalizer"):
+        load_model(str(folder))
+    rewrite(
+        folder / "tokenizer.json", normalizer={"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}
+    )
+    assert load_model(str(folder)).tokenize(["A b"])[0].tolist() == [[2, 3]]
+
+
+def test_settings_come_with_the_pooling(folder: Path) -> None:
+    assert load_model(str(folder)).settings is None
+    sentence(folder, "mean_tokens", ("Transformer", "Pooling"))
+    assert load_model(str(folder)).settings == Settings()
+    file = folder / "config_sentence_transformers.json"
+    told = {"prompts": {"query": "q: "}, "default_prompt_name": "query", "similarity_fn_name": "dot"}
+    file.write_text(json.dumps(told | {"truncate_dim": 4, "__version__": {}}))
+    rewrite(folder / "1_Pooling" / "config.json", include_prompt=False)
+    assert load_model(str(folder)).settings == Settings({"query": "q: "}, "query", "dot", 4, False)
 
 
 def test_unknown_pooling_is_refused(folder: Path) -> None:
@@ -229,7 +297,7 @@ def test_what_a_configuration_leaves_out_is_what_the_library_assumes(tmp_path: P
 
 def test_an_unknown_architecture_is_refused_by_name(folder: Path) -> None:
     rewrite(folder / "config.json", model_type="gpt2")
-    with pytest.raises(UnsupportedError, match="'gpt2' is not one of bert, distilbert"):
+    with pytest.raises(UnsupportedError, match="'gpt2' is not one of albert, bert, camembert"):
         load_model(str(folder))
 
 

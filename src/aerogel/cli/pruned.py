@@ -12,6 +12,7 @@ from typing import Any
 import aerogel
 from aerogel.core.errors import InputError
 from aerogel.model.program import Program
+from aerogel.model.sentence_settings import RECORDED
 from aerogel.model.source import Source, load_model
 from aerogel.prune import PruneReport, prune
 
@@ -66,7 +67,8 @@ def provenance(source: Source, report: PruneReport | None) -> dict[str, Any]:
     if report is not None:
         pruning = {key: value for key, value in report.to_json().items() if key != "layers"}
     versions = {"aerogel": aerogel.__version__, "torch": metadata.version("torch")}
-    return {"source": source.name, "pruning": pruning, "versions": versions}
+    settings = {} if source.settings is None else {RECORDED: source.settings.to_json()}
+    return {"source": source.name, "pruning": pruning, "versions": versions, **settings}
 
 
 def _weight_bytes(program: Program) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError
+from aerogel.model.sentence_settings import Settings
 from aerogel.model.texts import Texts
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Source:
     """A model as loaded: ``module`` in eval mode, inputs it can be called with, its tokenizer's file if it
-    has one, the most tokens its texts may have, and a short name to show."""
+    has one, the most tokens its texts may have, a short name to show, and a sentence encoder's settings."""
 
     module: torch.nn.Module
     example_inputs: tuple[Any, ...] | dict[str, Any]
     tokenizer_path: Path | None
     max_tokens: int | None
     name: str
+    settings: Settings | None = None
 
     def tokenize(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(input ids, attention mask), both (texts, longest text), cut to ``max_tokens``, padded behind."""

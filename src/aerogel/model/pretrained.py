@@ -13,11 +13,16 @@ import transformers
 from transformers.utils import logging as log
 
 from aerogel.core.errors import InputError, UnsupportedError, require
-from aerogel.core.files import read_json, read_json_object
+from aerogel.core.files import read_json_object
 from aerogel.model.loaded import Source
 from aerogel.model.sentence import SentenceEncoder
+from aerogel.model.sentence_files import max_tokens, pooling, require_case_kept
+from aerogel.model.sentence_settings import from_folder
 
-ARCHITECTURES = ("bert", "distilbert", "mpnet", "roberta")
+ARCHITECTURES = (
+    *("albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "megatron-bert"),
+    *("mpnet", "rembert", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+)
 """The ``model_type`` of the configurations that can be loaded by directory."""
 _EXAMPLE_SHAPE = (2, 16)
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -33,15 +38,18 @@ def from_directory(path: Path) -> Source:
     require(kind in ARCHITECTURES, UnsupportedError, f"{path}: model_type {kind!r} is not one of {known}")
     module = _pretrained(path, config)
     vocabulary = int(module.config.vocab_size)
-    pooling = _pooling(path)
-    if pooling is not None:
-        module = SentenceEncoder(module, *pooling)
+    pooled = pooling(path)
+    if pooled is not None:
+        module = SentenceEncoder(module, pooled.kind, pooled.normalized)
     tokenizer = path / "tokenizer.json"
+    require_case_kept(path, tokenizer)
     ids = torch.arange(3, 3 + _EXAMPLE_SHAPE[0] * _EXAMPLE_SHAPE[1]).reshape(_EXAMPLE_SHAPE)
     ids = ids % vocabulary
     examples = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     found = tokenizer if tokenizer.is_file() else None
-    return Source(module.eval(), examples, found, _max_tokens(path, config), path.resolve().name)
+    settings = None if pooled is None else from_folder(path, include_prompt=pooled.include_prompt)
+    longest = max_tokens(path, config)
+    return Source(module.eval(), examples, found, longest, path.resolve().name, settings)
 
 
 def _require_safetensors(path: Path) -> None:
@@ -96,43 +104,3 @@ def quiet() -> Generator[None]:
         log.set_verbosity(level)
         if bars:
             log.enable_progress_bar()
-
-
-def _max_tokens(path: Path, config: dict[str, Any]) -> int | None:
-    """The least of what the position table allows and what sentence-transformers was told."""
-    positions = config.get("max_position_embeddings")
-    if config.get("model_type") in ("roberta", "mpnet") and isinstance(positions, int):
-        # Their positions start behind the padding index.
-        padding = config.get("pad_token_id")
-        positions -= (padding if isinstance(padding, int) else 1) + 1
-    found = [positions]
-    if (path / "sentence_bert_config.json").is_file():
-        found.append(read_json_object(path / "sentence_bert_config.json").get("max_seq_length"))
-    return min((n for n in found if isinstance(n, int)), default=None)
-
-
-def _pooling(path: Path) -> tuple[str, bool] | None:
-    """(``mean``, ``first`` or ``max``; normalised?) as ``modules.json`` says, None without that file."""
-    if not (path / "modules.json").is_file():
-        return None
-    modules = read_json(path / "modules.json")
-    listed = isinstance(modules, list) and all(
-        isinstance(m, dict) and isinstance(m.get("type"), str) and isinstance(m.get("path"), str)
-        for m in modules
-    )
-    require(
-        listed, InputError, f"{path / 'modules.json'} must hold a list of modules, each with type and path"
-    )
-    kinds = [m["type"].rpartition(".")[2] for m in modules]
-    fits = kinds[:2] == ["Transformer", "Pooling"] and kinds[2:] in ([], ["Normalize"])
-    require(fits, UnsupportedError, f"{path}: modules.json lists {', '.join(kinds)}: only pooling is known")
-    config = read_json_object(path / modules[1]["path"] / "config.json")
-    modes = {"mean_tokens": "mean", "cls_token": "first", "max_tokens": "max"}
-    chosen = [
-        name.removeprefix("pooling_mode_") for name, on in config.items() if on is True and "_mode_" in name
-    ]
-    known = len(chosen) == 1 and chosen[0] in modes
-    require(
-        known, UnsupportedError, f"{path}: pooling {' and '.join(chosen)}: give one of {', '.join(modes)}"
-    )
-    return modes[chosen[0]], kinds[2:] == ["Normalize"]
