@@ -1,5 +1,5 @@
-"""How a sentence-transformers directory pools, and where it cuts texts; both as versions up to 5 of that library
-write it and as version 6 does. Only JSON is read."""
+"""How a sentence-transformers directory pools, and where it cuts texts: as versions up to 5 of that library
+write it, and as version 6 does. Only JSON is read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.core.files import read_json, read_json_object
 
 # The names of version 6, and those of the versions before it.
-_MODES = {
-    **{"mean": "mean", "cls": "first", "max": "max"},
-    **{"mean_tokens": "mean", "cls_token": "first", "max_tokens": "max"},
-}
+_MODES = {"mean": "mean", "cls": "first", "max": "max"}
+_MODES |= {"mean_tokens": "mean", "cls_token": "first", "max_tokens": "max"}
 # Positions of these start behind the padding index.
 _OFFSET = (
     *("roberta", "xlm-roberta", "camembert", "mpnet"),

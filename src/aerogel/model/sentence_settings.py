@@ -1,4 +1,4 @@
-"""What belongs to a sentence encoder beside its network: prompts, how vectors compare, how many numbers count.
+"""What belongs to a sentence encoder beside its network: prompts, how vectors compare, how long they are.
 
 A directory of sentence-transformers says so in JSON files; a saved program in what it records of its origin.
 """
