@@ -1,0 +1,59 @@
+"""Reports: what was measured, as one HTML file that opens anywhere.
+
+    from aerogel.report import Paragraph, Report, Section, write
+
+    found = Report("A title", "The frank first line.", (Section("Part", (Paragraph("text"),)),))
+    write(found, Path("report.html"))
+
+``document`` has the parts a report is made of, ``chart`` the picture of points; ``encoder`` makes a report
+from the table of a comparison.
+"""
+
+from __future__ import annotations
+
+from aerogel.report.chart import Axis, Chart, Limit, Point
+from aerogel.report.document import (
+    NOT_MEASURED,
+    Block,
+    Cell,
+    Exchange,
+    Grid,
+    KeyFigure,
+    KeyFigures,
+    Note,
+    Notes,
+    Paragraph,
+    Pictures,
+    Questions,
+    Reply,
+    Report,
+    Section,
+    Tone,
+)
+from aerogel.report.page import render, require_target, write
+
+__all__ = [
+    "NOT_MEASURED",
+    "Axis",
+    "Block",
+    "Cell",
+    "Chart",
+    "Exchange",
+    "Grid",
+    "KeyFigure",
+    "KeyFigures",
+    "Limit",
+    "Note",
+    "Notes",
+    "Paragraph",
+    "Pictures",
+    "Point",
+    "Questions",
+    "Reply",
+    "Report",
+    "Section",
+    "Tone",
+    "render",
+    "require_target",
+    "write",
+]

@@ -1,0 +1,156 @@
+"""A report on an encoder: from the table of a comparison, and answers where the demo has some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aerogel.bench import Table
+from aerogel.bench.demo import Answer
+from aerogel.measure import Ratio
+from aerogel.report.document import (
+    NOT_MEASURED,
+    Block,
+    Cell,
+    Exchange,
+    Grid,
+    Paragraph,
+    Questions,
+    Reply,
+    Report,
+    Section,
+)
+from aerogel.report.key_numbers import key_numbers
+from aerogel.report.method import contenders, method
+from aerogel.report.speed_picture import speed_pictures
+from aerogel.report.wording import (
+    LOSS_BELOW,
+    correlation,
+    dense_control,
+    is_loss,
+    latency,
+    listed,
+    overlap,
+    ratio_lines,
+    size,
+    tone_of,
+)
+
+
+def encoder_report(table: Table, title: str, more: Sequence[Section] = ()) -> Report:
+    """The whole report; ``more``: sections that come before how the numbers were obtained."""
+    first, *others = encoder_sections(table)
+    return Report(title, table.headline(), (first, *others[:-1], *more, others[-1]))
+
+
+def encoder_sections(table: Table) -> tuple[Section, ...]:
+    """What stands out, the picture, every row, where speed comes from; last, how it was obtained."""
+    outcome: list[Block] = [loss_words(table), *key_numbers(table)]
+    sections = [Section("What came out", tuple(outcome))]
+    drawn = speed_pictures(table)
+    if drawn is not None:
+        title = "Quality, speed and size" if table.qualities else "Speed and size"
+        sections.append(Section(title, (drawn,)))
+    sections.append(Section("Every row", (rows(table),)))
+    if (causes := gains(table)) is not None:
+        sections.append(Section("Where the speed comes from", (causes,)))
+    sections.append(Section("How the numbers were obtained", (contenders(table), method(table))))
+    return tuple(sections)
+
+
+def loss_words(table: Table) -> Paragraph:
+    """Which rows lose quality, in words, so that no speed is read without it."""
+    if not table.qualities:
+        return Paragraph(
+            "Quality was not measured: these numbers say how fast each row is, and not what it is worth.",
+            "loss",
+        )
+    judged = [row for row in table.rows if row in table.qualities]
+    losing = [f"{row} ({overlap(table, row).text})" for row in judged if is_loss(table, row)]
+    if not losing:
+        return Paragraph(
+            f"No row that was judged loses quality: all have a top-10 overlap of {LOSS_BELOW} or more."
+        )
+    return Paragraph(
+        f"A loss of quality: {listed(losing)}. Fewer than nine in ten of the nearest neighbours that "
+        f"{table.dense} finds are kept (top-10 overlap below {LOSS_BELOW}).",
+        "loss",
+    )
+
+
+def rows(table: Table) -> Grid:
+    """Every row at every shape, with size and quality beside it."""
+    reference = table.comparison.reference
+    level = f"{100 * table.comparison.settings.confidence:g} %"
+    columns = ("row", *(case.name for case in table.timed), "size")
+    if table.qualities:
+        columns = (*columns, "top-10 overlap", "rank correlation")
+    return Grid(
+        f"Median latency, and times the speed of {reference}, with {level} intervals in brackets. "
+        f"Columns are sequences x tokens.",
+        columns,
+        tuple(
+            (
+                _title(table, row),
+                *(latency(table, case, row) for case in table.timed),
+                Cell(size(table, row) or NOT_MEASURED),
+                *((overlap(table, row), correlation(table, row)) if table.qualities else ()),
+            )
+            for row in table.rows
+        ),
+    )
+
+
+def _title(table: Table, row: str) -> Cell:
+    if row not in table.own:
+        return Cell(row)
+    by = table.dominated_by(row)
+    worse = (
+        ()
+        if by is None
+        else (f"{by} is faster at every shape" + (", and as good" if table.qualities else ""),)
+    )
+    return Cell(row, worse, "own")
+
+
+def gains(table: Table) -> Grid | None:
+    """Speed-ups by cause: the runtime, 8-bit integers, zeros. None where no two rows differ by one cause."""
+    control, reference = dense_control(table), table.comparison.reference
+    causes = [("the runtime", control, reference)] if control in table.own and control != reference else []
+    causes += [
+        ("8-bit integers", row, reference)
+        for row in table.rows
+        if row not in table.own and row != reference and "int8" in row
+    ]
+    causes += [("zeros", row, control) for row in table.rows if row in table.own and row != control]
+    if not causes:
+        return None
+    return Grid(
+        "Each speed-up by itself: the gain of a pruned row over the reference is that of the runtime times that "
+        "of its zeros.",
+        ("row", *(case.name for case in table.timed)),
+        tuple(
+            (
+                Cell(row, (f"{cause}, over {over}",), "own" if row in table.own else "plain"),
+                *(_gain(case.speedup(row, over=over)) for case in table.timed),
+            )
+            for cause, row, over in causes
+        ),
+    )
+
+
+def _gain(ratio: Ratio) -> Cell:
+    value, *details = ratio_lines(ratio)
+    return Cell(value, tuple(details), tone_of(ratio))
+
+
+def questions(answers: Sequence[Answer]) -> Questions:
+    """Each question with its different answers, and which rows gave them."""
+    return Questions(tuple(Exchange(answer.question, _replies(answer)) for answer in answers))
+
+
+def _replies(answer: Answer) -> tuple[Reply, ...]:
+    told: dict[tuple[str, str], list[str]] = {}
+    for row, passage in answer.nearest.items():
+        told.setdefault((passage.name, passage.text), []).append(row)
+    every = len(told) == 1 and len(answer.nearest) > 1
+    return tuple(Reply(name, text, "every row" if every else listed(by)) for (name, text), by in told.items())

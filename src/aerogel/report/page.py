@@ -1,0 +1,146 @@
+"""A report as one HTML file that needs nothing else: no script, font or picture from anywhere, on paper as on
+a phone. Everything that is not in the templates is escaped."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never, cast
+
+from aerogel.core.errors import InputError, MissingDependencyError, require
+from aerogel.core.files import replace_file
+from aerogel.report.chart import Chart
+from aerogel.report.document import (
+    NOT_MEASURED,
+    Block,
+    Grid,
+    KeyFigures,
+    Notes,
+    Paragraph,
+    Pictures,
+    Questions,
+    Report,
+)
+from aerogel.report.drawing import NARROW, WIDE, Drawing, draw
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|MB)(?!\w))")
+_ENDINGS = (".html", ".htm")
+# What HTML forbids as text: controls other than tab and line ends, and halves of surrogate pairs.
+_UNTEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def write(report: Report, path: Path) -> int:
+    """Write ``report`` to ``path``, by rename, and say how many bytes it has. InputError where it cannot be
+    written: an older file then stays. MissingDependencyError without Jinja2."""
+    require_target(path)
+    page = render(report).encode()
+    replace_file(path, lambda file: _fill(file, page))
+    return len(page)
+
+
+def _fill(file: Any, page: bytes) -> None:
+    file.write(page)
+
+
+def require_target(path: Path) -> None:
+    """Whether a report could be written to ``path``, asked before the work it tells of: InputError where it
+    could not, MissingDependencyError without Jinja2."""
+    _environment()
+    require(
+        path.suffix.lower() in _ENDINGS,
+        InputError,
+        f"{path} is no name for a report, which is HTML: end it in .html",
+    )
+    require("\0" not in str(path), InputError, f"{str(path)!r} is no file name: it holds a NUL")
+    try:
+        is_folder, has_parent = path.is_dir(), path.parent.is_dir()
+    except OSError as error:
+        raise InputError(f"{path} cannot be a report: {error.strerror or error}") from error
+    require(
+        not is_folder, InputError, f"{path} is a folder: name a file in it, such as {path / 'report.html'}"
+    )
+    require(has_parent, InputError, f"{path.parent} is no folder, so {path} cannot be written: make it first")
+    require(
+        os.access(path.parent, os.W_OK | os.X_OK),
+        InputError,
+        f"{path.parent} may not be written to, so {path} cannot be: name a file elsewhere",
+    )
+
+
+def render(report: Report) -> str:
+    """The HTML of ``report``; the same report gives the same text. MissingDependencyError without Jinja2."""
+    template = _environment().get_template("page.html.j2")
+    return _UNTEXT.sub("\N{REPLACEMENT CHARACTER}", template.render(report=report)) + "\n"
+
+
+@cache
+def _environment() -> Environment:
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"a report needs Jinja2 ({error}): pip install 'aerogel[report]'"
+        ) from error
+    made = Environment(
+        loader=PackageLoader("aerogel.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = cast("dict[str, Any]", made.filters)
+    filters |= {"known": _known, "kind": _kind, "px": _px, "drawings": _drawings, "spoken": _spoken}
+    return made
+
+
+def _kind(block: Block) -> str:
+    """The macro that shows a block."""
+    match block:
+        case Paragraph():
+            return "paragraph"
+        case Grid():
+            return "grid"
+        case KeyFigures():
+            return "key_figures"
+        case Pictures():
+            return "pictures"
+        case Questions():
+            return "questions"
+        case Notes():
+            return "notes"
+        case _:
+            assert_never(block)
+
+
+def _known(text: str | None) -> str:
+    """What is known of a number, not parted from its unit at the end of a line."""
+    if text is None:
+        return NOT_MEASURED
+    return _UNIT.sub("\N{NO-BREAK SPACE}", text)
+
+
+def _px(value: float) -> str:
+    """A length as short text."""
+    assert math.isfinite(value), "every length is made of checked numbers"
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _drawings(chart: Chart) -> tuple[Drawing, Drawing]:
+    return draw(chart, NARROW), draw(chart, WIDE)
+
+
+def _spoken(chart: Chart) -> str:
+    """The picture in words, for those who cannot see it."""
+    told = [
+        f"{p.name}: {chart.x.title} {p.x:.3g}{chart.x.unit}, {chart.y.title} {p.y:.3g}{chart.y.unit}, "
+        f"{chart.size_title} {NOT_MEASURED if p.size is None else f'{p.size:.3g}{chart.size_unit}'}"
+        for p in chart.points
+    ]
+    front = ", ".join(p.name for p in chart.front())
+    return "; ".join(told) + f". Beaten by no other in both: {front}."
