@@ -12,8 +12,8 @@ from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.core.files import read_json, read_json_object
 
 # The names of version 6, and those of the versions before it.
-_MODES = {"mean": "mean", "cls": "first", "max": "max"}
-_MODES |= {"mean_tokens": "mean", "cls_token": "first", "max_tokens": "max"}
+_NEW, _OLD = ("mean", "cls", "max"), ("mean_tokens", "cls_token", "max_tokens")
+_MODES = dict(zip(_NEW + _OLD, ("mean", "first", "max") * 2, strict=True))
 # Positions of these start behind the padding index.
 _OFFSET = (
     *("roberta", "xlm-roberta", "camembert", "mpnet"),
