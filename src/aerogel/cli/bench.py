@@ -8,8 +8,10 @@ from pathlib import Path
 from aerogel.bench.encoder import RUNTIMES, SHAPES, EncoderBench, Variant, compare_encoder
 from aerogel.cli.command import OK, Command, add_pattern, add_threads, fraction, show
 from aerogel.cli.progress import bar
+from aerogel.cli.reported import add_report, require_reportable, write_report
 from aerogel.cli.tables import table_text
 from aerogel.core.errors import InputError
+from aerogel.report.encoder import encoder_report
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +25,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sparsity", type=_fractions, default=(), metavar="S,...", help=about)
     add_pattern(parser)
     add_threads(parser, default="each runtime's own")
+    add_report(parser)
 
 
 def _fractions(text: str) -> tuple[float, ...]:
@@ -49,6 +52,7 @@ def _folder(model: str) -> Path:
 
 
 def _run(args: argparse.Namespace) -> int:
+    require_reportable(args)
     pruned = (Variant(sparsity, args.pattern) for sparsity in args.sparsity)
     wanted = EncoderBench(
         _folder(args.model),
@@ -60,6 +64,7 @@ def _run(args: argparse.Namespace) -> int:
     with bar("loading the first runtime") as tell:
         table = compare_encoder(wanted, progress=tell)
     show(args, table.to_json(), table_text(table))
+    write_report(args, lambda: encoder_report(table, f"{wanted.model.resolve().name} on several runtimes"))
     return OK
 
 

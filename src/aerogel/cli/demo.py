@@ -8,22 +8,27 @@ from aerogel.bench.demo import QUALITY_NOTE, Demo, DemoSettings, demo, model_fol
 from aerogel.bench.encoder import EncoderBench
 from aerogel.cli.command import OK, Command, add_threads, note, show
 from aerogel.cli.progress import bar
+from aerogel.cli.reported import add_report, require_reportable, write_report
 from aerogel.cli.tables import table_text
+from aerogel.report.demo import demo_report
 
 _START = "reading the docstrings of the standard library, loading the first runtime"
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     add_threads(parser, default="each runtime's own")
+    add_report(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
+    require_reportable(args)
     settings = DemoSettings(EncoderBench(model_folder(), threads=args.threads))
     if not args.json:
         note("all-MiniLM-L6-v2, as it is and with zeros, on every runtime installed here. Under 5 minutes.")
     with bar(_START) as tell:
         found = demo(settings, tell)
     show(args, found.to_json(), _text(found))
+    write_report(args, lambda: demo_report(found))
     return OK
 
 

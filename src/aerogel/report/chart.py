@@ -1,4 +1,4 @@
-"""A picture of points in two measures: what it shows, not where its marks end up, which ``drawing`` decides."""
+"""A picture of points in two measures: what it shows, not where its marks end up, see ``drawing``."""
 
 from __future__ import annotations
 

@@ -1,21 +1,17 @@
-"""A report on an encoder: from the table of a comparison, and answers where the demo has some."""
+"""A report on an encoder, from the table of a comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from aerogel.bench import Table
-from aerogel.bench.demo import Answer
 from aerogel.measure import Ratio
 from aerogel.report.document import (
     NOT_MEASURED,
     Block,
     Cell,
-    Exchange,
     Grid,
     Paragraph,
-    Questions,
-    Reply,
     Report,
     Section,
 )
@@ -125,8 +121,8 @@ def gains(table: Table) -> Grid | None:
     if not causes:
         return None
     return Grid(
-        "Each speed-up by itself: the gain of a pruned row over the reference is that of the runtime times that "
-        "of its zeros.",
+        "Each speed-up by itself: the gain of a pruned row over the reference is that of the runtime times "
+        "that of its zeros.",
         ("row", *(case.name for case in table.timed)),
         tuple(
             (
@@ -141,16 +137,3 @@ def gains(table: Table) -> Grid | None:
 def _gain(ratio: Ratio) -> Cell:
     value, *details = ratio_lines(ratio)
     return Cell(value, tuple(details), tone_of(ratio))
-
-
-def questions(answers: Sequence[Answer]) -> Questions:
-    """Each question with its different answers, and which rows gave them."""
-    return Questions(tuple(Exchange(answer.question, _replies(answer)) for answer in answers))
-
-
-def _replies(answer: Answer) -> tuple[Reply, ...]:
-    told: dict[tuple[str, str], list[str]] = {}
-    for row, passage in answer.nearest.items():
-        told.setdefault((passage.name, passage.text), []).append(row)
-    every = len(told) == 1 and len(answer.nearest) > 1
-    return tuple(Reply(name, text, "every row" if every else listed(by)) for (name, text), by in told.items())

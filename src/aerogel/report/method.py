@@ -69,8 +69,8 @@ def _quality(table: Table) -> list[Note]:
         Note(
             "Top-10 overlap",
             f"Measured on {texts} texts: the share of each text's ten nearest other texts, by the cosine of "
-            f"their vectors, that are the ten nearest of {table.dense} too, on average. Below {LOSS_BELOW} it "
-            f"is called a loss. It has no interval: all texts were used.",
+            f"their vectors, that are the ten nearest of {table.dense} too, on average. Below {LOSS_BELOW} "
+            f"it is called a loss. It has no interval: all texts were used.",
         ),
         Note(
             "Rank correlation",
@@ -85,8 +85,8 @@ def _error_note(table: Table) -> list[Note]:
     return [
         Note(
             "Relative error",
-            f"The largest difference of the output from that of {table.dense}, over the largest value of that, on "
-            f"a batch of unequal lengths.",
+            f"The largest difference of the output from that of {table.dense}, over the largest value of "
+            f"that, on a batch of unequal lengths.",
         )
     ]
 

@@ -1,9 +1,10 @@
 """Where the names of points go: inside the frame, apart from each other, and near what they name.
 
 Every label has the same candidates: places around its point, then places all over the frame. Labels are
-placed one after the other, each where it costs least, and then a few times again, now that the others are known.
-Overlap with another label and leaving the frame are ruled out; covering a mark, being far away and long lines
-to the point cost. A label without any place is left out, and the caller told.
+placed one after the other, each where it costs least, and then a few times again, now that the others are
+known. Overlap with another label and leaving the frame are ruled out. What costs: distance from the mark; to
+cover a mark or a line; to be nearer to another mark; a line to the mark that runs through a mark or a label.
+A label without any place is left out, and the caller told.
 """
 
 from __future__ import annotations
