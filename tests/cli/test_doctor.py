@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.energy.trees import Tree, as_ordinary_user, laptop, open_folder
 
 from aerogel.cli import checkup, main
 from aerogel.cli.checkup import Finding, examine
@@ -15,14 +16,6 @@ from aerogel.cli.checkup import Finding, examine
 
 def finding(name: str, root: Path) -> Finding:
     return {f.name: f for f in examine(root)}[name]
-
-
-def rapl(root: Path, *names: str) -> list[Path]:
-    zones = [root / "sys/class/powercap" / name / "energy_uj" for name in names]
-    for zone in zones:
-        zone.parent.mkdir(parents=True)
-        zone.write_text("1\n")
-    return zones
 
 
 def test_this_machine_passes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,26 +70,64 @@ def test_a_missing_library_is_noted_with_its_extra(monkeypatch: pytest.MonkeyPat
     assert found.text.startswith("numpy ")
 
 
-def test_without_counters_energy_is_not_measured(tmp_path: Path) -> None:
-    assert finding("energy", tmp_path).text.endswith("energy is not measured")
-
-
-def test_readable_counters_are_fine(tmp_path: Path) -> None:
-    rapl(tmp_path, "intel-rapl:0", "intel-rapl:0:1")
+def test_without_counters_energy_has_bounds_under_a_named_model(tmp_path: Path) -> None:
     found = finding("energy", tmp_path)
-    assert (found.status, found.text) == ("ok", "RAPL readable, 2 zones")
+    assert found.status == "note"
+    assert found.text.startswith("not measured: no RAPL counters here: a virtual machine")
+    assert "Power model watts-per-thread: 0.1 W (idle) to 50 W per reserved thread" in found.text
+    assert "AEROGEL_TDP_WATTS" in found.advice and "AEROGEL_TDP_THREADS" in found.advice
+    assert found.data["meters"] == [] and found.data["reading"]["joules"] is None
 
 
-def test_unreadable_counters_come_with_the_command_that_grants_them(
+def test_a_design_power_is_used_where_there_is_no_meter(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    open_zone, closed = rapl(tmp_path, "intel-rapl:0", "intel-rapl:1")
-    # The tests may run as root, whom no file mode stops.
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    monkeypatch.setenv("AEROGEL_TDP_WATTS", "280")
+    monkeypatch.setenv("AEROGEL_TDP_THREADS", "4096")
     found = finding("energy", tmp_path)
-    assert (found.status, found.text) == ("note", "RAPL: 1 of 2 zones readable by this user")
+    assert (found.status, found.advice) == ("note", "")
+    assert "Power model linear-tdp (280 W, 4096 threads)" in found.text
+    monkeypatch.setenv("AEROGEL_TDP_WATTS", "much")
+    assert finding("energy", tmp_path).status == "failed"
+
+
+def test_counters_that_count_are_shown_with_the_power_they_show(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tree, package, dram = laptop(tmp_path)
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+        tree.add(package, 1.0)
+        tree.add(dram, 0.1)
+
+    monkeypatch.setattr(checkup, "sleep", sleep)
+    found = finding("energy", tmp_path)
+    assert (found.status, found.advice) == ("ok", "")
+    assert found.text.startswith("RAPL package-0 + package-0 dram (all of it, other processes included")
+    watts = found.data["reading"]["joules"] / found.data["reading"]["seconds"]
+    assert 0 < watts <= 22 and found.text.endswith(f"; {watts:.3g} W just now")
+    assert found.data["meters"] == ["package-0", "package-0 dram"]
+    assert "intel-rapl:1 (psys)" in found.data["left_out"]
+
+
+def test_counters_that_stand_still_are_no_meters(tmp_path: Path) -> None:
+    laptop(tmp_path)
+    found = finding("energy", tmp_path)
+    assert found.status == "note"
+    assert "package-0 stood still" in found.text
+
+
+def test_unreadable_counters_come_with_the_command_that_grants_them() -> None:
+    with open_folder() as root:
+        Tree(root).zone("intel-rapl:0", "package-0")
+        Tree(root).zone("intel-rapl:1", "package-1").chmod(0o400)
+        with as_ordinary_user():
+            found = checkup._energy(root)
+    assert found.status == "note"
+    assert "may not be read by this user" in found.text
+    closed = f"{root}/sys/class/powercap/intel-rapl:1/energy_uj"
     assert found.advice == f"until the next boot: sudo chmod a+r {closed}"
-    assert found.data["readable"] == [str(open_zone)]
 
 
 def test_a_system_without_a_thread_pool_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any, Literal
 
 import numpy as np
 
+from aerogel import energy
 from aerogel.core import target
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import AerogelError, CacheError
@@ -159,16 +160,23 @@ def _version(name: str) -> str | None:
 
 
 def _energy(root: Path) -> Finding:
-    """Running average power limit (RAPL): the energy counters of the CPU package, as files."""
-    zones = sorted((root / "sys/class/powercap").glob("*-rapl:*/energy_uj"))
-    readable = [zone for zone in zones if os.access(zone, os.R_OK)]
-    data = {"zones": [str(zone) for zone in zones], "readable": [str(zone) for zone in readable]}
-    if not zones:
-        text = "no RAPL counters (a virtual machine, or a CPU without them): energy is not measured"
-        return Finding("energy", "note", text, "", data)
-    if len(readable) == len(zones):
-        return Finding("energy", "ok", f"RAPL readable, {len(zones)} zones", "", data)
-    closed = [str(zone) for zone in zones if zone not in readable]
-    advice = "until the next boot: sudo chmod a+r " + " ".join(closed)
-    text = f"RAPL: {len(readable)} of {len(zones)} zones readable by this user"
+    """A twentieth of a second is metered: what is there, what can be read, and what stands in for a meter."""
+    with energy.meter(root=root) as metered:
+        sleep(0.05)
+    found, seen = metered.reading, energy.survey(root)
+    data = {
+        "meters": [zone.label for zone in seen.zones],
+        "left_out": list(seen.left_out),
+        "reading": found.to_json(),
+    }
+    if found.joules is not None and found.method == "measured":
+        text = f"{found.source}; {found.joules / found.seconds:.3g} W just now"
+        return Finding("energy", "ok", text, "", data)
+    text = f"not measured: {found.obstacle}. Power model {found.model}: {found.source}"
+    advice = found.advice
+    if not advice and found.method == "not measured":
+        advice = (
+            "for an estimate, set AEROGEL_TDP_WATTS to the CPU's thermal design power, "
+            "and in a virtual machine AEROGEL_TDP_THREADS to the hardware threads of that CPU"
+        )
     return Finding("energy", "note", text, advice, data)

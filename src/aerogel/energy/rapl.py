@@ -10,8 +10,6 @@ package, which the values tell (see counter.py).
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import shlex
 from collections.abc import Iterable
@@ -107,6 +105,7 @@ def survey(root: Path = Path("/")) -> Survey:
 def _judge(entries: list[_Entry]) -> Survey:
     packages = _packages(entries)
     chosen = _without_second_interface([*packages, *_drams(entries, packages)])
+    chosen.sort(key=lambda found: found.label)
     folders = {found.entry.folder for found in chosen}
     left_out = tuple(entry.show() for entry in entries if entry.folder not in folders)
     if not packages:
@@ -172,10 +171,10 @@ def _number(path: Path, label: str) -> int:
     """A file with one whole number; MeasureError naming it otherwise."""
     try:
         text = _text(path)
+    except PermissionError as error:
+        raise MeasureError(f"{label}: {path} may not be read by this user") from error
     except OSError as error:
-        may_not = error.errno in (errno.EACCES, errno.EPERM)
-        why = "may be read by root alone" if may_not else f"cannot be read: {error.strerror or error}"
-        raise MeasureError(f"{label}: {path} {why}") from error
+        raise MeasureError(f"{label}: {path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise MeasureError(f"{label}: {path} holds no number") from error
     # isdigit would let through what int refuses, such as a superscript 2.
@@ -190,5 +189,15 @@ def _text(path: Path) -> str:
 
 def _grant(files: Iterable[Path]) -> str:
     """The command that opens what this user may not read; "" where that is not what is wrong."""
-    closed = [str(file) for file in files if file.exists() and not os.access(file, os.R_OK)]
+    closed = [str(file) for file in files if _is_closed(file)]
     return f"until the next boot: sudo chmod a+r {shlex.join(closed)}" if closed else ""
+
+
+def _is_closed(file: Path) -> bool:
+    try:
+        _text(file)
+    except PermissionError:
+        return True
+    except (OSError, UnicodeDecodeError):
+        return False
+    return False

@@ -51,5 +51,5 @@ def _change(ratio: float, low: float, high: float) -> str:
 
 
 def _percent(ratio: float) -> str:
-    change = round((ratio - 1) * 100, 1)
-    return f"{change:+.1f} %" if abs(change) < 10 else f"{change:+.0f} %"
+    change = (ratio - 1) * 100
+    return f"{change:+.1f} %" if abs(change) < 9.95 else f"{change:+.0f} %"
