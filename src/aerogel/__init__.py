@@ -12,6 +12,7 @@ from aerogel.core.errors import AerogelError
 
 if TYPE_CHECKING:
     from aerogel.energy import Reading, meter
+    from aerogel.find.inspect import inspect
     from aerogel.model.compile import compile, load
     from aerogel.model.program import Program
     from aerogel.prune import PruneResult, Schedule, prune, recover
@@ -28,6 +29,7 @@ __all__ = [
     "Schedule",
     "__version__",
     "compile",
+    "inspect",
     "load",
     "meter",
     "prune",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "inspect": "aerogel.find.inspect",
     "compile": "aerogel.model.compile",
     "load": "aerogel.model.compile",
     "Program": "aerogel.model.program",

@@ -1,0 +1,146 @@
+"""The strongest dense control there is here, at the shapes of a model's layers, and its int8: each contender
+in a process of its own, in alternating blocks, one thread."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aerogel.bench.encoder import relative_error
+from aerogel.bench.int8_layer import NEEDS
+from aerogel.core.errors import AerogelError
+from aerogel.measure import Case, CaseResult, Contender, Progress, Settings, compare
+from aerogel.tune.breakeven import Bounds
+
+OURS, INT8 = "our dense kernel", "onnxruntime int8"
+_ONNX, _TORCH = "onnxruntime fp32", "torch fp32"
+_SETTINGS = Settings(rounds=6, block_s=0.04, warm_s=0.01, load_timeout_s=60, call_timeout_s=60)
+# What a comparison costs on a busy machine: to load all, and per contender and case besides running.
+_LOAD_S, _EACH_S, _BUSY = 4.0, 0.25, 1.8
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Shape:
+    """A layer [outputs, inputs] on so many columns."""
+
+    outputs: int
+    inputs: int
+    columns: int
+
+    def __str__(self) -> str:
+        return f"{self.outputs} x {self.inputs}"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """``dense_over_control``: our dense time over the control's. ``int8_speedup``: the control's fp32 time
+    over that of its int8; ``int8_error``: of the int8 output, relative to the largest value. None: not
+    measured."""
+
+    shape: Shape
+    dense_over_control: Bounds
+    int8_speedup: Bounds | None
+    int8_error: float | None
+
+
+@dataclass(frozen=True)
+class Controls:
+    """``name``: what the control is, None where there is none, and then ``missing`` says why. ``missing``
+    also names what there was no time for."""
+
+    name: str | None
+    layers: tuple[Control, ...] = ()
+    missing: str | None = None
+
+    def at(self, shape: Shape) -> Control | None:
+        return next((layer for layer in self.layers if layer.shape == shape), None)
+
+
+def installed() -> str | None:
+    """The strongest control whose libraries are there."""
+    if all(importlib.util.find_spec(name) is not None for name in NEEDS):
+        return _ONNX
+    return _TORCH if importlib.util.find_spec("torch") is not None else None
+
+
+def measure_controls(
+    shapes: Sequence[tuple[Shape, float]], left: Callable[[], float], progress: Callable[[str], None]
+) -> Controls:
+    """Time the control at ``shapes``, the most important first, each with the seconds of our dense kernel, as
+    far as there is time. What goes wrong is said in ``missing``: the rest of an inspection stands without."""
+    name = installed()
+    if name is None:
+        return Controls(None, missing="neither onnxruntime nor torch is installed")
+    contenders, told = _contenders(name), set[str]()
+
+    def tell(step: Progress) -> None:
+        # A line per shape, not per block.
+        if (said := _said(step)) not in told:
+            told.add(said)
+            progress(said)
+
+    chosen = _affordable(shapes, len(contenders), left())
+    if not chosen:
+        return Controls(None, missing=f"there was no time for {name}")
+    skipped = len(shapes) - len(chosen)
+    try:
+        found = compare(
+            contenders,
+            [_case(shape) for shape in chosen],
+            _SETTINGS,
+            progress=tell,
+        )
+    except AerogelError as error:
+        return Controls(None, missing=f"{name} could not be timed: {str(error).splitlines()[0]}")
+    layers = tuple(_control(name, shape, found.case(_name(shape))) for shape in chosen)
+    return Controls(name, layers, f"there was no time for {skipped} more shapes" if skipped else None)
+
+
+def _contenders(name: str) -> list[Contender]:
+    ours = Contender(OURS, "aerogel.bench.layers:aerogel_layer", {"sparsity": 0.0, "pattern": "unstructured"})
+    if name == _TORCH:
+        return [ours, Contender(_TORCH, "aerogel.bench.layers:torch_layer")]
+    factory = "aerogel.bench.int8_layer:onnx_layer"
+    return [
+        ours,
+        Contender(_ONNX, factory, {"precision": "fp32"}),
+        Contender(INT8, factory, {"precision": "int8"}),
+    ]
+
+
+def _affordable(shapes: Sequence[tuple[Shape, float]], contenders: int, seconds: float) -> list[Shape]:
+    chosen: list[Shape] = []
+    spent = _LOAD_S
+    for shape, run_s in shapes:
+        block = max(_SETTINGS.block_s + _SETTINGS.warm_s, (_SETTINGS.min_runs + 1) * run_s)
+        spent += _BUSY * contenders * (_EACH_S + _SETTINGS.rounds * block)
+        if spent > seconds:
+            break
+        chosen.append(shape)
+    return chosen
+
+
+def _name(shape: Shape) -> str:
+    return f"{shape} on {shape.columns} columns"
+
+
+def _case(shape: Shape) -> Case:
+    sizes = {"outputs": shape.outputs, "inputs": shape.inputs, "columns": shape.columns}
+    return Case(_name(shape), sizes, output=True)
+
+
+def _said(step: Progress) -> str:
+    if not step.case:
+        return f"loading {step.contender}"
+    return f"timing {step.case}: our dense kernel beside others"
+
+
+def _control(name: str, shape: Shape, case: CaseResult) -> Control:
+    ratio = case.speedup(name, over=OURS)
+    dense = Bounds(ratio.value, ratio.low, ratio.high)
+    if INT8 not in case.outputs:
+        return Control(shape, dense, None, None)
+    faster = case.speedup(INT8, over=name)
+    error = relative_error(case.outputs[INT8], case.outputs[name])
+    return Control(shape, dense, Bounds(faster.value, faster.low, faster.high), error)

@@ -1,0 +1,170 @@
+"""What zeros would gain, from the time split of a model and the break-even map: pure functions of
+measurements.
+
+Each linear layer's time is scaled by the ratio measured for its shape, at random zeros; everything else stays
+as it is (Amdahl). Layers without a ratio count as dense. The upper bound takes every ratio at its lower
+bound, and the other way round; so it covers the spread of the rounds and that of the ratios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from aerogel.find.controls import Shape
+from aerogel.find.paymap import PayMap, Use
+from aerogel.find.program import Split
+from aerogel.measure.intervals import least_values, median_interval
+from aerogel.tune.breakeven import CONFIDENCE, Bounds
+
+METHOD = (
+    "measured time of each step, linear layers scaled by the measured ratio of their shape at random zeros; "
+    "one thread; the bounds multiply"
+)
+SPARSITIES = (0.5, 0.8, 0.9)
+"""The shares of zeros for which gains are estimated."""
+_SAME = Bounds(1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Linear layers with one ratio: their dense seconds, one value per round; ``ratio``: sparse over dense;
+    ``control``: our dense time over the control's, None where that was not timed."""
+
+    seconds: tuple[float, ...]
+    ratio: Bounds
+    control: Bounds | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How many times faster: the ``linear`` layers, the ``whole`` model (None where its split is not known),
+    both over our own dense; ``over_control``: our sparse linear layers over the control's dense ones.
+    Seconds: of the linear layers and of the whole call, with the zeros."""
+
+    pattern: str
+    sparsity: float
+    tokens: int
+    linear: Bounds
+    whole: Bounds | None
+    over_control: Bounds | None
+    linear_s: float
+    whole_s: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "method": METHOD}
+
+
+def estimates(pay: PayMap, splits: Sequence[Split], uses: Sequence[Use]) -> tuple[Estimate, ...]:
+    """For every pattern and share, at each number of tokens that was split; without any split, for the linear
+    layers alone by what the map measured."""
+    found: list[Estimate] = []
+    for pattern in dict.fromkeys(row.curve.pattern for row in pay.rows):
+        for sparsity in SPARSITIES:
+            for split in reversed(splits):
+                loads = _of_split(pay, split, pattern, sparsity)
+                if loads is not None:
+                    found.append(estimate(pattern, sparsity, split.tokens, loads, split.other_s))
+            if not splits:
+                for tokens in reversed(pay.columns):
+                    loads = _of_map(pay, uses, tokens, pattern, sparsity)
+                    if loads is not None:
+                        found.append(estimate(pattern, sparsity, tokens, loads, None))
+    return tuple(found)
+
+
+def estimate(
+    pattern: str, sparsity: float, tokens: int, loads: Sequence[Load], other_s: Sequence[float] | None
+) -> Estimate:
+    """``other_s``: seconds outside the linear layers per round; None where they are not known."""
+    nothing = [0.0] * len(loads[0].seconds)
+    linear = _speedup(loads, nothing)
+    whole = None if other_s is None else _speedup(loads, other_s)
+    control = _over_control(loads)
+    after = [sum(load.seconds[i] * load.ratio.value for load in loads) for i in range(len(nothing))]
+    whole_s = None if other_s is None else median(a + b for a, b in zip(after, other_s, strict=True))
+    return Estimate(pattern, sparsity, tokens, linear, whole, control, median(after), whole_s)
+
+
+def _speedup(loads: Sequence[Load], other_s: Sequence[float]) -> Bounds:
+    """Before over after, where ``other_s`` stays."""
+    before = [sum(load.seconds[i] for load in loads) + rest for i, rest in enumerate(other_s)]
+
+    def after(ratios: Sequence[float]) -> list[float]:
+        return [
+            sum(load.seconds[i] * ratio for load, ratio in zip(loads, ratios, strict=True)) + rest
+            for i, rest in enumerate(other_s)
+        ]
+
+    return _bounds(
+        _ratios(before, after([load.ratio.value for load in loads])),
+        _ratios(before, after([load.ratio.high for load in loads])),
+        _ratios(before, after([load.ratio.low for load in loads])),
+    )
+
+
+def _over_control(loads: Sequence[Load]) -> Bounds | None:
+    """The control's dense time over our sparse time; None where a layer's control is not known."""
+    pairs = [(load, load.control) for load in loads if load.control is not None]
+    if len(pairs) < len(loads):
+        return None
+    rounds = range(len(loads[0].seconds))
+
+    def ratio(control: Sequence[float], ratios: Sequence[float]) -> list[float]:
+        theirs = [sum(p[0].seconds[i] / c for p, c in zip(pairs, control, strict=True)) for i in rounds]
+        ours = [sum(p[0].seconds[i] * r for p, r in zip(pairs, ratios, strict=True)) for i in rounds]
+        return _ratios(theirs, ours)
+
+    return _bounds(
+        ratio([c.value for _, c in pairs], [load.ratio.value for load, _ in pairs]),
+        ratio([c.high for _, c in pairs], [load.ratio.high for load, _ in pairs]),
+        ratio([c.low for _, c in pairs], [load.ratio.low for load, _ in pairs]),
+    )
+
+
+def _ratios(before: Sequence[float], after: Sequence[float]) -> list[float]:
+    return [b / a for b, a in zip(before, after, strict=True)]
+
+
+def _bounds(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Bounds:
+    return Bounds(median(values), _interval(low)[0], _interval(high)[1])
+
+
+def _interval(values: Sequence[float]) -> tuple[float, float]:
+    """Of the median over rounds; of all where there are too few for one."""
+    if len(values) < least_values(CONFIDENCE):
+        return min(values), max(values)
+    return median_interval(values, CONFIDENCE)
+
+
+def _of_split(pay: PayMap, split: Split, pattern: str, sparsity: float) -> list[Load] | None:
+    loads: list[Load] = []
+    known = False
+    small = {(use.outputs, use.inputs) for use in pay.small}
+    for product in split.products:
+        shape = Shape(product.outputs, product.inputs, product.columns)
+        curve, control = pay.curve(shape, pattern), pay.control(shape)
+        if (shape.outputs, shape.inputs) in small:
+            # Not timed elsewhere either: taken to be equal, as it hardly counts.
+            loads.append(Load(product.seconds, _SAME, _SAME))
+            continue
+        known = known or curve is not None
+        ratio = _SAME if curve is None else curve.ratio(sparsity)
+        loads.append(Load(product.seconds, ratio, None if control is None else control.dense_over_control))
+    return loads if known else None
+
+
+def _of_map(
+    pay: PayMap, uses: Sequence[Use], tokens: int, pattern: str, sparsity: float
+) -> list[Load] | None:
+    loads: list[Load] = []
+    for use in uses:
+        shape = Shape(use.outputs, use.inputs, tokens)
+        curve, control = pay.curve(shape, pattern), pay.control(shape)
+        if curve is not None:
+            seconds = (curve.dense_s * use.count,)
+            dense = None if control is None else control.dense_over_control
+            loads.append(Load(seconds, curve.ratio(sparsity), dense))
+    return loads or None

@@ -1,0 +1,175 @@
+"""Inspect a model: where its zeros are, where they could be, and whether they would pay on this CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aerogel.core.errors import AerogelError, InputError, UnsupportedError, require
+from aerogel.core.target import current
+from aerogel.find.activations import ActivationReport, measure_activations
+from aerogel.find.controls import Shape
+from aerogel.find.cost import CostReport, count_costs, lengths, unit_of
+from aerogel.find.estimate import estimates
+from aerogel.find.paymap import SMALLEST, PayMap, measure_map, uses
+from aerogel.find.program import Gain, Split, dense_program, gain, split
+from aerogel.find.result import Header, Inspection, Section, Skipped, Timing
+from aerogel.find.subject import Subject, open_subject
+from aerogel.find.verdict import Evidence, verdict
+from aerogel.find.weights import WeightReport, measure_weights
+from aerogel.measure import machine
+from aerogel.model.compile import build
+from aerogel.model.graph import Graph
+
+if TYPE_CHECKING:
+    import torch
+
+BUDGET_S = 60.0
+ACTIVATIONS, PROGRAM = "activations", "program"
+# What building two programs and timing them must leave for the map.
+_PROGRAM_S = 10.0
+
+Say = Callable[[str], None]
+Found = Callable[[Section], None]
+S = TypeVar("S", bound=Section)
+
+
+def inspect(
+    model: str | Path | torch.nn.Module,
+    example_inputs: Any = None,
+    *,
+    data: str | Path | Sequence[str] | None = None,
+    budget_s: float = BUDGET_S,
+    progress: Say | None = None,
+    found: Found | None = None,
+) -> Inspection:
+    """Where the zeros of a model are, in weights and activations; what it computes; and, measured on this
+    CPU, from which share of zeros on its layers would be faster, with a verdict in words.
+
+    ``model``: a Hugging Face directory, ``FILE.py:FUNCTION``, an .aero file; or a torch module with
+    ``example_inputs``. ``data``: texts to feed it, or the path of a file of them (.txt, .jsonl, .csv, .tsv);
+    by default docstrings of the standard library. ``budget_s``: about how many seconds it may take; what
+    there is no time for is left out and named. ``progress``: told what is being done; ``found``: handed every
+    section of the result as soon as it is there.
+
+    A model that ``compile`` would refuse is inspected as far as possible: the result says why it would.
+    Raises InputError for what cannot be inspected: a wrong path, no linear layer, weights that are NaN or
+    infinite, data without texts.
+
+        >>> found = aerogel.inspect("./all-MiniLM-L6-v2")    # doctest: +SKIP
+        >>> print(found.verdict.reasons[0])                  # doctest: +SKIP
+    """
+    require(budget_s > 0, InputError, f"budget_s={budget_s!r}: give a number of seconds above 0")
+    data = Path(data) if isinstance(data, str) else data
+    began = perf_counter()
+    run = _Run(progress or (lambda _: None), found or (lambda _: None), began + budget_s)
+    subject = open_subject(model, example_inputs, run.say)
+    header = run.give(Header(subject.name, subject.kind, subject.refusal))
+    weights = run.give(measure_weights(subject.weights, run.say))
+    activations = run.activations(subject, data)
+    costs = run.costs(subject, weights, activations)
+    timing = run.timing(subject, weights)
+    said = run.give(verdict(evidence(subject, weights, timing)))
+    seconds = perf_counter() - began
+    return Inspection(
+        header, weights, activations, costs, timing, said, tuple(run.skipped), machine(), seconds
+    )
+
+
+class _Run:
+    """One inspection: tells of its progress, hands out sections, and knows how much time is left."""
+
+    def __init__(self, say: Say, found: Found, deadline: float) -> None:
+        self.say, self._found, self._deadline = say, found, deadline
+        self.skipped: list[Skipped] = []
+
+    def left(self) -> float:
+        return self._deadline - perf_counter()
+
+    def give(self, section: S) -> S:
+        self._found(section)
+        return section
+
+    def skip(self, what: str, why: str) -> None:
+        self.skipped.append(self.give(Skipped(what, why)))
+
+    def activations(self, subject: Subject, data: Any) -> ActivationReport | None:
+        self.say("looking at activations")
+        try:
+            return self.give(measure_activations(subject, data))
+        except UnsupportedError as error:
+            self.skip(ACTIVATIONS, str(error))
+        except AerogelError as error:
+            if data is not None:
+                raise  # the caller's data is what is wrong
+            self.skip(ACTIVATIONS, str(error))
+        return None
+
+    def costs(
+        self, subject: Subject, weights: WeightReport, activations: ActivationReport | None
+    ) -> CostReport:
+        return self.give(count_costs(subject, weights, activations.live if activations else {}))
+
+    def timing(self, subject: Subject, weights: WeightReport) -> Timing:
+        splits: tuple[Split, ...] = ()
+        gains: tuple[Gain, ...] = ()
+        large = any(use.weights >= SMALLEST for use in uses(subject))
+        if subject.graph is None:
+            self.skip(PROGRAM, "compile would refuse the model, so the whole of it is not timed")
+        elif large:
+            try:
+                splits, gains = self._programs(subject.graph, sparse=bool(weights.sparse))
+            except AerogelError as error:
+                self.skip(PROGRAM, str(error))
+        pay = measure_map(subject, current(), self.left, self.say)
+        return self.give(Timing(pay, splits, estimates(pay, splits, uses(subject)), gains))
+
+    def _programs(self, graph: Graph, *, sparse: bool) -> tuple[tuple[Split, ...], tuple[Gain, ...]]:
+        self.say("compiling it with every layer dense")
+        dense = dense_program(graph)
+        self.say("timing its steps")
+        left = lambda: self.left() - _PROGRAM_S  # noqa: E731
+        splits = tuple(s for n in lengths(graph) if (s := split(dense, n, left)) is not None)
+        if not splits:
+            self.skip(PROGRAM, "there was no time to time its steps")
+        if not sparse or left() < _PROGRAM_S:
+            return splits, ()
+        self.say("compiling it with the zeros it holds left out")
+        skipping = build(graph, threads=1)
+        self.say("timing both programs in turns")
+        return splits, tuple(gain(skipping, dense, n) for n in lengths(graph))
+
+
+def evidence(subject: Subject, weights: WeightReport, timing: Timing) -> Evidence:
+    """What the verdict needs of what was found."""
+    tokens = timing.pay.columns[-1]
+    int8, why = _int8(timing.pay)
+    return Evidence(
+        columns=tokens,
+        unit="rows" if subject.graph is not None and unit_of(subject.graph) == "rows" else "tokens",
+        largest=max((use.weights for use in uses(subject)), default=0),
+        control=timing.pay.controls.name,
+        rows=timing.pay.rows,
+        estimates=timing.estimates,
+        split=next((s for s in timing.splits if s.tokens == tokens), None),
+        int8=int8,
+        why_no_int8=why,
+        sparse_share=weights.total("linear").share,
+        gain=next((g for g in timing.gains if g.tokens == tokens), None),
+        refused=subject.refusal is not None,
+        missing=timing.pay.missing,
+    )
+
+
+def _int8(pay: PayMap) -> tuple[Any, str]:
+    """The control where it was timed at the shape that costs most, and else why not."""
+    if pay.rows:
+        curve = pay.rows[0].curve
+        found = pay.controls.at(Shape(curve.outputs, curve.inputs, curve.columns))
+        if found is not None and found.int8_speedup is not None:
+            return found, ""
+    if pay.controls.name is not None:
+        return None, "onnxruntime and onnx are not installed"
+    return None, pay.controls.missing or "nothing was large enough to time"

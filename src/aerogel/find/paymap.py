@@ -1,0 +1,225 @@
+"""The break-even map of a model: for each shape of its linear layers and each pattern, from which share of
+zeros on our sparse kernel beats our dense one, and the strongest dense control. Measured on this CPU, one
+thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import AerogelError
+from aerogel.core.target import Target
+from aerogel.find.controls import Control, Controls, Shape, measure_controls
+from aerogel.find.cost import lengths, unit_of
+from aerogel.find.subject import Subject, linears
+from aerogel.model.fuse import fuse
+from aerogel.model.graph import Graph
+from aerogel.model.steps import LinearStep
+from aerogel.prune.pattern import pattern_named
+from aerogel.tune.breakeven import Breakeven, Curve, against, breakeven, curves
+
+SMALLEST = 4096
+"""Layers of fewer weights are not timed: starting one takes as long as running it."""
+PATTERNS = ("unstructured", "block4x1", "block2x1")
+"""In the order in which they are timed."""
+# The first curve may take so long; the others are guessed from those before them.
+_FIRST_S = 3.0
+
+Say = Callable[[str], None]
+Left = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A shape that layers of the model have, as compiled. ``pooled``: they see one column per sequence."""
+
+    outputs: int
+    inputs: int
+    layers: tuple[str, ...]
+    count: int
+    pooled: bool
+
+    @property
+    def weights(self) -> int:
+        return self.outputs * self.inputs
+
+
+@dataclass(frozen=True, slots=True)
+class MapRow:
+    """One shape at one number of columns under one pattern. ``over_dense``: against our dense kernel;
+    ``over_control``: against the control, None where there is none."""
+
+    curve: Curve
+    count: int
+    over_dense: Breakeven
+    over_control: Breakeven | None
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.curve.outputs, self.curve.inputs, self.curve.columns)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "outputs": self.curve.outputs,
+            "inputs": self.curve.inputs,
+            "layers": self.count,
+            "columns": self.curve.columns,
+            "pattern": self.curve.pattern,
+            "dense_s": self.curve.dense_s,
+            "ratios": [asdict(point) for point in self.curve.points],
+            "over_dense": asdict(self.over_dense),
+            "over_control": None if self.over_control is None else asdict(self.over_control),
+        }
+
+
+@dataclass(frozen=True)
+class PayMap:
+    """``small``: products too small to be timed; ``missing``: what else was not, and why."""
+
+    columns: tuple[int, ...]
+    rows: tuple[MapRow, ...]
+    controls: Controls
+    small: tuple[Use, ...]
+    missing: tuple[str, ...]
+
+    def curve(self, shape: Shape, pattern: str) -> Curve | None:
+        """For a layer of that shape; its columns are rounded up to a number that was timed."""
+        columns = self.timed_columns(shape.columns)
+        for row in self.rows:
+            if row.curve.pattern == pattern and row.shape == Shape(shape.outputs, shape.inputs, columns):
+                return row.curve
+        return None
+
+    def control(self, shape: Shape) -> Control | None:
+        """As ``curve``, for the control."""
+        return self.controls.at(Shape(shape.outputs, shape.inputs, self.timed_columns(shape.columns)))
+
+    def timed_columns(self, columns: int) -> int:
+        """The least number of columns timed that is no less than this."""
+        return next((n for n in self.columns if n >= columns), self.columns[-1])
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "threads": 1,
+            "columns": list(self.columns),
+            "rows": [row.to_json() for row in self.rows],
+            "control": self.controls.name,
+            "control_layers": [asdict(layer) for layer in self.controls.layers],
+            "too_small": [{"outputs": u.outputs, "inputs": u.inputs, "layers": u.count} for u in self.small],
+            "smallest": SMALLEST,
+            "missing": list(self.missing),
+        }
+
+
+def uses(subject: Subject) -> tuple[Use, ...]:
+    """The shapes of the linear layers, those with the most weights in all first: of the steps that compile
+    makes (products that share an input are one), or of the layers one by one where it refuses the model."""
+    groups: dict[tuple[int, int, bool], list[tuple[str, ...]]] = {}
+    if subject.graph is None:
+        for held in linears(subject):
+            if len(held.shape) == 2:
+                groups.setdefault((held.shape[0], held.shape[1], False), []).append((held.name,))
+    else:
+        for step in fuse(subject.graph):
+            if isinstance(step, LinearStep):
+                key = step.out.features, step.x.features, _pooled(subject.graph, step)
+                groups.setdefault(key, []).append(step.weights)
+    found = [
+        Use(m, k, tuple(name for names in steps for name in names), len(steps), pooled)
+        for (m, k, pooled), steps in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda use: (-use.weights * use.count, use.outputs, use.inputs)))
+
+
+def _pooled(graph: Graph, step: LinearStep) -> bool:
+    return step.out.columns == "rows" and unit_of(graph) == "tokens"
+
+
+def scattered(shape: tuple[int, int], share: float, pattern: str) -> NDArray[np.float32]:
+    """A random weight of ``shape`` in which ``round(share * units)`` units of ``pattern`` are zero, anywhere;
+    always the same."""
+    known = pattern_named(pattern)
+    rng = np.random.default_rng(shape)
+    dense = rng.standard_normal(shape, dtype=np.float32)
+    units = known.unit_shape(shape)
+    gone = np.zeros(units[0] * units[1], bool)
+    gone[rng.permutation(gone.size)[: round(share * gone.size)]] = True
+    return np.where(known.spread(gone, shape), np.float32(0), dense)
+
+
+def measure_map(subject: Subject, target: Target, left: Left, progress: Say) -> PayMap:
+    """Time all of it, the most important first, as far as there is time: unstructured zeros, the control,
+    then the blocks."""
+    columns = lengths(subject.graph)
+    every = uses(subject)
+    small = tuple(use for use in every if use.weights < SMALLEST)
+    large = [use for use in every if use.weights >= SMALLEST]
+    timer = _Timer(target, columns, left, progress)
+    for use in large:
+        timer.time(use, PATTERNS[0])
+    controls = (
+        measure_controls(_by_importance(timer.found, columns), left, progress) if large else Controls(None)
+    )
+    for pattern in PATTERNS[1:]:
+        for use in large:
+            timer.time(use, pattern)
+    missing = [*timer.missing, *([controls.missing] if controls.missing else [])]
+    return PayMap(columns, _rows(timer.found, controls), controls, small, tuple(missing))
+
+
+def _by_importance(found: Sequence[tuple[Use, Curve]], columns: Sequence[int]) -> list[tuple[Shape, float]]:
+    """Many columns before few, large shapes before small; each once."""
+    ordered = sorted(found, key=lambda pair: -columns.index(pair[1].columns))
+    return list({Shape(c.outputs, c.inputs, c.columns): c.dense_s for _, c in ordered}.items())
+
+
+def _rows(found: Sequence[tuple[Use, Curve]], controls: Controls) -> tuple[MapRow, ...]:
+    rows: list[MapRow] = []
+    for use, curve in found:
+        control = controls.at(Shape(curve.outputs, curve.inputs, curve.columns))
+        other = None if control is None else breakeven(against(curve.points, control.dense_over_control))
+        rows.append(MapRow(curve, use.count, breakeven(curve.points), other))
+    return tuple(sorted(rows, key=_importance))
+
+
+def _importance(row: MapRow) -> tuple[int, ...]:
+    curve = row.curve
+    work = curve.outputs * curve.inputs * row.count
+    return -curve.columns, -work, curve.outputs, curve.inputs, PATTERNS.index(curve.pattern)
+
+
+class _Timer:
+    """Times curve after curve while there is time."""
+
+    def __init__(self, target: Target, columns: tuple[int, ...], left: Left, progress: Say) -> None:
+        self._target, self._columns, self._left, self._progress = target, columns, left, progress
+        self._per_weight = 0.0
+        self.found: list[tuple[Use, Curve]] = []
+        self.missing: list[str] = []
+
+    def time(self, use: Use, pattern: str) -> None:
+        what = f"{use.outputs} x {use.inputs} {pattern}"
+        guess = self._per_weight * use.weights or _FIRST_S
+        if self._left() < guess:
+            self.missing.append(f"{what}: there was no time")
+            return
+        self._progress(f"timing {what}")
+        before = self._left()
+        # A pooled layer sees as many columns as there are sequences: few.
+        columns = self._columns[:1] if use.pooled else self._columns
+        try:
+            made = curves(
+                lambda share: scattered((use.outputs, use.inputs), share, pattern),
+                pattern,
+                self._target,
+                columns,
+            )
+        except AerogelError as error:
+            self.missing.append(f"{what}: {error}")
+            return
+        self.found += [(use, curve) for curve in made]
+        self._per_weight = max(self._per_weight, (before - self._left()) / use.weights)

@@ -1,0 +1,109 @@
+"""All that an inspection found, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aerogel.find.activations import ActivationReport
+from aerogel.find.cost import CostReport
+from aerogel.find.estimate import Estimate
+from aerogel.find.paymap import PayMap
+from aerogel.find.program import Gain, Split
+from aerogel.find.verdict import Verdict
+from aerogel.find.weights import WeightReport
+from aerogel.measure import Machine
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Header:
+    """``kind``: directory, factory, artefact or module. ``refusal``: why compile would refuse the model, None
+    where it would not."""
+
+    model: str
+    kind: str
+    refusal: str | None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """``what`` was not looked at, and ``why``."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The part that is measured: the break-even ``pay`` map; ``splits``: where the time of the dense program
+    goes, per number of tokens; ``estimates`` from both; ``gains``: of the zeros that are there already."""
+
+    pay: PayMap
+    splits: tuple[Split, ...]
+    estimates: tuple[Estimate, ...]
+    gains: tuple[Gain, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "map": self.pay.to_json(),
+            "splits": [split.to_json() for split in self.splits],
+            "estimates": [estimate.to_json() for estimate in self.estimates],
+            "gains": [gain.to_json() for gain in self.gains],
+        }
+
+
+Section = Header | WeightReport | ActivationReport | CostReport | Timing | Verdict | Skipped
+"""What an inspection hands out, one after the other, as soon as it is known."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """``activations`` is None where ``skipped`` says why. ``seconds``: what it took. ``str()`` is a
+    report."""
+
+    header: Header
+    weights: WeightReport
+    activations: ActivationReport | None
+    costs: CostReport
+    timing: Timing
+    verdict: Verdict
+    skipped: tuple[Skipped, ...]
+    machine: Machine
+    seconds: float
+
+    def sections(self) -> tuple[Section, ...]:
+        """In the order in which they are found."""
+        activations = () if self.activations is None else (self.activations,)
+        return (
+            self.header,
+            self.weights,
+            *activations,
+            *self.skipped,
+            self.costs,
+            self.timing,
+            self.verdict,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``json.dumps`` takes it, ``version`` first: it grows when a reader must know of a change."""
+        return {
+            "version": VERSION,
+            "model": self.header.model,
+            "kind": self.header.kind,
+            "refusal": self.header.refusal,
+            "verdict": self.verdict.to_json(),
+            "weights": self.weights.to_json(),
+            "activations": None if self.activations is None else self.activations.to_json(),
+            "costs": self.costs.to_json(),
+            "timing": self.timing.to_json(),
+            "skipped": {s.what: s.why for s in self.skipped},
+            "machine": self.machine.to_json(),
+            "seconds": self.seconds,
+        }
+
+    def __str__(self) -> str:
+        from aerogel.find.render import text
+
+        return "\n\n".join(text(section) for section in self.sections())

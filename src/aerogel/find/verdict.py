@@ -1,0 +1,227 @@
+"""Sparsity, int8, both or neither: a pure function from measured figures to a choice and its reasons."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, Literal
+
+from aerogel.find.controls import Control
+from aerogel.find.estimate import Estimate
+from aerogel.find.paymap import SMALLEST, MapRow
+from aerogel.find.program import Gain, Split
+from aerogel.find.words import breaks_even, interval, milliseconds, percent
+from aerogel.tune.breakeven import Breakeven
+
+Choice = Literal["sparsity", "int8", "both", "neither", "not measured"]
+WORTH = 1.1
+"""So many times faster, proven, something must make the model (int8: its largest product) to pay."""
+AIM = 0.8
+"""The share of zeros the verdict is about: within reach of pruning with recovery."""
+_MOST_EXCEPTIONS = 6
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the verdict rests on. ``columns``: the greatest number timed, of ``unit``; ``largest``:
+    weights of the largest product; ``int8``: the control at the shape that costs most, ``why_no_int8`` where
+    there is none. ``refused``: compile would not take the model. ``sparse_share``: linear weights that are 0
+    now."""
+
+    columns: int
+    unit: str
+    largest: int
+    control: str | None
+    rows: tuple[MapRow, ...]
+    estimates: tuple[Estimate, ...]
+    split: Split | None
+    int8: Control | None
+    why_no_int8: str
+    sparse_share: float
+    gain: Gain | None
+    refused: bool = False
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``pays``: what does, at ``sparsity`` zeros and ``columns`` on this CPU; ``reasons``: sentences, the
+    first of which says it all."""
+
+    pays: Choice
+    sparsity: float
+    columns: int
+    reasons: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "reasons": list(self.reasons)}
+
+
+def verdict(evidence: Evidence) -> Verdict:
+    """What pays, and why."""
+    choice = _choice(evidence)
+    reasons = [_headline(evidence, choice)]
+    if evidence.largest >= SMALLEST:
+        reasons += [*_breakevens(evidence), *_gains(evidence), *_limit(evidence), _int8(evidence)]
+        reasons += [*_exceptions(evidence), *_now(evidence)]
+        reasons += [f"Not measured: {what}." for what in evidence.missing]
+        reasons.append(
+            f"Speed alone: what {percent(AIM)} zeros or int8 cost in quality is not measured here."
+        )
+    return Verdict(choice, AIM, evidence.columns, tuple(reasons))
+
+
+# --- the choice ---------------------------------------------------------------------------------
+
+
+def _choice(evidence: Evidence) -> Choice:
+    if evidence.largest < SMALLEST:
+        return "neither"
+    match _sparsity_pays(evidence), _int8_pays(evidence):
+        case True, True:
+            return "both"
+        case True, _:
+            return "sparsity"
+        case _, True:
+            return "int8"
+        case False, False:
+            return "neither"
+        case _:
+            return "not measured"
+
+
+def _sparsity_pays(evidence: Evidence) -> bool | None:
+    """Does any pattern at AIM, proven, make the model faster than our dense and the linear layers faster than
+    the control's? None: not measured."""
+    judged = _aimed(evidence)
+    if not judged:
+        return None
+    return any(
+        (e.whole or e.linear).low >= WORTH and (e.over_control is None or e.over_control.low > 1)
+        for e in judged
+    )
+
+
+def _int8_pays(evidence: Evidence) -> bool | None:
+    """Is int8 proven faster than fp32 in the same runtime, on the product that costs most?"""
+    if evidence.int8 is None or evidence.int8.int8_speedup is None:
+        return None
+    return evidence.int8.int8_speedup.low >= WORTH
+
+
+def _aimed(evidence: Evidence) -> list[Estimate]:
+    return [e for e in evidence.estimates if e.sparsity == AIM and e.tokens == evidence.columns]
+
+
+# --- the reasons --------------------------------------------------------------------------------
+
+
+def _headline(evidence: Evidence, choice: Choice) -> str:
+    if evidence.largest < SMALLEST:
+        return (
+            f"Neither pays: the largest linear layer has {evidence.largest:,} weights, and below "
+            f"{SMALLEST:,} starting a layer takes about as long as running it."
+        )
+    at = f"on this CPU, at {evidence.columns} {evidence.unit}, one thread"
+    said = {True: "pays", False: "is not proven to pay", None: "was not measured"}
+    zeros, eight = said[_sparsity_pays(evidence)], said[_int8_pays(evidence)]
+    match choice:
+        case "both":
+            together = "Both at once are not available in aerogel yet: it runs fp32."
+            return f"Sparsity and int8 each pay {at}. {together}"
+        case "neither":
+            return f"Neither sparsity at {percent(AIM)} zeros nor int8 is proven to pay {at}."
+        case _:
+            return f"Sparsity at {percent(AIM)} zeros {zeros}, int8 {eight}: {at}."
+
+
+def _breakevens(evidence: Evidence) -> list[str]:
+    """Of the shape that costs most, at the greatest number of columns."""
+    rows = [row for row in evidence.rows if row.curve.columns == evidence.columns]
+    if not rows:
+        return []
+    shape = rows[0].shape
+    rows = [row for row in rows if row.shape == shape]
+    own = _by_pattern(rows, [row.over_dense for row in rows])
+    said = [f"With zeros {shape} is faster than our dense kernel {own}."]
+    if evidence.control is not None and all(row.over_control is not None for row in rows):
+        controls = [row.over_control for row in rows if row.over_control is not None]
+        said.append(f"It is faster than {evidence.control}, dense, {_by_pattern(rows, controls)}.")
+    return said
+
+
+def _by_pattern(rows: list[MapRow], found: list[Breakeven]) -> str:
+    """``from 38 % [33, 41] (unstructured), from 10 % or less (block4x1)``."""
+    words = (f"{breaks_even(each)} ({row.curve.pattern})" for row, each in zip(rows, found, strict=True))
+    return ", ".join(words)
+
+
+def _gains(evidence: Evidence) -> list[str]:
+    return [_gain(evidence, estimate) for estimate in _aimed(evidence)]
+
+
+def _gain(evidence: Evidence, e: Estimate) -> str:
+    control = ""
+    if e.over_control is not None and evidence.control is not None:
+        control = f"; the linear layers {interval(e.over_control)} as fast as in {evidence.control}"
+    if e.whole is None or e.whole_s is None or evidence.split is None:
+        speed = f"the linear layers would be {interval(e.linear)} as fast as dense{control}"
+        return f"At {percent(e.sparsity)} {e.pattern} {speed} (estimate)."
+    linear, total = median(evidence.split.linear_s), median(evidence.split.total_s)
+    return (
+        f"At {percent(e.sparsity)} {e.pattern} the linear layers would take {milliseconds(e.linear_s)} of "
+        f"{milliseconds(e.whole_s)}; dense they take {milliseconds(linear)} of {milliseconds(total)}: the "
+        f"whole model {interval(e.whole)} as fast{control} (estimate)."
+    )
+
+
+def _limit(evidence: Evidence) -> list[str]:
+    if evidence.split is None:
+        return []
+    other = evidence.split.other_share
+    if other.low <= 0:
+        return []
+    limit = f"no number of zeros makes the whole model more than {interval(other.inverse())} as fast"
+    return [f"{percent(other.value)} of the time is spent outside the linear layers: {limit}."]
+
+
+def _int8(evidence: Evidence) -> str:
+    found = evidence.int8
+    if found is None or found.int8_speedup is None:
+        return f"int8 was not measured: {evidence.why_no_int8}."
+    off = "" if found.int8_error is None else f", off by {percent(found.int8_error, 1)} of the largest output"
+    return (
+        f"int8 in onnxruntime (dynamic, per channel) was {interval(found.int8_speedup)} as fast as its fp32 "
+        f"on {found.shape} at {found.shape.columns} {evidence.unit}{off}."
+    )
+
+
+def _exceptions(evidence: Evidence) -> list[str]:
+    """Products that do not break even with our own dense kernel."""
+    found = [row for row in evidence.rows if row.over_dense.verdict != "pays"]
+    said: list[str] = []
+    for row in found[:_MOST_EXCEPTIONS]:
+        top = row.curve.points[-1]
+        said.append(
+            f"{row.shape} at {row.curve.columns} {evidence.unit}, {row.curve.pattern}: "
+            f"{breaks_even(row.over_dense)}; there it takes {interval(top.ratio)} the time of dense."
+        )
+    if len(found) > _MOST_EXCEPTIONS:
+        said.append(f"So do {len(found) - _MOST_EXCEPTIONS} more: see the map.")
+    return said
+
+
+def _now(evidence: Evidence) -> list[str]:
+    """What zeros that are there already gain."""
+    share = percent(evidence.sparse_share)
+    if evidence.gain is None:
+        if evidence.refused and evidence.sparse_share > 0.01:
+            return [
+                f"Its linear layers hold {share} zeros already; compile refuses it, so they gain nothing."
+            ]
+        return []
+    g = evidence.gain
+    speed = f"{interval(g.speedup)} as fast as multiplying them would be"
+    times = f"{milliseconds(g.sparse_s)} against {milliseconds(g.dense_s)}"
+    where = f"at {g.tokens} {evidence.unit}, measured in turns"
+    return [f"Its linear layers hold {share} zeros already: the whole model is {speed}, {times} {where}."]
