@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
+from aerogel.report.boxes import Box
 from aerogel.report.chart import Axis, Chart, Limit, span
+from aerogel.report.letters import text_width
 from aerogel.report.marks import LINE, TEXT, Canvas, Mark, Seat, Text, key, mark, radii, solid
-from aerogel.report.placement import Box, Surroundings, Wanted, leader, place, text_width
+from aerogel.report.placement import Surroundings, Wanted, leader, place
 from aerogel.report.scale import Scale, scale
 
 NARROW = Canvas("narrow", 360, 370, 13)

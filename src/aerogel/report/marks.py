@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aerogel.report.boxes import Box
 from aerogel.report.chart import MARKS, Chart, Point
-from aerogel.report.placement import Box, text_width
+from aerogel.report.letters import text_width
 from aerogel.report.scale import Scale
 
 TEXT, LINE = 12.0, 16.0

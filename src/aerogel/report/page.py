@@ -4,8 +4,8 @@ a phone. Everything that is not in the templates is escaped."""
 from __future__ import annotations
 
 import math
-import os
 import re
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never, cast
@@ -52,25 +52,32 @@ def require_target(path: Path) -> None:
     """Whether a report could be written to ``path``, asked before the work it tells of: InputError where it
     could not, MissingDependencyError without Jinja2."""
     _environment()
+    require("\0" not in str(path), InputError, f"{str(path)!r} is no file name: it holds a NUL")
+    require(
+        not _is_folder(path), InputError, f"{path} is a folder: name a file in it, {path / 'report.html'}"
+    )
     require(
         path.suffix.lower() in _ENDINGS,
         InputError,
         f"{path} is no name for a report, which is HTML: end it in .html",
     )
-    require("\0" not in str(path), InputError, f"{str(path)!r} is no file name: it holds a NUL")
+    folder = path.parent
+    require(
+        _is_folder(folder), InputError, f"there is no folder {folder}, so no {path.name} in it: make it first"
+    )
     try:
-        is_folder, has_parent = path.is_dir(), path.parent.is_dir()
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # it is what writing does first
     except OSError as error:
-        raise InputError(f"{path} cannot be a report: {error.strerror or error}") from error
-    require(
-        not is_folder, InputError, f"{path} is a folder: name a file in it, such as {path / 'report.html'}"
-    )
-    require(has_parent, InputError, f"{path.parent} is no folder, so {path} cannot be written: make it first")
-    require(
-        os.access(path.parent, os.W_OK | os.X_OK),
-        InputError,
-        f"{path.parent} may not be written to, so {path} cannot be: name a file elsewhere",
-    )
+        reason = error.strerror or str(error)
+        raise InputError(f"nothing can be written to {folder} ({reason}): name a file elsewhere") from error
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise InputError(f"{path} is no name for a file: {error.strerror or error}") from error
 
 
 def render(report: Report) -> str:

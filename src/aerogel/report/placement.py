@@ -1,56 +1,32 @@
 """Where the names of points go: inside the frame, apart from each other, and near what they name.
 
-Every label has the same candidates: places around its point, then places all over the frame. Labels are
-placed one after the other, each where it costs least, and then a few times again, now that the others are
-known. Overlap with another label and leaving the frame are ruled out. What costs: distance from the mark; to
-cover a mark or a line; to be nearer to another mark; a line to the mark that runs through a mark or a label.
-A label without any place is left out, and the caller told.
+Every label has the same candidates: places around its mark, then places all over the frame. Labels are placed
+one after the other, each where it costs least, and then a few times again, now that the others are known.
+Overlap with another label and leaving the frame are ruled out. What costs: distance from the mark; to cover a
+mark or a line; to be nearer to another mark; a line to the mark that runs through a mark or a label. A label
+without any place is left out, and the caller told.
 """
 
 from __future__ import annotations
 
 import math
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.report.boxes import Box, Floats, distances, meets, nearest, overlaps, stacked
 
 _DIRECTIONS = 16
 _DISTANCES = (0.0, 6.0, 14.0, 26.0, 42.0, 62.0, 86.0, 120.0)
 _GAP = 3.0  # between a mark and its label
 _ROUNDS = 3
-_COVERS = 60.0  # what it costs to cover any of a mark, besides the area covered
+_ASIDE = 3.0  # above or below its mark a label reads less well than beside it
 _STRIKES = 4.0  # a line of the picture that runs behind the label
 _MISLEADS = 15.0  # a label that is nearer to another mark
-_CROSSES = 40.0  # a line to the point that runs through a mark or a label, or a label on such a line
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """In the picture's units, y downwards."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def overlap(self, other: Box) -> float:
-        """The area they share."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return max(width, 0.0) * max(height, 0.0)
-
-    def holds(self, other: Box) -> bool:
-        return (
-            self.left <= other.left
-            and self.top <= other.top
-            and other.right <= self.right
-            and other.bottom <= self.bottom
-        )
-
-    def nearest(self, x: float, y: float) -> tuple[float, float]:
-        """Its point nearest to (x, y)."""
-        return min(max(x, self.left), self.right), min(max(y, self.top), self.bottom)
+_CROSSES = 40.0  # a line to the mark that runs through another mark or label, or a label on such a line
+_COVERS = 60.0  # any of a mark, besides the area covered
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +41,6 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    box: Box
-    cost: float  # without regard to other labels
-
-
-@dataclass(frozen=True, slots=True)
 class Surroundings:
     """``fixed``: text that stands already, never overlapped; ``marks``: better not covered; ``lines``: thin
     boxes, better not behind a label."""
@@ -81,43 +51,39 @@ class Surroundings:
     lines: tuple[Box, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Places for one label. ``costs`` [n] are without regard to other labels; ``leaders`` [n, 4] are the
+    lines to the mark, and ``led`` [n] says which places need theirs."""
+
+    boxes: Floats
+    costs: Floats
+    leaders: Floats
+    led: NDArray[np.bool_]
+
+
 def place(wanted: Sequence[Wanted], around: Surroundings) -> tuple[Box | None, ...]:
     """A box for each label in its order, None for one that found no room."""
     candidates = [_candidates(wanted, i, around) for i in range(len(wanted))]
-    found: list[Box | None] = [None] * len(wanted)
-    # Those with the fewest cheap places choose first.
+    chosen: list[int | None] = [None] * len(wanted)
+    # Those in a crowd choose first: they have the fewest good places.
     order = sorted(range(len(wanted)), key=lambda i: (-_crowd(wanted, i), wanted[i].y, wanted[i].x, i))
     for _ in range(_ROUNDS):
         for i in order:
-            found[i] = _best(wanted[i], candidates[i], _others(wanted, found, i))
-    return tuple(found)
+            chosen[i] = None
+            others = [(c, k) for c, k in zip(candidates, chosen, strict=True) if k is not None]
+            chosen[i] = _best(candidates[i], others)
+    return tuple(
+        None if k is None else Box(*map(float, own.boxes[k]))
+        for own, k in zip(candidates, chosen, strict=True)
+    )
 
 
 def leader(label: Wanted, box: Box) -> tuple[float, float, float, float] | None:
     """The line from a mark's rim to its label, None where the label stands close enough without one."""
-    x, y = box.nearest(label.x, label.y)
-    distance = math.hypot(x - label.x, y - label.y)
-    if distance <= label.radius + 2 * _GAP:
-        return None
-    share = label.radius / distance
-    return label.x + share * (x - label.x), label.y + share * (y - label.y), x, y
-
-
-def text_width(text: str, size: float) -> float:
-    """About what ``text`` takes in DejaVu Sans, the widest of the usual sans-serif fonts, and rather more."""
-    return size * sum(map(_advance, text))
-
-
-@cache
-def _advance(letter: str) -> float:
-    if unicodedata.east_asian_width(letter) in "FW":
-        return 1.05
-    if unicodedata.combining(letter):
-        return 0.0
-    for letters, advance in (("iljI.,:;'|!", 0.34), ("mwMW%@", 1.0), ("frt()[]/-1 ", 0.45)):
-        if letter in letters:
-            return 0.64 if letter == "1" else advance
-    return 0.64 if letter.isascii() and not letter.isupper() else 0.78
+    lines, led = _leaders(label, stacked([box]))
+    x, y, end_x, end_y = map(float, lines[0])
+    return (x, y, end_x, end_y) if led[0] else None
 
 
 def _crowd(wanted: Sequence[Wanted], i: int) -> int:
@@ -125,117 +91,89 @@ def _crowd(wanted: Sequence[Wanted], i: int) -> int:
     return sum(math.hypot(w.x - own.x, w.y - own.y) < own.width for w in wanted)
 
 
-@dataclass(frozen=True, slots=True)
-class _Others:
-    boxes: tuple[Box, ...]
-    lines: tuple[tuple[float, float, float, float], ...]
+def _best(own: _Candidates, others: Sequence[tuple[_Candidates, int]]) -> int | None:
+    """The number of the cheapest place beside the places that others have; None if there is none."""
+    if not len(own.boxes):
+        return None
+    taken = np.array([other.boxes[k] for other, k in others]).reshape(-1, 4)
+    lines = np.array([other.leaders[k] for other, k in others if other.led[k]]).reshape(-1, 4)
+    crossed = meets(own.leaders, taken).sum(axis=1) * own.led + meets(lines, own.boxes).sum(axis=0)
+    costs = own.costs + _CROSSES * crossed
+    costs[(overlaps(own.boxes, taken) > 0).any(axis=1)] = np.inf
+    best = int(np.argmin(costs))
+    return best if costs[best] < np.inf else None
 
 
-def _others(wanted: Sequence[Wanted], found: Sequence[Box | None], i: int) -> _Others:
-    placed = [(w, box) for j, (w, box) in enumerate(zip(wanted, found, strict=True)) if j != i and box]
-    lines = (leader(w, box) for w, box in placed)
-    return _Others(tuple(box for _, box in placed), tuple(line for line in lines if line))
-
-
-def _best(label: Wanted, candidates: Sequence[_Place], others: _Others) -> Box | None:
-    best, least = None, math.inf
-    for candidate in candidates:
-        if candidate.cost >= least:
-            break  # candidates come cheapest first, and others only add
-        box = candidate.box
-        if any(box.overlap(other) > 0 for other in others.boxes):
-            continue
-        cost = candidate.cost + _CROSSES * sum(_meets(box, line) for line in others.lines)
-        if (own := leader(label, box)) is not None:
-            cost += _CROSSES * sum(_meets(other, own) for other in others.boxes)
-        if cost < least:
-            best, least = box, cost
-    return best
-
-
-def _candidates(wanted: Sequence[Wanted], i: int, around: Surroundings) -> list[_Place]:
-    """What stays in the frame and clear of text that is there already, cheapest first."""
+def _candidates(wanted: Sequence[Wanted], i: int, around: Surroundings) -> _Candidates:
+    """What stays in the frame and clear of text that is there already."""
     label, rivals = wanted[i], [*wanted[:i], *wanted[i + 1 :]]
-    boxes = [*_ring(label, around.frame), *_grid(label, around.frame)]
-    places = [
-        _Place(box, _cost(label, box, around) + _confusion(label, box, rivals))
-        for box in boxes
-        if around.frame.holds(box) and not any(box.overlap(text) > 0 for text in around.fixed)
-    ]
-    return sorted(places, key=lambda p: (p.cost, p.box.top, p.box.left))
+    frame = around.frame
+    boxes = np.concatenate([_ring(label, frame), _grid(label, frame)])
+    inside = (boxes[:, :2] >= (frame.left, frame.top)) & (boxes[:, 2:] <= (frame.right, frame.bottom))
+    clear = ~(overlaps(boxes, stacked(around.fixed)) > 0).any(axis=1)
+    boxes = boxes[inside.all(axis=1) & clear]
+    leaders, led = _leaders(label, boxes)
+    costs = _costs(label, boxes, around) + _confusion(label, boxes, rivals)
+    crossed = meets(leaders, _squares(rivals)).sum(axis=1) * led
+    return _Candidates(boxes, costs + _CROSSES * crossed, leaders, led)
 
 
-def _ring(label: Wanted, frame: Box) -> Iterator[Box]:
+def _ring(label: Wanted, frame: Box) -> Floats:
     """Around the mark; what would leave the frame is moved back into it."""
-    for distance in _DISTANCES:
-        reach = label.radius + _GAP + distance
-        for k in range(_DIRECTIONS):
-            angle = 2 * math.pi * k / _DIRECTIONS
-            across, down = math.cos(angle), math.sin(angle)
-            left = label.x + across * (reach + label.width / 2) - label.width / 2
-            top = label.y + down * (reach + label.height / 2) - label.height / 2
-            left = min(max(left, frame.left), frame.right - label.width)
-            top = min(max(top, frame.top), frame.bottom - label.height)
-            yield Box(left, top, left + label.width, top + label.height)
+    reach = label.radius + _GAP + np.repeat(_DISTANCES, _DIRECTIONS)
+    angle = np.tile(2 * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS, len(_DISTANCES))
+    left = label.x + np.cos(angle) * (reach + label.width / 2) - label.width / 2
+    top = label.y + np.sin(angle) * (reach + label.height / 2) - label.height / 2
+    left = np.maximum(np.minimum(left, frame.right - label.width), frame.left)
+    top = np.maximum(np.minimum(top, frame.bottom - label.height), frame.top)
+    return np.stack([left, top, left + label.width, top + label.height], axis=1)
 
 
-def _grid(label: Wanted, frame: Box) -> Iterator[Box]:
+def _grid(label: Wanted, frame: Box) -> Floats:
     """All over the frame, so that a label finds room if there is some."""
-    columns = max(1, int((frame.right - frame.left) / max(label.width / 2, 1.0)))
-    rows = max(1, int((frame.bottom - frame.top) / max(label.height, 1.0)))
-    for row in range(rows):
-        top = frame.top + row * label.height
-        for column in range(columns):
-            left = frame.left + column * label.width / 2
-            yield Box(left, top, left + label.width, top + label.height)
+    left, top = np.meshgrid(
+        np.arange(frame.left, frame.right, max(label.width / 2, 4.0)),
+        np.arange(frame.top, frame.bottom, label.height),
+    )
+    left, top = left.ravel(), top.ravel()
+    return np.stack([left, top, left + label.width, top + label.height], axis=1)
 
 
-def _cost(label: Wanted, box: Box, around: Surroundings) -> float:
-    distance = _away(label, box)
-    # Beside its mark a label reads best, above or below it second best.
-    beside = 0.0 if abs((box.top + box.bottom) / 2 - label.y) < label.height / 2 else 3.0
-    covered = [area for mark in around.marks if (area := box.overlap(mark)) > 0]
-    struck = sum(box.overlap(line) > 0 for line in around.lines)
-    return distance + beside + _STRIKES * struck + _COVERS * len(covered) + sum(covered) / 4
+def _leaders(label: Wanted, boxes: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """The lines from the mark's rim to each of ``boxes``, and which of them are drawn."""
+    mark = np.array([[label.x, label.y]])
+    ends = nearest(boxes, mark)[:, 0]
+    distance = np.linalg.norm(ends - mark, axis=1)
+    share = label.radius / np.maximum(distance, 1e-9)
+    rim = mark + share[:, None] * (ends - mark)
+    return np.concatenate([rim, ends], axis=1), distance > label.radius + 2 * _GAP
 
 
-def _away(label: Wanted, box: Box) -> float:
-    """From the rim of the mark to the box."""
-    x, y = box.nearest(label.x, label.y)
-    return max(0.0, math.hypot(x - label.x, y - label.y) - label.radius)
+def _costs(label: Wanted, boxes: Floats, around: Surroundings) -> Floats:
+    middle = (boxes[:, 1] + boxes[:, 3]) / 2
+    aside = np.abs(middle - label.y) >= label.height / 2
+    covered = overlaps(boxes, stacked(around.marks))
+    struck = overlaps(boxes, stacked(around.lines)) > 0
+    return (
+        _away([label], boxes)[:, 0]
+        + _ASIDE * aside
+        + _STRIKES * struck.sum(axis=1)
+        + _COVERS * (covered > 0).sum(axis=1)
+        + covered.sum(axis=1) / 4
+    )
 
 
-def _confusion(label: Wanted, box: Box, rivals: Sequence[Wanted]) -> float:
-    """Could the label be read as that of another mark, or its line as that mark's?"""
-    nearer = sum(_away(rival, box) < _away(label, box) + _GAP for rival in rivals)
-    line = leader(label, box)
-    crossed = 0 if line is None else sum(_meets(_square(rival), line) for rival in rivals)
-    return _MISLEADS * nearer + _CROSSES * crossed
+def _confusion(label: Wanted, boxes: Floats, rivals: Sequence[Wanted]) -> Floats:
+    """Could the label be read as that of another mark?"""
+    nearer = _away(rivals, boxes) < _away([label], boxes) + _GAP
+    return _MISLEADS * nearer.sum(axis=1)
 
 
-def _square(label: Wanted) -> Box:
-    r = label.radius
-    return Box(label.x - r, label.y - r, label.x + r, label.y + r)
+def _away(labels: Sequence[Wanted], boxes: Floats) -> Floats:
+    """From the rim of each mark to each box: [n, m]."""
+    points = np.array([(w.x, w.y) for w in labels]).reshape(-1, 2)
+    return np.maximum(distances(boxes, points) - [w.radius for w in labels], 0.0)
 
 
-def _meets(box: Box, line: tuple[float, float, float, float]) -> bool:
-    """Does the line run through the box? Clipped against its four sides (Liang and Barsky)."""
-    x, y, end_x, end_y = line
-    across, down = end_x - x, end_y - y
-    enter, leave = 0.0, 1.0
-    for step, room in (
-        (-across, x - box.left),
-        (across, box.right - x),
-        (-down, y - box.top),
-        (down, box.bottom - y),
-    ):
-        if step == 0:
-            if room <= 0:
-                return False
-            continue
-        share = room / step
-        if step < 0:
-            enter = max(enter, share)
-        else:
-            leave = min(leave, share)
-    return enter < leave
+def _squares(labels: Sequence[Wanted]) -> Floats:
+    return stacked([Box(w.x - w.radius, w.y - w.radius, w.x + w.radius, w.y + w.radius) for w in labels])

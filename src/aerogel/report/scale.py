@@ -65,9 +65,9 @@ def _log_ticks(low: float, high: float) -> tuple[float, ...]:
     inside = [tick for tick in fine if low <= tick <= high]
     if len(inside) <= _MOST_TICKS:
         return tuple(inside)
-    gap = math.ceil(len(decades) / _MOST_TICKS)
-    coarse = [_power(1, decade) for decade in decades if decade % gap == 0]
-    return tuple(tick for tick in coarse if low <= tick <= high)
+    powers = [decade for decade in decades if low <= _power(1, decade) <= high]
+    gap = math.ceil(len(powers) / _MOST_TICKS)
+    return tuple(_power(1, decade) for decade in powers if decade % gap == 0)
 
 
 def _power(factor: int, decade: int) -> float:
