@@ -133,6 +133,15 @@ def test_intervals_reach_as_far_as_they_say() -> None:
     assert numbers(up)[1] > numbers(up)[2], "more is further up"
 
 
+@CANVASES
+def test_the_key_stays_on_the_canvas_and_above_the_frame(canvas: Canvas) -> None:
+    drawing = draw(chart((Point("p", 1, 1, "a", size=1.0), Point("q", 2, 1, "b"))), canvas)
+    for sample, text in drawing.key:
+        box = _square(sample)
+        assert 0 <= box.left and 0 <= box.top and box.right < text.x
+        assert box.bottom < drawing.frame.top - 12, "the title of the axis stands between"
+
+
 def test_the_front_is_drawn_as_stairs_through_its_points() -> None:
     points = (Point("a", 1, 1.0, "a"), Point("b", 4, 0.5, "a"), Point("beaten", 2, 0.4, "a"))
     drawing = draw(chart(points), WIDE)

@@ -38,7 +38,7 @@ def around(wanted: list[Wanted], *fixed: Box) -> Surroundings:
     return Surroundings(FRAME, fixed, tuple(map(square, wanted)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(labels())
 def test_no_two_labels_overlap_and_all_are_inside_the_frame(wanted: list[Wanted]) -> None:
     said = Box(40, 100, 150, 116)

@@ -107,18 +107,20 @@ def solid(seat: Seat, x: Scale, y: Scale) -> list[Box]:
 def key(chart: Chart, canvas: Canvas) -> tuple[tuple[tuple[Mark, Text], ...], float]:
     """Samples with their texts, in lines from the top: the groups, a round size, what dashes mean. And where
     the last line ends."""
+    samples = _samples(chart, canvas)
+    tall = max(LINE, *(2 * radius for _, _, radius, _, _ in samples)) + 2
     found: list[tuple[Mark, Text]] = []
     x, y = 0.0, 0.0
-    for shape, group, radius, text, measured in _samples(chart, canvas):
+    for shape, group, radius, text, measured in samples:
         half = max(radius, _RADIUS_KEY) + 2
         width = 2 * half + 4 + text_width(text, TEXT)
         if x > 0 and x + width > canvas.width:
-            x, y = 0.0, y + LINE + 2
-        height = y + LINE / 2 + 2
+            x, y = 0.0, y + tall
+        height = y + tall / 2
         outline = _outline(shape, x + half, height, radius)
         found.append((Mark(text, outline, group, measured), Text(x + 2 * half + 4, height + 4, text)))
         x += width + 12
-    return tuple(found), y + LINE + 2
+    return tuple(found), y + tall
 
 
 def _samples(chart: Chart, canvas: Canvas) -> Sequence[tuple[str, int | None, float, str, bool]]:

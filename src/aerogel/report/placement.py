@@ -100,7 +100,8 @@ def _best(own: _Candidates, others: Sequence[tuple[_Candidates, int]]) -> int | 
     crossed = meets(own.leaders, taken).sum(axis=1) * own.led + meets(lines, own.boxes).sum(axis=0)
     costs = own.costs + _CROSSES * crossed
     costs[(overlaps(own.boxes, taken) > 0).any(axis=1)] = np.inf
-    best = int(np.argmin(costs))
+    # Rounded, so that of places that cost the same it is the first one on every machine.
+    best = int(np.argmin(costs.round(6)))
     return best if costs[best] < np.inf else None
 
 
