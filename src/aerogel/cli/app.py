@@ -15,6 +15,7 @@ COMMANDS = {
     "doctor": "what works on this machine and what does not",
     "demo": "a real network, made sparse, compiled, compared: under 5 minutes",
     "inspect": "where a model's zeros are, and whether they would pay here",
+    "prune": "set weights to zero, and show what that costs and buys",
     "compile": "compile a model and show what each layer became",
     "run": "run a model on arrays or text",
     "bench": "time a model against other runtimes",

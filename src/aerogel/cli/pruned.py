@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
-from importlib import metadata
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import aerogel
 from aerogel.core.errors import InputError
 from aerogel.model.program import Program
-from aerogel.model.sentence_settings import RECORDED
 from aerogel.model.source import Source, load_model
 from aerogel.prune import PruneReport, prune
+from aerogel.prune.provenance import provenance
 
 ARTEFACT = ".aero"
 
@@ -59,16 +57,6 @@ def load_program(args: argparse.Namespace) -> Ready:
     files = list(Path(args.model).glob("model*.safetensors"))
     dense = sum(file.stat().st_size for file in files) if files else _weight_bytes(program)
     return Ready(program, source.name, report, dense)
-
-
-def provenance(source: Source, report: PruneReport | None) -> dict[str, Any]:
-    """What a file says of where it came from: the model's name, how it was pruned, by which versions."""
-    pruning = None
-    if report is not None:
-        pruning = {key: value for key, value in report.to_json().items() if key != "layers"}
-    versions = {"aerogel": aerogel.__version__, "torch": metadata.version("torch")}
-    settings = {} if source.settings is None else {RECORDED: source.settings.to_json()}
-    return {"source": source.name, "pruning": pruning, "versions": versions, **settings}
 
 
 def _weight_bytes(program: Program) -> int:

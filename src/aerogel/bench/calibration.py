@@ -1,0 +1,92 @@
+"""Which data a model is calibrated, trained and judged on: no text serves for judging and anything else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aerogel.bench.accuracy import LEAST_TEXTS
+from aerogel.bench.corpus import docstrings
+from aerogel.core.errors import InputError, require
+from aerogel.model.loaded import Source
+from aerogel.model.text_files import read_texts
+
+if TYPE_CHECKING:
+    import torch
+
+MOST_HELD_OUT = 500
+"""More texts would make the numbers steadier by little, and take long."""
+MOST_TRAINING = 20_000
+"""Recovery seldom gets through more, and each is held in memory as token ids."""
+TRAINING_DOCSTRINGS = 2000
+FEW_TEXTS = 64
+"""With fewer to calibrate on, what is found out about each layer is shaky."""
+_PER_BATCH = 16
+_SEED = 0
+DOCSTRINGS = "docstrings of Python's standard library"
+
+
+@dataclass(frozen=True, slots=True)
+class TextShares:
+    """``calibration``: some of ``training``, which is all but ``held_out``, on which the models are judged.
+    ``origin``: what the texts are, in words; ``given``: as many as there were, equal ones counted once."""
+
+    origin: str
+    given: int
+    calibration: tuple[str, ...]
+    training: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "origin": self.origin,
+            "texts": self.given,
+            "calibration": len(self.calibration),
+            "training": len(self.training),
+            "held_out": len(self.held_out),
+        }
+
+
+def from_file(path: Path, calibrate: int, *, judge: bool) -> TextShares:
+    """The texts of a file, shared out; InputError as of ``read_texts``."""
+    return share_out(read_texts(path), f"texts of {path.name}", calibrate, judge=judge)
+
+
+def from_docstrings(calibrate: int, *, judge: bool, train: bool) -> TextShares:
+    """Texts that every machine has. InputError where its Python has too few."""
+    wanted = max(calibrate, TRAINING_DOCSTRINGS if train else 0) + (MOST_HELD_OUT if judge else 0)
+    try:
+        texts = [passage.text for passage in docstrings(wanted)]
+    except InputError as error:
+        raise InputError(f"{error}, or fewer --texts, or your own texts with --data") from error
+    return share_out(texts, DOCSTRINGS, calibrate, judge=judge)
+
+
+def share_out(texts: Sequence[str], origin: str, calibrate: int, *, judge: bool) -> TextShares:
+    """``calibrate`` texts, at most, to calibrate on. Where ``judge``, those beyond them are held out, or a
+    fifth of all if that is more, but ``LEAST_TEXTS`` to ``MOST_HELD_OUT``; none if less than as many would
+    be left. The order is shuffled, always the same way, since files come sorted by all kinds of things."""
+    require(calibrate > 0, InputError, f"{calibrate} texts to calibrate on are none: give 1 or more")
+    known = list(dict.fromkeys(texts))
+    random.Random(_SEED).shuffle(known)
+    held = max(LEAST_TEXTS, min(MOST_HELD_OUT, max(len(known) - calibrate, len(known) // 5)))
+    if not judge or len(known) < 2 * LEAST_TEXTS:
+        held = 0
+    training = tuple(known[held : held + MOST_TRAINING])
+    return TextShares(origin, len(known), training[:calibrate], training, tuple(known[:held]))
+
+
+def batches(source: Source, texts: Sequence[str]) -> list[dict[str, torch.Tensor]]:
+    """Arguments of ``source.module`` by name; texts of like length share a batch of 16."""
+    import torch
+
+    ordered = sorted(texts, key=lambda text: (len(text), text))
+    names = ("input_ids", "attention_mask")
+    found: list[dict[str, torch.Tensor]] = []
+    for start in range(0, len(ordered), _PER_BATCH):
+        arrays = source.tokenize(ordered[start : start + _PER_BATCH])
+        found.append({name: torch.from_numpy(array) for name, array in zip(names, arrays, strict=True)})
+    return found

@@ -1,0 +1,113 @@
+"""The outcome of ``aerogel prune`` as text: layers, then each number beside its dense control."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aerogel.bench.accuracy import Accuracy
+from aerogel.bench.outcome import Outcome
+from aerogel.bench.render import milliseconds
+from aerogel.bench.trade import DENSE, PRUNED, Trade
+from aerogel.measure import CaseResult
+
+_NONE = "-"
+
+
+def outcome_text(found: Outcome) -> str:
+    """Lines to print."""
+    parts = [str(found.report), _accuracy(found), _sizes(found), _trade(found), _end(found)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _accuracy(found: Outcome) -> str:
+    seen = found.accuracy
+    if seen is None:
+        return f"accuracy: not measured ({found.accuracy_missing})"
+    columns = [seen] if found.file_accuracy is None else [seen, found.file_accuracy]
+    rows = [["accuracy", "dense", "pruned", "compiled"][: 2 + len(columns)]]
+    rows += [
+        [name, _number(dense), *(_number(column.pruned[name]) for column in columns)]
+        for name, dense in seen.dense.items()
+    ]
+    return f"{grid(rows)}\n{_how(seen)}"
+
+
+def _how(seen: Accuracy) -> str:
+    return seen.method[:1].upper() + seen.method[1:] + "."
+
+
+def _sizes(found: Outcome) -> str:
+    rows = [["size", "dense", "pruned", ""]]
+    for written in found.written:
+        if written.kind == "directory":
+            cells = ["checkpoint", found.checkpoint_bytes, f"{written.path} (its zeros take room, too)"]
+        else:
+            cells = [".aero file", found.artefact_bytes, written.path]
+        rows.append([str(cells[0]), _megabytes(cells[1]), _megabytes(written.bytes), str(cells[2])])
+    files = any(written.kind == "file" for written in found.written)
+    more = f"\nThe dense checkpoint has {_megabytes(found.checkpoint_bytes)}." if files else ""
+    return grid(rows, words=3) + more if found.written else ""
+
+
+def _trade(found: Outcome) -> str:
+    trade = found.trade
+    if trade is None:
+        return f"time and memory: not measured ({found.trade_missing})"
+    cases = trade.comparison.cases
+    rows = [["", "peak memory", *(case.name for case in cases)]]
+    rows += [
+        [row, _megabytes(trade.peak_bytes(row)), *(_latency(case, row) for case in cases)]
+        for row in trade.rows
+    ]
+    lines = [grid(rows), ""]
+    lines += [
+        _speedups(trade, over) for over in (DENSE, *(r for r in trade.rows if r not in (DENSE, PRUNED)))
+    ]
+    about, settings = trade.comparison.machine, trade.comparison.settings
+    where = f"{about.cpu or about.architecture}, {about.usable_cores} cores"
+    lines.append(
+        f"Median latency of a call with its {100 * settings.confidence:g} % interval, at sequences x tokens; "
+        f"memory of the whole process, loading included.\nMeasured on {where}; each in its own process, "
+        f"{settings.rounds} blocks in turns."
+    )
+    return "\n".join(lines)
+
+
+def _latency(case: CaseResult, row: str) -> str:
+    timing = case.timing(row)
+    low, high = (milliseconds(bound).removesuffix(" ms") for bound in timing.interval_s)
+    return f"{milliseconds(timing.median_s)} [{low}, {high}]"
+
+
+def _speedups(trade: Trade, over: str) -> str:
+    ratios = (f"{case.name}: {trade.speedup(case, over)}" for case in trade.comparison.cases)
+    return f"{PRUNED} over {over}: {'; '.join(ratios)}"
+
+
+def _end(found: Outcome) -> str:
+    lines = [f"below the bound: {words}" for words in found.missed]
+    if found.missed:
+        forced = "written all the same (--force)" if found.written else "nothing was written"
+        lines.append(f"{forced}; --recover 10m, a lower --sparsity or more --data may help")
+    return "\n".join([*lines, *(f"wrote {written.path}" for written in found.written)])
+
+
+def grid(rows: Sequence[Sequence[str]], words: int | None = None) -> str:
+    """Rows of cells in columns; the first to the left, others to the right, and ``words``, a column, too."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines: list[str] = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column in (0, words) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _megabytes(size: object) -> str:
+    return f"{size / 1e6:.1f} MB" if isinstance(size, int) else _NONE

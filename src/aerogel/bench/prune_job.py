@@ -1,0 +1,137 @@
+"""What is asked of ``aerogel prune``, checked before anything takes time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from aerogel.bench.accuracy import Bounds
+from aerogel.bench.trade import check_against, check_threads
+from aerogel.core.errors import InputError, require
+from aerogel.model.save_pretrained import check_folder
+from aerogel.prune.schedule import Schedule
+
+ARTEFACT = ".aero"
+# Names that others' files have: whoever gives one does not mean a directory.
+_FILES = (".safetensors", ".bin", ".pt", ".pth", ".onnx", ".json", ".npz", ".zip", ".gguf")
+
+
+class Listener(Protocol):
+    """Told what is being done (``share``: how much of it is over, 0 to 1, where that is known), and what is
+    worth knowing before it ends."""
+
+    def stage(self, words: str, share: float | None = None) -> None: ...
+
+    def note(self, words: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PruneJob:
+    """``model``: as for ``load_model``; ``outputs``: directories, or files that end in .aero.
+
+    ``sparsity`` to ``layers``: as for ``aerogel.prune``, but for ``repair`` None: where there is data.
+    ``data``: a file of texts (see ``read_texts``), of which ``texts`` calibrate; None for docstrings.
+    ``evaluate``: see ``evaluate.CONTRACT``. ``bounds``: below them nothing is written unless ``force``,
+    which also lets another model's directory be replaced. ``recover``: ``90s``, ``10m``, ``1h`` or
+    ``200steps``. ``measure``, ``against``, ``shapes``: see ``Trading``.
+    """
+
+    model: str
+    sparsity: float
+    outputs: tuple[Path, ...]
+    method: str = "sparsegpt"
+    pattern: str = "unstructured"
+    budget: str = "uniform"
+    repair: bool | None = None
+    layers: str | None = None
+    data: Path | None = None
+    texts: int = 512
+    evaluate: str | None = None
+    bounds: Bounds = field(default_factory=Bounds)
+    recover: str | None = None
+    checkpoint: Path | None = None
+    force: bool = False
+    measure: bool = True
+    against: tuple[str, ...] = ("torch",)
+    shapes: tuple[str, ...] | None = None
+    threads: int | None = None
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """When recovery ends; InputError for text that says nothing of the kind."""
+        if self.recover is None:
+            return None
+        try:
+            return Schedule.parse(f"distill:{self.recover}")
+        except InputError as error:
+            told = f"recover {self.recover!r} is no length of training: give 90s, 10m, 1h or 200steps"
+            raise InputError(told) from error
+
+    @property
+    def from_factory(self) -> bool:
+        """Is the model made by a function of a Python file?"""
+        return self.model.rpartition(":")[0].endswith(".py")
+
+    @property
+    def needs_data(self) -> bool:
+        """Is there no way without? Not so for pruning by magnitude alone."""
+        more = self.repair is True or self.budget != "uniform" or self.recover is not None
+        return self.method != "magnitude" or more
+
+    @property
+    def writes_artefact(self) -> bool:
+        return any(out.suffix == ARTEFACT for out in self.outputs)
+
+    def check(self) -> None:
+        """InputError for what cannot be done whatever the model is like."""
+        self._check_model()
+        require(self.outputs, InputError, "there is nothing to write: give -o DIRECTORY or -o FILE.aero")
+        places = [out.resolve() for out in self.outputs]
+        require(len(set(places)) == len(places), InputError, "the same output is given twice: give it once")
+        for out in self.outputs:
+            self._check_output(out)
+        _ = self.schedule
+        alone = self.checkpoint is None or self.recover is not None
+        require(alone, InputError, "--checkpoint is of recovery: give --recover, too")
+        if self.checkpoint is not None:
+            folder = self.checkpoint.resolve().parent
+            told = f"checkpoint {self.checkpoint} cannot be written: there is no folder {folder}"
+            require(folder.is_dir() and not self.checkpoint.is_dir(), InputError, told)
+        check_threads(self.threads)
+        if self.measure:
+            check_against(self.against)
+
+    def _check_model(self) -> None:
+        compiled = Path(self.model).suffix == ARTEFACT
+        told = f"{self.model!r} is compiled already: prune the model that it was made from"
+        require(not compiled, InputError, told)
+
+    def _check_output(self, out: Path) -> None:
+        if out.suffix == ARTEFACT:
+            parent = out.resolve().parent
+            require(parent.is_dir(), InputError, f"{out} cannot be written: there is no folder {parent}")
+            require(not out.is_dir(), InputError, f"{out} is a directory: give a name for a file")
+            return
+        odd = out.suffix.lower() in _FILES
+        require(
+            not odd, InputError, f"{out}: a {out.suffix} file is not written: give a directory, or FILE.aero"
+        )
+        told = f"{out} would be a model's directory, but {self.model} is none: give -o FILE.aero"
+        require(not self.from_factory, InputError, told)
+        check_folder(out, Path(self.model), force=self.force)
+
+    def to_json(self) -> Mapping[str, Any]:
+        """What was asked for, as ``json.dumps`` takes it."""
+        return {
+            "sparsity": self.sparsity,
+            "method": self.method,
+            "pattern": self.pattern,
+            "budget": self.budget,
+            "layers": self.layers,
+            "recover": self.recover,
+            "eval": self.evaluate,
+            "keep": self.bounds.keep,
+            "floor": self.bounds.floor,
+        }
