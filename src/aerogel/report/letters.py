@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from functools import cache
 
-_NARROW, _SLIM, _WIDE = "iljI.,:;'|!", "frt()[]/- ", "mwMW%@"
+_NARROW, _SLIM, _BROAD, _WIDE = "iljI.,:;'|", "frt()[]/-! ", "#&+<=>^~", "mwMW%@"
 
 
 def text_width(text: str, size: float) -> float:
@@ -20,7 +20,7 @@ def _advance(letter: str) -> float:
         return 1.05
     if unicodedata.combining(letter):
         return 0.0
-    for letters, advance in ((_NARROW, 0.34), (_SLIM, 0.45), (_WIDE, 1.0)):
+    for letters, advance in ((_NARROW, 0.34), (_SLIM, 0.45), (_BROAD, 0.84), (_WIDE, 1.02)):
         if letter in letters:
             return advance
-    return 0.64 if letter.isascii() and not letter.isupper() else 0.78
+    return 0.64 if letter.isascii() and not letter.isupper() else 0.79
