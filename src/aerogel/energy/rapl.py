@@ -121,7 +121,7 @@ def _judge(entries: list[_Entry]) -> Survey:
 
 def _packages(entries: Iterable[_Entry]) -> list[_Found]:
     """Every CPU package, or die of one."""
-    matches = [(entry, _PACKAGE.fullmatch(entry.name)) for entry in entries if entry.parent is None]
+    matches = [(entry, _PACKAGE.fullmatch(entry.name)) for entry in entries]
     return [_Found(entry.name, match["package"], entry) for entry, match in matches if match]
 
 
@@ -177,7 +177,6 @@ def _number(path: Path, label: str) -> int:
         raise MeasureError(f"{label}: {path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise MeasureError(f"{label}: {path} holds no number") from error
-    # isdigit would let through what int refuses, such as a superscript 2.
     fits = text.isdecimal() and len(text) < 19
     require(fits, MeasureError, f"{label}: {path} holds {text[:40]!r}, not a number")
     return int(text)
