@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,24 @@ def test_a_package_that_only_the_second_interface_shows_is_read_there(tmp_path: 
     tree.zone("intel-rapl-mmio:0", "package-0")
     tree.zone("intel-rapl-mmio:1", "package-1")
     assert labels(tmp_path) == ["package-0", "package-1"]
+
+
+def test_a_package_is_read_by_one_interface_though_it_names_its_dies(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.zone("intel-rapl:0", "package-0-die-0")
+    tree.zone("intel-rapl-mmio:0", "package-0")
+    assert labels(tmp_path) == ["package-0-die-0"]
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda name: name.write_bytes(b"\xff")])
+def test_a_zone_without_a_name_is_an_obstacle(tmp_path: Path, harm: Callable[[Path], object]) -> None:
+    """It may be a package, and then the others are not all."""
+    tree = Tree(tmp_path)
+    tree.zone("intel-rapl:0", "package-0")
+    harm(tree.zone("intel-rapl:1", "package-1").parent / "name")
+    found = survey(tmp_path)
+    assert found.zones == ()
+    assert found.obstacle == "RAPL zones without a name that can be read: intel-rapl:1"
 
 
 def test_dies_of_a_package_are_one_part(tmp_path: Path) -> None:

@@ -269,6 +269,14 @@ def test_short_blocks_have_wide_bounds(tmp_path: Path, clock: Clock) -> None:
     assert (counted.low, counted.high) == (0.0, pytest.approx(0.6))
 
 
+def test_no_time_at_all_divides_nothing(tmp_path: Path, clock: Clock) -> None:
+    tree, package, _ = laptop(tmp_path)
+    running = record(tmp_path)
+    tree.add(package, 0.2)
+    counted = running.finish()
+    assert (counted.low, counted.high) == (0.0, pytest.approx(2.2))
+
+
 def test_memory_may_stand_still(tmp_path: Path, clock: Clock) -> None:
     tree, package, _ = laptop(tmp_path)
     running = record(tmp_path)

@@ -99,6 +99,10 @@ def survey(root: Path = Path("/")) -> Survey:
             obstacle=f"the RAPL counters in {root / FOLDER} are hidden, as containers do",
             advice="measure outside the container, or start it with --security-opt systempaths=unconfined",
         )
+    if len(entries) < len(present):
+        nameless = sorted({path.name for path in present} - {entry.folder.name for entry in entries})
+        # What it counts may be a package: without it the sum would be silently too small.
+        return Survey((), obstacle=f"RAPL zones without a name that can be read: {', '.join(nameless)}")
     return _judge(entries)
 
 
@@ -137,11 +141,11 @@ def _drams(entries: Iterable[_Entry], packages: Iterable[_Found]) -> list[_Found
 
 
 def _without_second_interface(found: list[_Found]) -> list[_Found]:
-    """Of a counter that several interfaces show, the first by name: intel-rapl before intel-rapl-mmio."""
+    """Of a package that several interfaces show, the first by name: intel-rapl before intel-rapl-mmio."""
     first: dict[str, str] = {}
     for one in found:
-        first[one.label] = min(first.get(one.label, one.entry.interface), one.entry.interface)
-    return [one for one in found if one.entry.interface == first[one.label]]
+        first[one.part] = min(first.get(one.part, one.entry.interface), one.entry.interface)
+    return [one for one in found if one.entry.interface == first[one.part]]
 
 
 def _entry(path: Path) -> _Entry | None:

@@ -103,7 +103,7 @@ def _sum(zones: tuple[Zone, ...], tallies: list[Tally]) -> Counted:
             raise MeasureError(_still(part, seconds))
     joules = sum(tally.uj for tally in used) * 1e-6
     # What a counter shows is old by up to one update: at the start that adds, at the end it takes away.
-    unsure = joules / seconds * _PEAK * UPDATE_S
+    unsure = joules / max(seconds, UPDATE_S) * _PEAK * UPDATE_S
     summed = tuple(tally.label for tally in used)
     return Counted(joules, max(0.0, joules - unsure), joules + unsure, summed, tuple(mirrored))
 
