@@ -193,3 +193,5 @@ def test_others_may_read_it_as_they_may_read_what_is_made_here(folder: Path, tmp
     mask = os.umask(0)
     os.umask(mask)
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o777 & ~mask
+    files = [f for f in (tmp_path / "out").rglob("*") if f.is_file()]
+    assert {stat.S_IMODE(f.stat().st_mode) for f in files} == {0o666 & ~mask}

@@ -46,6 +46,9 @@ def save_pretrained(module: torch.nn.Module, origin: Path, out: Path, record: Ma
         encoder: Any = module.encoder if isinstance(module, SentenceEncoder) else module
         with quiet():
             encoder.save_pretrained(folder)
+        for file in folder.glob("model*.safetensors"):
+            # Written for the owner alone, which nothing else here is.
+            file.chmod((folder / "config.json").stat().st_mode)
         files = sorted(f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file())
         written = {"written_by": WRITER, "files": [*files, RECORD], **record}
         (folder / RECORD).write_text(json.dumps(written, indent=2, allow_nan=False) + "\n", "utf-8")
