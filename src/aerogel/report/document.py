@@ -11,6 +11,8 @@ from aerogel.report.chart import Chart
 NOT_MEASURED = "not measured"
 """What stands where a number would: missing is not zero."""
 
+_CROWD = 12
+
 Tone: TypeAlias = Literal["plain", "own", "loss", "unproven"]
 """How a text is coloured: ``own`` for aerogel's rows, ``loss`` for quality lost, ``unproven`` for what may
 be noise. The text must say it in words too: colour is for those who see it."""
@@ -76,10 +78,15 @@ class KeyFigures:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """One picture, or several of the same kind side by side. ``caption``: how to read them."""
+    """One picture, or several of the same kind side by side: each as wide as the page where one of them has
+    many points. ``caption``: how to read them."""
 
     charts: tuple[Chart, ...]
     caption: str
+
+    @property
+    def crowded(self) -> bool:
+        return any(len(chart.points) > _CROWD for chart in self.charts)
 
     def __post_init__(self) -> None:
         require(self.charts, InputError, f"there is no picture over the caption {self.caption!r}: give one")

@@ -167,8 +167,9 @@ def _labels(
 ) -> tuple[tuple[Label, ...], tuple[str, ...]]:
     room = (around.frame.right - around.frame.left) * _LONGEST_NAME
     texts = [_fitted(seat.point.name, room) for seat in seats]
+    front = chart.front()
     wanted = [
-        Wanted(seat.x, seat.y, seat.radius, text_width(text, TEXT), LINE)
+        Wanted(seat.x, seat.y, seat.radius, text_width(text, TEXT), LINE, first=seat.point in front)
         for seat, text in zip(seats, texts, strict=True)
     ]
     labels: list[Label] = []

@@ -4,7 +4,7 @@ Every label has the same candidates: places around its mark, then places all ove
 one after the other, each where it costs least, and then a few times again, now that the others are known.
 Overlap with another label and leaving the frame are ruled out. What costs: distance from the mark; to cover a
 mark or a line; to be nearer to another mark; a line to the mark that runs through a mark or a label. A label
-without any place is left out, and the caller told.
+without a place, or with bad ones alone, is left out, and the caller told.
 """
 
 from __future__ import annotations
@@ -27,17 +27,20 @@ _STRIKES = 4.0  # a line of the picture that runs behind the label
 _MISLEADS = 15.0  # a label that is nearer to another mark
 _CROSSES = 40.0  # a line to the mark that runs through another mark or label, or a label on such a line
 _COVERS = 60.0  # any of a mark, besides the area covered
+_WORST = 160.0  # more than that tangles the picture more than the name tells
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A label of ``width`` x ``height`` for a mark at (x, y) that reaches ``radius`` far."""
+    """A label of ``width`` x ``height`` for a mark at (x, y) that reaches ``radius`` far. ``first``: it
+    chooses its place before those that are not."""
 
     x: float
     y: float
     radius: float
     width: float
     height: float
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +69,8 @@ def place(wanted: Sequence[Wanted], around: Surroundings) -> tuple[Box | None, .
     """A box for each label in its order, None for one that found no room."""
     candidates = [_candidates(wanted, i, around) for i in range(len(wanted))]
     chosen: list[int | None] = [None] * len(wanted)
-    # Those in a crowd choose first: they have the fewest good places.
-    order = sorted(range(len(wanted)), key=lambda i: (-_crowd(wanted, i), wanted[i].y, wanted[i].x, i))
     for _ in range(_ROUNDS):
-        for i in order:
+        for i in _order(wanted):
             chosen[i] = None
             others = [(c, k) for c, k in zip(candidates, chosen, strict=True) if k is not None]
             chosen[i] = _best(candidates[i], others)
@@ -86,13 +87,19 @@ def leader(label: Wanted, box: Box) -> tuple[float, float, float, float] | None:
     return (x, y, end_x, end_y) if led[0] else None
 
 
-def _crowd(wanted: Sequence[Wanted], i: int) -> int:
-    own = wanted[i]
-    return sum(math.hypot(w.x - own.x, w.y - own.y) < own.width for w in wanted)
+def _order(wanted: Sequence[Wanted]) -> list[int]:
+    """After those that are ``first``, those in a crowd: they have the fewest good places."""
+
+    def key(i: int) -> tuple[bool, int, float, float, int]:
+        own = wanted[i]
+        crowd = sum(math.hypot(w.x - own.x, w.y - own.y) < own.width for w in wanted)
+        return not own.first, -crowd, own.y, own.x, i
+
+    return sorted(range(len(wanted)), key=key)
 
 
 def _best(own: _Candidates, others: Sequence[tuple[_Candidates, int]]) -> int | None:
-    """The number of the cheapest place beside the places that others have; None if there is none."""
+    """The number of the cheapest place beside the places that others have; None if none is good."""
     if not len(own.boxes):
         return None
     taken = np.array([other.boxes[k] for other, k in others]).reshape(-1, 4)
@@ -102,7 +109,7 @@ def _best(own: _Candidates, others: Sequence[tuple[_Candidates, int]]) -> int | 
     costs[(overlaps(own.boxes, taken) > 0).any(axis=1)] = np.inf
     # Rounded, so that of places that cost the same it is the first one on every machine.
     best = int(np.argmin(costs.round(6)))
-    return best if costs[best] < np.inf else None
+    return best if costs[best] <= _WORST else None
 
 
 def _candidates(wanted: Sequence[Wanted], i: int, around: Surroundings) -> _Candidates:
@@ -167,7 +174,8 @@ def _costs(label: Wanted, boxes: Floats, around: Surroundings) -> Floats:
 def _confusion(label: Wanted, boxes: Floats, rivals: Sequence[Wanted]) -> Floats:
     """Could the label be read as that of another mark?"""
     nearer = _away(rivals, boxes) < _away([label], boxes) + _GAP
-    return _MISLEADS * nearer.sum(axis=1)
+    # In a heap every label is near many marks, and a third one tells nothing new.
+    return _MISLEADS * np.minimum(nearer.sum(axis=1), 2)
 
 
 def _away(labels: Sequence[Wanted], boxes: Floats) -> Floats:
