@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -31,6 +32,7 @@ def this_host(root: Path = Path("/")) -> Host:
     return Host(threads=max(shown, allowed), reserved=reserved, virtual=_virtual(root))
 
 
+@cache  # it does not change, and Linux takes milliseconds to write about many CPUs
 def _virtual(root: Path) -> bool | None:
     """x86 hypervisors set the CPU flag ``hypervisor``; other CPUs have no such sign."""
     for line in _text(root / "proc/cpuinfo").splitlines():

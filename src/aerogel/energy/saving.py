@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aerogel.energy.reading import Reading
-from aerogel.measure import Ratio
+
+if TYPE_CHECKING:  # metering needs no NumPy, which measure/ brings in
+    from aerogel.measure import Ratio
 
 
 def saving(dense: Reading, sparse: Reading, speedup: Ratio | None = None) -> str:
