@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aerogel.report.boxes import Box, distances, meets, overlaps, stacked
@@ -13,6 +13,7 @@ BOXES = st.tuples(SIDES, SIDES, SIDES, SIDES).map(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(BOXES, max_size=4), st.lists(BOXES, max_size=4))
 def test_many_overlaps_are_those_of_one_and_one(some: list[Box], others: list[Box]) -> None:
     found = overlaps(stacked(some), stacked(others))

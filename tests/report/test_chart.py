@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aerogel.core.errors import InputError
@@ -36,6 +36,7 @@ def test_the_front_of_an_axis_where_low_is_better() -> None:
     assert [p.name for p in slowest.front()] == ["small"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 9), st.floats(0, 1)), min_size=1, max_size=12))
 def test_every_point_is_on_the_front_or_beaten_by_one_that_is(places: list[tuple[float, float]]) -> None:
     drawn = chart(*(point(str(i), x, y) for i, (x, y) in enumerate(places)))

@@ -77,8 +77,10 @@ def test_a_quality_below_the_limit_is_called_a_loss_in_words() -> None:
 def test_the_limit_itself_is_no_loss_and_what_is_just_below_does_not_read_as_it(
     value: float, shown: str, loss: bool
 ) -> None:
-    found = overlap(made({"aerogel dense": 0.01}, {"aerogel dense": value}), "aerogel dense")
+    table = made({"aerogel dense": 0.01}, {"aerogel dense": value})
+    found = overlap(table, "aerogel dense")
     assert (found.text, bool(found.details)) == (shown, loss)
+    assert loss_words(table).text.startswith("A loss") == loss
 
 
 def test_without_a_loss_that_is_said_too() -> None:

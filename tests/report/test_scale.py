@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aerogel.report.scale import scale
@@ -13,6 +13,7 @@ MEASURES = st.floats(-1e15, 1e15)
 POSITIVE = st.floats(1e-15, 1e15)
 
 
+@settings(deadline=None)
 @given(MEASURES, MEASURES)
 def test_even_scales_show_all_with_round_ticks_inside(a: float, b: float) -> None:
     low, high = sorted((a, b))
@@ -25,6 +26,7 @@ def test_even_scales_show_all_with_round_ticks_inside(a: float, b: float) -> Non
     assert all(x < y for x, y in pairwise(ticks))
 
 
+@settings(deadline=None)
 @given(POSITIVE, POSITIVE)
 def test_logarithmic_scales_show_all_with_round_ticks_inside(a: float, b: float) -> None:
     low, high = sorted((a, b))

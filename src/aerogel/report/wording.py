@@ -60,7 +60,7 @@ def overlap(table: Table, row: str) -> Cell:
     if judged is None:
         return Cell(NOT_MEASURED)
     shown = f"{judged.top_overlap:.2f}"
-    if judged.top_overlap >= LOSS_BELOW:
+    if not is_loss(table, row):
         return Cell(shown)
     # Three digits where two would read 0.90 and yet be a loss.
     shown = shown if float(shown) < LOSS_BELOW else f"{judged.top_overlap:.4f}"
