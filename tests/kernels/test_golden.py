@@ -8,7 +8,8 @@ import pytest
 
 from aerogel.kernels import linear
 from aerogel.kernels.layout import Layout
-from aerogel.loop import Function, Module, show
+from aerogel.loop import Function, Module
+from aerogel.loop.printer import show
 
 NARROW = Layout(lanes=4, width=2)
 

@@ -48,9 +48,8 @@ from aerogel.loop import (
     VLoad,
     VStore,
     While,
-    interpret,
-    prepare,
 )
+from aerogel.loop.interpret import interpret, prepare
 
 N, X, IX, J = Var("n", I64), Var("x", F32), Var("i", I64), Var("j", I64)
 A = Buf("a", BufferType(DType.F32, const=True))

@@ -55,10 +55,9 @@ from aerogel.loop import (
     VLoad,
     VStore,
     While,
-    show,
-    verify,
 )
-from aerogel.loop.printer import expr_text, type_name
+from aerogel.loop.printer import expr_text, show, type_name
+from aerogel.loop.verify import verify
 from aerogel.loop.walk import operands, statements, subexpressions
 
 N, X, K = Var("n", I64), Var("x", F32), Var("k", I64)

@@ -20,8 +20,8 @@ from aerogel.loop import (
     Type,
     Unary,
     UnaryOp,
-    show,
 )
+from aerogel.loop.printer import show
 from aerogel.loop.walk import operands, statements, subexpressions
 
 SEEDS = range(60)

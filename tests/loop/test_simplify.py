@@ -51,13 +51,12 @@ from aerogel.loop import (
     VLoad,
     VStore,
     While,
-    interpret,
-    show,
-    simplify,
-    verify,
 )
 from aerogel.loop.fold import fold
-from aerogel.loop.printer import expr_text
+from aerogel.loop.interpret import interpret
+from aerogel.loop.printer import expr_text, show
+from aerogel.loop.simplify import simplify
+from aerogel.loop.verify import verify
 
 N, K, X, FLAG = Var("n", I64), Var("k", I64), Var("x", F32), Var("flag", BOOL)
 B, W = Var("b", Scalar(DType.U8)), Var("w", Vec(DType.F32, 4))

@@ -55,9 +55,8 @@ from aerogel.loop import (
     VLoad,
     VStore,
     While,
-    verify,
 )
-from aerogel.loop.verify import MAX_NESTING
+from aerogel.loop.verify import MAX_NESTING, verify
 
 N, X = Var("n", I64), Var("x", F32)
 SOURCE = Buf("source", BufferType(DType.F32, const=True))

@@ -10,15 +10,18 @@ import pytest
 from tests.kernels.machine import Machine
 from tests.model.graphs import Array, Draft, as_dict, quick, tokens
 
+from aerogel.formats.panel import unpack
 from aerogel.loop.interpret import prepare
 from aerogel.loop.nodes import Barrier, Buf, If
 from aerogel.loop.printer import show
 from aerogel.loop.verify import verify
 from aerogel.model import arena as arenas
-from aerogel.model.emit import Emitted, Packings, emit
+from aerogel.model.emit import Emitted, emit
 from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph
+from aerogel.model.packings import Packings
 from aerogel.model.program import Program, _Lane
+from aerogel.model.steps import LinearStep
 from aerogel.native.guard import guarded
 from aerogel.tune.choose import pack_as
 from aerogel.tune.plan import FEW_COLUMNS, Candidate
@@ -158,14 +161,29 @@ def test_it_stays_inside_its_buffers(at: Any, lengths: tuple[int, ...]) -> None:
 
 
 def test_constants_lie_on_cache_lines_with_room_after_them() -> None:
-    blob = program().built.emitted.blob
-    constants = blob.freeze()
+    built = program().built
+    constants, end = built.constants, 0
     assert not constants.flags.writeable and constants.ctypes.data % 64 == 0
-    end = 0
-    for name, array in blob._arrays.items():
-        start = blob._offsets[name]
-        assert start % 64 == 0 and start >= end
-        end = start + array.nbytes
-        assert constants[start:end].tobytes() == array.tobytes()
-        assert blob.sizes()[name] == array.nbytes
+    for entry in built.emitted.blob.layout.values():
+        assert entry.offset % 64 == 0 and entry.offset >= end
+        end = entry.offset + entry.nbytes
     assert constants.nbytes >= end + 64
+
+
+def test_constants_are_the_weights_and_their_packings() -> None:
+    graph, machine = deep(1, 0.4), Machine.named("avx2")
+    found = emitted(graph, machine, Candidate("quad", 4))
+    constants = found.blob.freeze()
+    layout = found.blob.layout
+    for name, entry in layout.items():
+        if name.startswith("weight "):
+            np.testing.assert_array_equal(
+                entry.within(constants), graph.weights[name.removeprefix("weight ")]
+            )
+    packings = found.packings(constants)
+    linears = [step for step in fuse(graph) if isinstance(step, LinearStep)]
+    assert list(packings) == [step.name for step in linears]
+    for step in linears:
+        stacked = np.concatenate([graph.weights[w] for w in step.weights])
+        assert packings[step.name].few is packings[step.name].many
+        np.testing.assert_array_equal(unpack(packings[step.name].many), stacked)

@@ -31,7 +31,7 @@ from aerogel.loop.nodes import (
     ThreadId,
 )  # fmt: skip
 from aerogel.native import cache, compile, engine
-from aerogel.native.compiler import _in_use
+from aerogel.native.engine import in_use
 from aerogel.native.fingerprint import fingerprint
 from aerogel.native.runtime import runtime
 
@@ -275,7 +275,7 @@ def test_code_in_use_is_shared(folder: Path, loads: list[bytes]) -> None:
     assert first.address == second.address
     key = fingerprint(store_module(13.5), current())
     del first, second
-    assert key not in _in_use
+    assert key not in in_use
 
 
 # --- the key ----------------------------------------------------------------------------------

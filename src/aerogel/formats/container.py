@@ -13,8 +13,8 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +28,8 @@ ALIGNMENT = 64
 # What the safetensors library accepts, too.
 MOST_HEADER_BYTES = 100_000_000
 PADDING = "__padding_"
+# How much of a file is in memory at a time while it is hashed.
+_PIECE = 4 << 20
 
 _NAMES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32",
@@ -42,15 +44,28 @@ class Contents:
 
     arrays: Mapping[str, NDArray[Any]]
     metadata: Mapping[str, str]
+    mapped: mmap.mmap = field(repr=False, compare=False)
+
+    def let_go(self) -> None:
+        """Take the pages that were read out of this process's memory. The arrays stay what they are: a page
+        is read again, mostly from the system's cache, when it is touched."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def checksum(arrays: Mapping[str, NDArray[Any]], beside: bytes = b"") -> str:
-    """SHA-256 over ``beside`` and names, dtypes, shapes and contents of the arrays, in order of name."""
+def checksum(
+    arrays: Mapping[str, NDArray[Any]], beside: bytes = b"", let_go: Callable[[], None] = lambda: None
+) -> str:
+    """SHA-256 over ``beside`` and names, dtypes, shapes and contents of the arrays, in order of name.
+    ``let_go`` is called after every few MB."""
     digest = hashlib.sha256(beside)
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(json.dumps([name, array.dtype.name, list(array.shape)]).encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.nbytes else b"")
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8) if array.nbytes else array
+        for at in range(0, data.nbytes, _PIECE):
+            digest.update(data[at : at + _PIECE].data)
+            let_go()
     return digest.hexdigest()
 
 
@@ -123,7 +138,7 @@ def read(path: Path) -> Contents:
     metadata = header.pop("__metadata__", {})
     texts = isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())
     require(texts, FormatError, f"{path} is damaged: its metadata is not a list of texts")
-    return Contents(_arrays(path, header, raw[8 + length :]), metadata)
+    return Contents(_arrays(path, header, raw[8 + length :]), metadata, mapped)
 
 
 def _parse(path: Path, text: bytes) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Loop IR: nodes, and what can be done with any program: verify, show, interpret, simplify."""
+"""Loop IR: its nodes. What can be done with a program is in files of their own, which who only runs one need
+not load: ``verify``, ``printer``, ``interpret``, ``simplify``.
+"""
 
-from aerogel.loop.interpret import Program, interpret, prepare
 from aerogel.loop.nodes import (
     BOOL,
     F32,
@@ -55,9 +56,6 @@ from aerogel.loop.nodes import (
     VStore,
     While,
 )
-from aerogel.loop.printer import show
-from aerogel.loop.simplify import simplify
-from aerogel.loop.verify import verify
 
 __all__ = [
     "BOOL",
@@ -95,7 +93,6 @@ __all__ = [
     "Operand",
     "Param",
     "Prefetch",
-    "Program",
     "Reduce",
     "ReduceOp",
     "Scalar",
@@ -113,9 +110,4 @@ __all__ = [
     "Var",
     "Vec",
     "While",
-    "interpret",
-    "prepare",
-    "show",
-    "simplify",
-    "verify",
 ]

@@ -8,7 +8,7 @@ wrote the file may have meant harm.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -33,13 +33,15 @@ HEAD, TOKENIZER, WEIGHT = "head", "tokenizer", "weight/"
 class Artefact:
     """What a file holds. ``tokenizer``: the text of a tokenizer.json; ``max_tokens``: where texts are cut;
     ``provenance``: source, recipe, accuracy, versions, as the writer states them; ``checksum``: over all
-    that a file held which was read."""
+    that a file held which was read. The weights of such a file stay in it: ``let_go`` takes what was read of
+    them out of memory, until it is read again."""
 
     graph: Graph
     tokenizer: bytes | None = None
     max_tokens: int | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
     checksum: str = ""
+    let_go: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
 
 def save(path: Path, artefact: Artefact, *, embeddings: Literal["int8", "fp32"] = "int8") -> None:
@@ -90,7 +92,7 @@ def load(path: Path) -> Artefact:
     require(
         version == VERSION, FormatError, f"{path} has format {version}, this aerogel reads {VERSION}: upgrade"
     )
-    checksum = container.checksum(arrays)
+    checksum = container.checksum(arrays, let_go=contents.let_go)
     intact = contents.metadata.get(CHECKSUM) == checksum
     require(intact, FormatError, f"{path} is damaged: its checksum does not fit. Copy or make it again")
     head = _head(path, arrays)
@@ -98,6 +100,7 @@ def load(path: Path) -> Artefact:
     for name, entry in head["weights"].items():
         # Left encoded, as views of the mapped file: whoever needs the numbers decodes one weight at a time.
         weights[name] = _encoded(path, name, entry, arrays)
+        contents.let_go()
     try:
         graph = from_json(head["graph"], weights)
         check(graph)
@@ -105,7 +108,7 @@ def load(path: Path) -> Artefact:
         raise FormatError(f"{path}: {error}") from error
     tokenizer = arrays.get(TOKENIZER)
     text = None if tokenizer is None else tokenizer.tobytes()
-    return Artefact(graph, text, head["max_tokens"], head["provenance"], checksum)
+    return Artefact(graph, text, head["max_tokens"], head["provenance"], checksum, contents.let_go)
 
 
 def _bytes(text: bytes) -> NDArray[np.uint8]:

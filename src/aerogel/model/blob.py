@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,54 +21,101 @@ SLACK = 64
 BLOB = Buf("weights", BufferType(DType.U8, const=True, align=CACHE_LINE))
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where an array lies in the constants, and what it is. ``dtype``: NumPy's name for it."""
+
+    offset: int
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return np.dtype(self.dtype).itemsize * math.prod(self.shape)
+
+    def within(self, constants: NDArray[np.uint8]) -> NDArray[Any]:
+        """The array, as a view of ``constants``."""
+        return constants[self.offset : self.offset + self.nbytes].view(self.dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """An array that is not there yet: ``make()`` gives it. Its shape and dtype are known before."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    make: Callable[[], NDArray[Any]]
+
+
+class Spool(Protocol):
+    """Takes constants as they come, so that they need not be in memory together."""
+
+    def write(self, array: NDArray[Any], offset: int) -> None: ...
+
+
 @dataclass
 class Blob:
-    """Collects arrays under names; ``freeze`` lays them out."""
+    """Collects arrays under names, and says where each will lie.
 
-    _arrays: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
-    _offsets: dict[str, int] = field(default_factory=dict[str, int])
+    With a ``spool`` every array is written there at once. Without one they are kept until ``freeze`` puts
+    them together, those deferred unmade: who has the same constants already never makes them."""
+
+    spool: Spool | None = None
+    _layout: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    _sources: dict[str, NDArray[Any] | Deferred] = field(default_factory=dict[str, NDArray[Any] | Deferred])
     _size: int = 0
 
-    def add(self, name: str, array: NDArray[Any]) -> str:
+    @property
+    def layout(self) -> Mapping[str, Entry]:
+        return self._layout
+
+    @property
+    def nbytes(self) -> int:
+        """Of the whole block, with what may be read past its end."""
+        return self._size + SLACK
+
+    def add(self, name: str, array: NDArray[Any] | Deferred) -> str:
         """Reserve room for ``array``; the same name twice must mean the same contents."""
-        if name in self._arrays:
-            same = self._arrays[name] is array or np.array_equal(self._arrays[name], array)
+        dtype = array.dtype if isinstance(array, Deferred) else array.dtype.name
+        known = self._layout.get(name)
+        if known is not None:
+            same = (known.dtype, known.shape) == (dtype, array.shape) and self._alike(name, array)
             require(same, NativeError, f"two different constants are called {name!r}")
+            return name
+        entry = self._layout[name] = Entry(self._size, dtype, tuple(array.shape))
+        if self.spool is None:
+            self._sources[name] = array
         else:
-            self._arrays[name] = array
-            self._offsets[name] = self._size
-            self._size = -(-(self._size + array.nbytes) // CACHE_LINE) * CACHE_LINE
+            self.spool.write(_made(array, entry), entry.offset)
+        self._size = -(-(self._size + entry.nbytes) // CACHE_LINE) * CACHE_LINE
         return name
+
+    def _alike(self, name: str, array: NDArray[Any] | Deferred) -> bool:
+        """Do the contents agree, as far as they are there to be compared?"""
+        kept = self._sources.get(name)
+        if kept is array or not isinstance(kept, np.ndarray) or isinstance(array, Deferred):
+            return True
+        return bool(np.array_equal(kept, array))
 
     def view(self, name: str, local: str) -> tuple[Buf, LetView]:
         """Loop IR that names the array ``local`` inside a function that has BLOB."""
-        array = self._arrays[name]
-        dtype = DType.of(array.dtype)
+        entry = self._layout[name]
+        dtype = DType.of(np.dtype(entry.dtype))
         buf = Buf(local, BufferType(dtype, const=True, align=dtype.itemsize))
-        return buf, LetView(buf, BLOB, Const(self._offsets[name], I64), Const(array.size, I64))
+        return buf, LetView(buf, BLOB, Const(entry.offset, I64), Const(math.prod(entry.shape), I64))
 
     def freeze(self) -> NDArray[np.uint8]:
-        """The bytes, read-only."""
-        out = aligned(self._size + SLACK, np.uint8)
-        for name, array in self._arrays.items():
-            start = self._offsets[name]
-            out[start : start + array.nbytes] = np.ascontiguousarray(array).view(np.uint8).ravel()
+        """The bytes, read-only. Every array is let go as soon as it is copied, so this works once."""
+        out = aligned(self.nbytes, np.uint8)
+        for name in list(self._sources):
+            entry = self._layout[name]
+            entry.within(out)[...] = _made(self._sources.pop(name), entry)
         out.setflags(write=False)
         return out
 
-    def placed(self, array: NDArray[Any], constants: NDArray[np.uint8]) -> NDArray[Any]:
-        """``array`` as it lies in the frozen ``constants``; itself if it is not in there."""
-        name = next((name for name, known in self._arrays.items() if known is array), None)
-        return array if name is None else self._within(name, constants)
 
-    def move(self, constants: NDArray[np.uint8]) -> None:
-        """Hold views of the frozen ``constants`` instead of the originals, which may then go."""
-        self._arrays = {name: self._within(name, constants) for name in self._arrays}
-
-    def _within(self, name: str, constants: NDArray[np.uint8]) -> NDArray[Any]:
-        start, array = self._offsets[name], self._arrays[name]
-        return constants[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-
-    def sizes(self) -> Mapping[str, int]:
-        """Bytes of each array."""
-        return {name: array.nbytes for name, array in self._arrays.items()}
+def _made(array: NDArray[Any] | Deferred, entry: Entry) -> NDArray[Any]:
+    made = array.make() if isinstance(array, Deferred) else array
+    fits = (made.dtype.name, made.shape) == (entry.dtype, entry.shape)
+    require(fits, NativeError, f"a constant came as {made.dtype} {made.shape}, not as {entry}")
+    return made

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from aerogel.core.target import Target
 from aerogel.kernels.layout import Layout
 from aerogel.model.arena import Arena
-from aerogel.model.emit import Emitted, Packings
+from aerogel.model.emit import Emitted
 from aerogel.model.graph import Graph
+from aerogel.model.packings import Packings
 from aerogel.model.steps import Step
 from aerogel.native import Compiled
 from aerogel.tune.plan import Plan

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.errors import InputError, UnsupportedError, require
+from aerogel.core.errors import CacheError, InputError, UnsupportedError, require
 from aerogel.core.target import Target, current
 from aerogel.kernels.layout import Layout
 from aerogel.model import arena as arenas
@@ -21,15 +21,16 @@ from aerogel.model.artefact import Artefact
 from aerogel.model.artefact import load as load_artefact
 from aerogel.model.built import Built
 from aerogel.model.check import check
-from aerogel.model.emit import Packings, emit
+from aerogel.model.emit import emit
 from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph
+from aerogel.model.packings import Packings
 from aerogel.model.program import Program
 from aerogel.model.steps import LinearStep
 from aerogel.model.texts import Texts
 from aerogel.native import compile as compile_native
 from aerogel.tune.choose import choose, pack_as, quick
-from aerogel.tune.plan import LayerPlan, Plan
+from aerogel.tune.plan import Plan
 
 if TYPE_CHECKING:
     import torch
@@ -89,12 +90,30 @@ def run_artefact(
     """The program in an artefact that was read from a file; arguments as for ``compile``. Its graph may
     have been given other outputs: what is kept for the next time is the same."""
     texts = None if artefact.tokenizer is None else Texts(artefact.tokenizer, artefact.max_tokens)
-    target = current()
-    kept = packs.restore(artefact.checksum, target) if plan == "timed" else None
-    built = _build(artefact.graph, kept.plan if kept else plan, target, kept.packed if kept else {})
-    if kept is None and plan == "timed":
-        packs.keep(artefact.checksum, target, packs.Kept(built.plan, built.packed))
+    built = _restored(artefact, plan) or _anew(artefact, plan)
+    artefact.let_go()
     return Program(built, threads, texts, artefact.provenance)
+
+
+def _restored(artefact: Artefact, plan: Plan | Literal["timed", "quick"]) -> Built | None:
+    """The program from what an earlier load kept; None if that has nothing, or is by another plan."""
+    target = current()
+    kept = None if plan == "quick" else packs.restore(artefact.checksum, target)
+    if kept is None or (isinstance(plan, Plan) and plan.fingerprint != kept.plan.fingerprint):
+        return None
+    return _build(artefact.graph, kept.plan if plan == "timed" else plan, target, kept=kept)
+
+
+def _anew(artefact: Artefact, plan: Plan | Literal["timed", "quick"]) -> Built:
+    """The program, kept for the next time if it was timed and the cache folder allows."""
+    target = current()
+    if plan == "timed":
+        try:
+            with packs.spool(artefact.checksum, target) as spool:
+                return _build(artefact.graph, plan, target, spool=spool, let_go=artefact.let_go)
+        except CacheError as error:
+            _log.warning("packed weights not kept: %s", error)
+    return _build(artefact.graph, plan, target, let_go=artefact.let_go)
 
 
 def build(
@@ -107,16 +126,20 @@ def build(
     provenance: Mapping[str, Any] | None = None,
 ) -> Program:
     """The program for a graph; arguments as for ``compile``."""
-    return Program(_build(graph, plan, target or current(), {}), threads, texts, provenance)
+    return Program(_build(graph, plan, target or current()), threads, texts, provenance)
 
 
 def _build(
     graph: Graph,
     plan: Plan | Literal["timed", "quick"],
     target: Target,
-    kept: Mapping[str, Packings],
+    *,
+    kept: packs.Kept | None = None,
+    spool: packs.Spool | None = None,
+    let_go: Callable[[], None] = lambda: None,
 ) -> Built:
-    """Plan, pack (but for what is ``kept``) and compile."""
+    """Plan, pack (but for what is ``kept``) and compile. Constants are kept in ``spool``, if there is one;
+    ``let_go`` is called whenever weights have been read that are not needed any more."""
     began = perf_counter()
     check(graph)
     layout = Layout.of(target)
@@ -125,16 +148,19 @@ def _build(
     stacked = _Stacked(graph, linears)
     chosen = _plan(plan, stacked, target)
     planned = perf_counter()
+    ready = {} if kept is None else kept.packings()
     shapes = {name: (s.out.features, s.x.features) for name, s in linears.items()}
-    fits = set(kept) == set(shapes) and all(kept[name].fits(*shape) for name, shape in shapes.items())
-    packed = kept if fits else {name: _pack(w, chosen.of(name)) for name, w in stacked.items()}
+    fits = set(ready) == set(shapes) and all(ready[name].fits(*shape) for name, shape in shapes.items())
+    packed = ready if fits else _Packed(stacked, chosen, let_go)
     arena = arenas.plan(steps)
-    emitted = emit(steps, arena, packed, graph.weights, layout)
+    emitted = emit(steps, arena, packed, graph.weights, layout, spool)
+    if fits and kept is not None and kept.layout == emitted.blob.layout:
+        constants = kept.constants
+    else:
+        constants = emitted.blob.freeze() if spool is None else spool.finish(chosen, emitted)
     compiled = compile_native(emitted.module, target)
-    constants = emitted.blob.freeze()
-    placed = {name: packings.within(emitted.blob, constants) for name, packings in packed.items()}
     _log.debug("planned in %.2f s, built in %.2f s", planned - began, perf_counter() - planned)
-    emitted.blob.move(constants)
+    placed = emitted.packings(constants)
     return Built(graph, steps, arena, placed, emitted, compiled, constants, chosen, target, layout)
 
 
@@ -147,11 +173,6 @@ def _plan(
         return plan
     require(plan in ("timed", "quick"), InputError, f"plan={plan!r} is unknown: 'timed', 'quick' or a Plan")
     return choose(weights, target) if plan == "timed" else quick(weights, target)
-
-
-def _pack(weight: NDArray[np.float32], choice: LayerPlan) -> Packings:
-    many = pack_as(weight, choice.many)
-    return Packings(many, many if choice.few == choice.many else pack_as(weight, choice.few))
 
 
 @dataclass(frozen=True)
@@ -171,3 +192,25 @@ class _Stacked(Mapping[str, NDArray[np.float32]]):
 
     def __len__(self) -> int:
         return len(self.steps)
+
+
+@dataclass(frozen=True)
+class _Packed(Mapping[str, Packings]):
+    """The packings of each linear step, made when asked for and not kept."""
+
+    weights: _Stacked
+    plan: Plan
+    let_go: Callable[[], None]
+
+    def __getitem__(self, name: str) -> Packings:
+        weight, choice = self.weights[name], self.plan.of(name)
+        many = pack_as(weight, choice.many)
+        packings = Packings(many, many if choice.few == choice.many else pack_as(weight, choice.few))
+        self.let_go()
+        return packings
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.weights)
+
+    def __len__(self) -> int:
+        return len(self.weights)

@@ -7,10 +7,11 @@ profiler can time one at a time with the same code.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
-from typing import TypeVar, assert_never
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, TypeVar, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,9 @@ from aerogel.loop.nodes import (
     Var,
 )
 from aerogel.model.arena import Arena
-from aerogel.model.blob import BLOB, Blob
+from aerogel.model.blob import BLOB, Blob, Deferred, Spool
 from aerogel.model.graph import Weight
+from aerogel.model.packings import STREAMS, Layer, Outline, Packings, stream_name
 from aerogel.model.steps import (
     ActivationStep,
     AttentionStep,
@@ -100,45 +102,20 @@ def output_buffer(name: str) -> Buf:
     return Buf(f"out_{name}", BufferType(DType.F32, align=4))
 
 
-@dataclass(frozen=True, slots=True)
-class Packings:
-    """A layer's weight packed for many columns and for few; often one and the same."""
-
-    many: Packed
-    few: Packed
-
-    def at(self, columns: int) -> Packed:
-        """What runs at that many columns."""
-        return self.few if columns <= FEW_COLUMNS else self.many
-
-    def fits(self, rows: int, columns: int) -> bool:
-        """Are both of a matrix of that shape?"""
-        return all((p.rows, p.columns) == (rows, columns) for p in (self.many, self.few))
-
-    def within(self, blob: Blob, constants: NDArray[np.uint8]) -> Packings:
-        """The same, as views of the program's constants."""
-
-        def moved(packed: Packed) -> Packed:
-            return replace(
-                packed,
-                values=blob.placed(packed.values, constants),
-                indices=blob.placed(packed.indices, constants),
-                runs=blob.placed(packed.runs, constants),
-                work=blob.placed(packed.work, constants),
-            )
-
-        many = moved(self.many)
-        return Packings(many, many if self.few is self.many else moved(self.few))
-
-
 @dataclass(frozen=True)
 class Emitted:
     """The module, its constants, and how many bytes of them each step reads in full: not the packed weights,
-    of which a call reads one packing or the other, and not the tables, of which it reads some rows."""
+    of which a call reads one packing or the other, and not the tables, of which it reads some rows.
+    ``layers``: where the constants hold the packings of every linear step."""
 
     module: Module
     blob: Blob
     constant_bytes: tuple[int, ...]
+    layers: Mapping[str, Layer]
+
+    def packings(self, constants: NDArray[np.uint8]) -> dict[str, Packings]:
+        """The packings of every linear step, as views of the frozen ``constants``."""
+        return {name: layer.packings(self.blob.layout, constants) for name, layer in self.layers.items()}
 
 
 def emit(
@@ -147,9 +124,11 @@ def emit(
     packed: Mapping[str, Packings],
     weights: Mapping[str, Weight],
     layout: Layout,
+    spool: Spool | None = None,
 ) -> Emitted:
-    """The program for ``steps``; ``packed``: linear step -> its packed (stacked) weight."""
-    return _Emitter(arena, packed, weights, layout).run(steps)
+    """The program for ``steps``; ``packed``: linear step -> its packed (stacked) weight, asked for once, in
+    order. Constants go to ``spool`` as they come, if there is one."""
+    return _Emitter(arena, packed, weights, layout, Blob(spool)).run(steps)
 
 
 @dataclass
@@ -158,12 +137,13 @@ class _Emitter:
     packed: Mapping[str, Packings]
     weights: Mapping[str, Weight]
     layout: Layout
-    blob: Blob = field(default_factory=Blob)
+    blob: Blob
     functions: dict[str, Function] = field(default_factory=dict[str, Function])
     id_count: int = 0
     number: int = 0
     lets: list[Stmt] = field(default_factory=list[Stmt])
     constant_bytes: list[int] = field(default_factory=list[int])
+    layers: dict[str, Layer] = field(default_factory=dict[str, Layer])
 
     def run(self, steps: Sequence[Step]) -> Emitted:
         body: list[Stmt] = [Let(var, Load(NUMBERS, _int(i))) for i, var in enumerate(CALL_NUMBERS)]
@@ -181,9 +161,8 @@ class _Emitter:
         extra = [feature_buffer(s.input) for s in steps if isinstance(s, FeedStep)]
         extra += [output_buffer(s.output) for s in steps if isinstance(s, FetchStep)]
         entry = Function("program", (*PARAMS, *extra), tuple(body))
-        return Emitted(
-            Module("model", (*self.functions.values(), entry)), self.blob, tuple(self.constant_bytes)
-        )
+        module = Module("model", (*self.functions.values(), entry))
+        return Emitted(module, self.blob, tuple(self.constant_bytes), self.layers)
 
     # --- what steps are made of ---
 
@@ -219,19 +198,22 @@ class _Emitter:
         self.lets.append(LetView(buf, ARENA, offset, self._size(place)))
         return buf
 
-    def _constant(self, name: str, array: NDArray[np.generic], role: str) -> Buf:
+    def _constant(self, name: str, array: NDArray[Any] | Deferred, role: str) -> Buf:
         self.blob.add(name, array)
         buf, let = self.blob.view(name, self._name(role))
         self.lets.append(let)
         return buf
 
     def _weight(self, name: str, role: str) -> Buf:
-        return self._whole(f"weight {name}", self._numbers(name), role)
+        shape = self.weights[name].shape
+        return self._whole(f"weight {name}", shape, partial(self._numbers, name), role)
 
-    def _whole(self, name: str, array: NDArray[np.generic], role: str) -> Buf:
-        """A constant that the step reads from end to end."""
-        self.constant_bytes[-1] += array.nbytes
-        return self._constant(name, array, role)
+    def _whole(
+        self, name: str, shape: tuple[int, ...], make: Callable[[], NDArray[np.float32]], role: str
+    ) -> Buf:
+        """A float32 constant that the step reads from end to end."""
+        self.constant_bytes[-1] += 4 * math.prod(shape)
+        return self._constant(name, Deferred("float32", shape, make), role)
 
     def _numbers(self, name: str) -> NDArray[np.float32]:
         weight = self.weights[name]
@@ -298,11 +280,15 @@ class _Emitter:
         )
 
     def _linear(self, step: LinearStep) -> tuple[Stmt, ...]:
-        bias = self._whole(f"step {self.number} bias", self._bias(step), "bias")
+        size = (sum(self.weights[w].shape[0] for w in step.weights),)
+        bias = self._whole(f"step {self.number} bias", size, partial(self._bias, step), "bias")
         x = self._view(step.x, "x")
         residual = bias if step.residual is None else self._view(step.residual, "residual")
         y = self._view(step.out, "out", const=False)
-        few, many = self.packed[step.name].few, self.packed[step.name].many
+        packings = self.packed[step.name]
+        few, many = packings.few, packings.many
+        roles = {role: Outline.of(packed) for role, packed in packings.by_role().items()}
+        self.layers[step.name] = Layer(self.number, roles)
         run_many = self._multiply(step, many, "many", (bias, x, residual, y))
         if few is many:
             return (run_many,)
@@ -314,15 +300,9 @@ class _Emitter:
         if step.activation is not None:
             self._use(_made(linear.finish, self.layout, step.activation))
         function = self._use(_made(linear.step, self.layout, packed.kind, step.activation))
-        arrays = {
-            "values": packed.values,
-            "indices": packed.indices,
-            "runs": packed.runs,
-            "starts": packed.starts.ravel(),
-            "work": packed.work,
-        }
         streams = tuple(
-            self._constant(f"step {self.number} {role} {n}", a, f"{role}_{n}") for n, a in arrays.items()
+            self._constant(stream_name(self.number, role, n), getattr(packed, n), f"{role}_{n}")
+            for n in STREAMS
         )
         vectors = TOKEN_VECTORS if step.out.columns == "tokens" else ROW_VECTORS
         adds = 0 if step.residual is None else 1
@@ -359,9 +339,11 @@ class _Emitter:
         limit: tuple[Expr, ...] = ()
         if step.bias is not None:
             # The kernel looks distances up from query to key, the graph from key to query.
-            reverse = np.ascontiguousarray(self._numbers(step.bias)[:, ::-1])
-            table = (self._whole(f"reversed {step.bias}", reverse, "relative"),)
-            limit = (_int((reverse.shape[1] + 1) // 2),)
+            shape = self.weights[step.bias].shape
+            table = (
+                self._whole(f"reversed {step.bias}", shape, partial(self._reversed, step.bias), "relative"),
+            )
+            limit = (_int((shape[1] + 1) // 2),)
         rows = tuple(_int(p.row) for p in places)
         numbers = (
             SEQUENCES,
@@ -379,6 +361,9 @@ class _Emitter:
             return (Call(function.name, (qkv, *keys, *table, OFFSETS, out, *numbers)),)
 
         return (If(Compare("ne", HOLES, _int(0)), call(KEY_BIAS), call()),)
+
+    def _reversed(self, name: str) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self._numbers(name)[:, ::-1])
 
     def _pool(self, step: PoolStep) -> tuple[Stmt, ...]:
         x, out = self._view(step.x, "x"), self._view(step.out, "out", const=False)

@@ -1,7 +1,11 @@
-"""What loading a file worked out for this CPU, kept for the next time: the plan and the packed weights.
+"""What loading a file worked out for this CPU, kept for the next time: the plan and the program's constants.
 
-One file per artefact and target in the user's cache folder, in safetensors layout, with a checksum: native
-code trusts the streams in it. It is never needed: absent, damaged or unwritable only costs time.
+One file per artefact and target in the user's cache folder. It is written while a program is built, layer by
+layer, and then mapped: its pages are read when a kernel first touches them, and shared by all processes that
+run the program. It is never needed: absent, damaged or unwritable only costs time.
+
+A file is the constants, as ``Blob`` laid them out; a JSON tail that says what lies where; the length of the
+tail in 8 bytes; and the SHA-256 of all that, for native code trusts the streams.
 """
 
 from __future__ import annotations
@@ -9,111 +13,201 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+import mmap
+import os
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
+import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.errors import AerogelError, FormatError, require
+from aerogel import formats, kernels, model, tune
+from aerogel.core.errors import AerogelError, CacheError, FormatError, require
+from aerogel.core.memory import CACHE_LINE
 from aerogel.core.target import Target
-from aerogel.formats import canonical, container, panel
-from aerogel.formats.panel import Packed
-from aerogel.model.emit import Packings
+from aerogel.model.blob import SLACK, Entry
+from aerogel.model.emit import Emitted
+from aerogel.model.packings import Layer, Outline, Packings
 from aerogel.native import private_folder
-from aerogel.tune import choose
+from aerogel.native.cache import PART, tidy
 from aerogel.tune.plan import Plan
 
-STREAMS = ("values", "indices", "runs", "starts", "work")
-DTYPES = {"values": "float32", "indices": "uint16", "runs": "uint16", "starts": "int64", "work": "int64"}
-FACTS = ("kind", "rows", "columns", "block", "nonzeros")
+# What all files together may take: the oldest go first.
+MOST_BYTES = 8 << 30
+# The length of the tail, and the digest.
+_END = 8 + 32
+_PIECE = 1 << 20
 
 _log = logging.getLogger("aerogel")
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A plan and what it made of every linear step's weight."""
+    """A plan and what a program made by it has in memory. ``constants``: the mapped file."""
 
     plan: Plan
-    packed: Mapping[str, Packings]
+    constants: NDArray[np.uint8]
+    layout: Mapping[str, Entry]
+    layers: Mapping[str, Layer]
+
+    def packings(self) -> dict[str, Packings]:
+        """The packings of every linear step, as views of the constants."""
+        return {name: layer.packings(self.layout, self.constants) for name, layer in self.layers.items()}
 
 
 def restore(checksum: str, target: Target) -> Kept | None:
     """What was kept for the artefact of that checksum; None if nothing whole was."""
     try:
         path = _path(checksum, target)
-        if not path.exists():
-            return None
-        return _read(container.read(path))
-    except AerogelError as error:
+        # Never through a link: what it points at may be anyone's.
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
+            return _read(file)
+    except FileNotFoundError:
+        return None
+    except (AerogelError, OSError) as error:
         _log.warning("packed weights not read, packing anew: %s", error)
         return None
 
 
-def keep(checksum: str, target: Target, kept: Kept) -> None:
-    """Keep it for the next time, if the cache folder allows."""
-    arrays: dict[str, NDArray[Any]] = {}
-    layers: dict[str, Any] = {}
-    for number, (name, packings) in enumerate(kept.packed.items()):
-        distinct = {"many": packings.many} if packings.few is packings.many else _roles(packings)
-        for role, packed in distinct.items():
-            arrays |= {f"{number}/{role}/{stream}": getattr(packed, stream) for stream in STREAMS}
-        facts = {role: {fact: getattr(p, fact) for fact in FACTS} for role, p in distinct.items()}
-        layers[name] = {"number": number, "packings": facts}
-    head = json.dumps({"plan": kept.plan.to_json(), "layers": layers})
+class Spool:
+    """A file being written; ``finish`` gives it its name. CacheError where the disk fails."""
+
+    def __init__(self, file: IO[bytes], beside: Path, path: Path) -> None:
+        self._file, self._beside, self._path = file, beside, path
+        self._digest, self._size = hashlib.sha256(), 0
+
+    def write(self, array: NDArray[Any], offset: int) -> None:
+        """The next array; ``offset`` is where it belongs, not before the end of the last."""
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.nbytes else b""
+        self._append(bytes(offset - self._size))
+        self._append(data)
+
+    def finish(self, plan: Plan, emitted: Emitted) -> NDArray[np.uint8]:
+        """Keep what was written, of a program built by ``plan``; the constants, mapped and read-only."""
+        size = -(-emitted.blob.nbytes // CACHE_LINE) * CACHE_LINE
+        self._append(bytes(size - self._size))
+        tail = {
+            "plan": plan.to_json(),
+            "size": size,
+            "layout": {name: [e.offset, e.dtype, e.shape] for name, e in emitted.blob.layout.items()},
+            "layers": {name: asdict(layer) for name, layer in emitted.layers.items()},
+        }
+        text = json.dumps(tail).encode()
+        self._append(text)
+        self._append(len(text).to_bytes(8, "little"))
+        self._append(self._digest.digest())
+        try:
+            self._file.flush()
+            constants = _mapped(self._file, size)
+            self._beside.replace(self._path)
+        except OSError as error:
+            raise CacheError(f"{self._path} cannot be written: {error}") from error
+        return constants
+
+    def _append(self, data: bytes | memoryview) -> None:
+        self._digest.update(data)
+        self._size += len(data)
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise CacheError(f"{self._path} cannot be written: {error}") from error
+
+
+@contextmanager
+def spool(checksum: str, target: Target) -> Generator[Spool]:
+    """Where to keep what is about to be worked out; nothing stays of it unless it is finished. CacheError
+    where the cache folder cannot be used."""
+    path = _path(checksum, target)
     try:
-        container.write(
-            _path(checksum, target),
-            arrays,
-            {"head": head, "sha256": container.checksum(arrays, head.encode())},
+        tidy(path.parent, MOST_BYTES, path.name)
+        file = tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed below)
+            prefix=f"{path.name}.", suffix=PART, dir=path.parent, delete=False
         )
-    except AerogelError as error:
-        _log.warning("packed weights not kept: %s", error)
-
-
-def _roles(packings: Packings) -> dict[str, Packed]:
-    """Both packings by role."""
-    return {"many": packings.many, "few": packings.few}
+    except OSError as error:
+        raise CacheError(f"{path} cannot be written: {error}") from error
+    try:
+        with file:
+            yield Spool(file, Path(file.name), path)
+    finally:
+        # After finish it has another name.
+        Path(file.name).unlink(missing_ok=True)
 
 
 def _path(checksum: str, target: Target) -> Path:
-    key = hashlib.sha256(f"{_layout()} {checksum} {target.fingerprint}".encode()).hexdigest()
+    key = hashlib.sha256(f"{_version()} {checksum} {target.fingerprint}".encode()).hexdigest()
     return private_folder("packs") / f"{key}.pack"
 
 
 @cache
-def _layout() -> str:
-    """Changes with the code that packs and chooses: native code must never read another version's streams."""
-    sources = (panel.__file__, choose.__file__, canonical.__file__)
-    return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()
+def _version() -> str:
+    """Changes with all code that plans, packs and lays out: native code must never read another version's
+    streams, nor a program find other constants than it would have made."""
+    folders = (Path(part.__path__[0]) for part in (formats, kernels, model, tune))
+    sources = (path for folder in folders for path in sorted(folder.glob("*.py")))
+    digest = hashlib.sha256()
+    for path in sources:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
-def _read(contents: container.Contents) -> Kept:
-    arrays, head = contents.arrays, contents.metadata.get("head", "")
-    whole = contents.metadata.get("sha256") == container.checksum(arrays, head.encode())
-    require(whole, FormatError, "a kept file is damaged: its checksum does not fit")
+def _read(file: BinaryIO) -> Kept:
+    end = file.seek(0, os.SEEK_END) - _END
+    require(end >= 0, FormatError, "a kept file is damaged: it is too short")
+    file.seek(end)
+    length, digest = int.from_bytes(file.read(8), "little"), file.read(32)
+    intact = length <= end and _digest(file, end + 8) == digest
+    require(intact, FormatError, "a kept file is damaged: its checksum does not fit")
+    file.seek(end - length)
     try:
-        document = json.loads(head)
-        packed = {name: _packings(layer, arrays) for name, layer in document["layers"].items()}
-        return Kept(Plan.from_json(document["plan"]), packed)
+        tail = json.loads(file.read(length))
+        size = int(tail["size"])
+        layout = {name: _entry(found, size) for name, found in tail["layout"].items()}
+        layers = {name: _layer(found) for name, found in tail["layers"].items()}
+        require(size <= end - length, FormatError, f"a kept file claims {size} bytes of constants")
+        kept = Kept(Plan.from_json(tail["plan"]), _mapped(file, size), layout, layers)
+        kept.packings()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"a kept file is damaged ({error!r})") from error
+    return kept
 
 
-def _packings(layer: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Packings:
-    found = {
-        role: _packed(facts, {s: arrays[f"{layer['number']}/{role}/{s}"] for s in STREAMS})
-        for role, facts in layer["packings"].items()
-    }
-    return Packings(found["many"], found.get("few", found["many"]))
+def _digest(file: BinaryIO, size: int) -> bytes:
+    """SHA-256 of the first ``size`` bytes. Read rather than mapped: pages that were only hashed are not to
+    count as this process's memory."""
+    digest, piece = hashlib.sha256(), memoryview(bytearray(_PIECE))
+    file.seek(0)
+    while size > 0 and (got := file.readinto(piece[: min(size, _PIECE)])):  # type: ignore[attr-defined]
+        digest.update(piece[:got])
+        size -= got
+    return digest.digest()
 
 
-def _packed(facts: Mapping[str, Any], streams: Mapping[str, NDArray[Any]]) -> Packed:
-    kinds = {name: stream.dtype.name for name, stream in streams.items()}
-    require(kinds == DTYPES, FormatError, f"a kept file has streams of {kinds}")
-    kind, rows, columns, block, nonzeros = (facts[fact] for fact in FACTS)
-    values, indices, runs, starts, work = (streams[name] for name in STREAMS)
-    return Packed(kind, rows, columns, block, nonzeros, values, indices, runs, starts, work)
+def _mapped(file: IO[bytes], size: int) -> NDArray[np.uint8]:
+    return np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), np.uint8)
+
+
+def _entry(found: Any, size: int) -> Entry:
+    offset, dtype, shape = found
+    entry = Entry(offset, str(dtype), tuple(shape))
+    _require_sizes(offset, *shape)
+    fits = offset <= size - SLACK - entry.nbytes and offset % CACHE_LINE == 0
+    require(fits, FormatError, f"a kept file has an array outside of it: {entry}")
+    return entry
+
+
+def _layer(found: Mapping[str, Any]) -> Layer:
+    roles = {role: Outline(**outline) for role, outline in found["roles"].items()}
+    for outline in roles.values():
+        require(outline.kind in ("panel", "quad"), FormatError, f"a kept file has the packing {outline}")
+        _require_sizes(outline.rows, outline.columns, outline.block - 1, outline.nonzeros)
+    return Layer(found["number"], roles)
+
+
+def _require_sizes(*sizes: Any) -> None:
+    whole = all(type(size) is int and 0 <= size < 1 << 60 for size in sizes)
+    require(whole, FormatError, f"a kept file has the impossible sizes {sizes}")

@@ -9,10 +9,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import platform
 import stat
+import sys
 import tempfile
 import time
 from pathlib import Path
+
+import llvmlite
 
 from aerogel.core.errors import CacheError
 
@@ -21,12 +25,18 @@ _log = logging.getLogger("aerogel")
 # An entry: magic, length of the code, SHA-256 over key and code, code.
 _MAGIC = b"AEROCODE"
 _HEADER = len(_MAGIC) + 8 + 32
-_PART = ".part"
+# What a file is called while it is written.
+PART = ".part"
 
 # An entry is some 100 KB: thousands of programs.
 MOST_BYTES = 512 << 20
 # No process writes for so long: what is older was interrupted.
 _INTERRUPTED_S = 24 * 3600
+
+
+def builder() -> str:
+    """What builds the code that is kept here: it changes with LLVM and with the machine."""
+    return f"llvmlite {llvmlite.__version__} {sys.platform} {platform.machine()}"
 
 
 def cache_root() -> Path:
@@ -93,8 +103,8 @@ def store(key: str, code: bytes) -> None:
     """
     try:
         folder = private_folder("code")
-        _tidy(folder, MOST_BYTES - _HEADER - len(code), key)
-        number, beside = tempfile.mkstemp(prefix=f"{key}.", suffix=_PART, dir=folder)
+        tidy(folder, MOST_BYTES - _HEADER - len(code), key)
+        number, beside = tempfile.mkstemp(prefix=f"{key}.", suffix=PART, dir=folder)
         try:
             with os.fdopen(number, "wb") as file:
                 file.write(_header(key, code) + code)
@@ -106,7 +116,7 @@ def store(key: str, code: bytes) -> None:
         _log.warning("code cache not written: %s", error)
 
 
-def _tidy(folder: Path, most: int, key: str) -> None:
+def tidy(folder: Path, most: int, key: str) -> None:
     """Remove what interrupted processes left, then the oldest entries until at most ``most`` bytes are left
     beside ``key``, which is about to be replaced.
 
@@ -120,7 +130,7 @@ def _tidy(folder: Path, most: int, key: str) -> None:
             continue
         if not stat.S_ISREG(found.st_mode) or path.name == key:
             continue
-        if path.suffix != _PART:
+        if path.suffix != PART:
             entries.append((found.st_mtime, found.st_size, path))
         elif time.time() - found.st_mtime > _INTERRUPTED_S:
             path.unlink(missing_ok=True)

@@ -7,20 +7,20 @@ import struct
 
 from aerogel.core.errors import InputError
 from aerogel.core.target import Target
-from aerogel.loop.nodes import Buf, Module, Param
+from aerogel.loop.nodes import Buf, Param
 from aerogel.native.arguments import Argument, buffer_span, check_disjoint, scalar_bytes
-from aerogel.native.engine import Loaded
-from aerogel.native.llvm import ENTRY
+from aerogel.native.engine import ENTRY, Loaded
 from aerogel.native.pool import pool
 
 
 class Compiled:
-    """A module as machine code. Call it with one argument per parameter of its entry."""
+    """A module as machine code. Call it with one argument per parameter of its entry. ``key``: under which
+    the code is kept, for ``recall``."""
 
-    def __init__(self, module: Module, target: Target, loaded: Loaded) -> None:
-        self.name = module.name
-        self.target = target
-        self.params: tuple[Param, ...] = module.entry.params
+    def __init__(
+        self, name: str, params: tuple[Param, ...], target: Target, loaded: Loaded, key: str
+    ) -> None:
+        self.name, self.params, self.target, self.key = name, params, target, key
         # Keeps the code in memory.
         self._loaded = loaded
         self.address = loaded.addresses[ENTRY]

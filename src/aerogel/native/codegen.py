@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -12,9 +11,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from aerogel.core.errors import NativeError
-
-# LLVM contexts are not for concurrent use, and a fork must not find this held by another thread.
-LOCK = threading.RLock()
+from aerogel.native.lock import LOCK
 
 _Output = TypeVar("_Output", bytes, str)
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from weakref import WeakValueDictionary
-
 from aerogel.core.errors import TargetError, require
 from aerogel.core.target import Target, available, current
 from aerogel.loop.nodes import Module
 from aerogel.loop.verify import verify
 from aerogel.native import cache, inspection, llvm
 from aerogel.native.calling import Compiled
-from aerogel.native.codegen import LOCK, build, triple
-from aerogel.native.engine import Loaded
+from aerogel.native.codegen import build, triple
+from aerogel.native.engine import Loaded, in_use
 from aerogel.native.fingerprint import fingerprint
-
-# Code in memory that some program still uses, by key.
-_in_use: WeakValueDictionary[str, Loaded] = WeakValueDictionary()
+from aerogel.native.lock import LOCK
 
 
 def compile(module: Module, target: Target | None = None) -> Compiled:  # noqa: A001 (the floor's one verb)
@@ -38,11 +34,11 @@ def compile(module: Module, target: Target | None = None) -> Compiled:  # noqa: 
         verify(module)
         raise
     with LOCK:
-        loaded = _in_use.get(key)
+        loaded = in_use.get(key)
         if loaded is None:
             loaded = _load(module, chosen, key)
-            _in_use[key] = loaded
-    return Compiled(module, chosen, loaded)
+            in_use[key] = loaded
+    return Compiled(module.name, module.entry.params, chosen, loaded, key)
 
 
 def _load(module: Module, target: Target, key: str) -> Loaded:

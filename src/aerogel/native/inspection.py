@@ -8,12 +8,15 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aerogel.core.errors import InputError
 from aerogel.core.target import Target
 from aerogel.loop.nodes import Module
 from aerogel.loop.printer import show
-from aerogel.native.codegen import Build
+
+if TYPE_CHECKING:
+    from aerogel.native.codegen import Build
 
 _log = logging.getLogger("aerogel")
 

@@ -14,10 +14,10 @@ from aerogel.core.dtypes import DType
 from aerogel.core.target import Target
 from aerogel.loop import nodes as n
 from aerogel.native.emitter import Emitter, Pointer, Slot
+from aerogel.native.engine import ENTRY
 from aerogel.native.expressions import buffer, emit
 from aerogel.native.spelling import Value, in_memory, lanes_of, spell, suffix
 
-ENTRY = "aerogel.entry"
 _HIDDEN = "i64 %thread, i64 %threads, ptr %context"
 
 # --- statements -----------------------------------------------------------------------------

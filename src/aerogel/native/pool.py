@@ -13,7 +13,7 @@ import threading
 
 from aerogel.core.errors import InputError
 from aerogel.native import cores
-from aerogel.native.codegen import LOCK
+from aerogel.native.lock import LOCK
 from aerogel.native.runtime import PARKING, SPIN_TICKS, Layout, runtime
 
 _log = logging.getLogger("aerogel")

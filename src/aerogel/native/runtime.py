@@ -16,7 +16,6 @@ from functools import cache
 
 from aerogel.native import cache as store
 from aerogel.native import parking_linux, parking_none
-from aerogel.native.codegen import build, triple, versions
 from aerogel.native.engine import Loaded
 
 PARKING = parking_linux if parking_linux.AVAILABLE else parking_none
@@ -236,10 +235,12 @@ class Runtime:
 
 
 def _object(text: str) -> bytes:
-    key = hashlib.sha256(f"{versions()}\n{text}".encode()).hexdigest()
+    key = hashlib.sha256(f"{store.builder()}\n{text}".encode()).hexdigest()
     code = store.load(key)
     if code is None:
-        code = build(text).object
+        from aerogel.native.codegen import build, triple  # LLVM: not needed where the code is kept
+
+        code = build(f'target triple = "{triple()}"\n{text}').object
         store.store(key, code)
     return code
 
@@ -248,8 +249,7 @@ def _object(text: str) -> bytes:
 def runtime() -> Runtime:
     """The runtime of this process; loaded once, never unloaded."""
     machine = _X86 if IS_X86 else _OTHER
-    text = f'target triple = "{triple()}"\n{machine}{PARKING.code()}{_COMMON}'
-    loaded = Loaded(_object(text), ("start", "work", "barrier"))
+    loaded = Loaded(_object(f"{machine}{PARKING.code()}{_COMMON}"), ("start", "work", "barrier"))
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     at = loaded.addresses
     return Runtime(
