@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from time import perf_counter
 
 from aerogel.cli.command import OK, Command, add_model, note, show
 from aerogel.find.inspect import BUDGET_S, inspect
@@ -44,11 +45,12 @@ def _run(args: argparse.Namespace) -> int:
             show(args, {}, ("" if first else "\n") + text(section, every_layer=args.layers))
             first = False
 
+    began = perf_counter()
     found = inspect(
         args.model,
         data=args.data,
         budget_s=args.seconds,
-        progress=lambda doing: note(f"... {doing}"),
+        progress=lambda doing: note(f"[{perf_counter() - began:3.0f} s] {doing}"),
         found=tell,
     )
     if args.json:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aerogel.bench.encoder import relative_error
 from aerogel.bench.int8_layer import NEEDS
-from aerogel.core.errors import AerogelError
+from aerogel.core.errors import AerogelError, MeasureError, require
 from aerogel.measure import Case, CaseResult, Contender, Progress, Settings, compare
 from aerogel.tune.breakeven import Bounds
 
@@ -75,6 +75,8 @@ def measure_controls(
     contenders, told = _contenders(name), set[str]()
 
     def tell(step: Progress) -> None:
+        # Raising ends a comparison that a busy machine drags out.
+        require(left() > 0, MeasureError, "time is up")
         # A line per shape, not per block.
         if (said := _said(step)) not in told:
             told.add(said)

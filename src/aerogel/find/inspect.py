@@ -14,7 +14,7 @@ from aerogel.find.controls import Shape
 from aerogel.find.cost import CostReport, count_costs, lengths, unit_of
 from aerogel.find.estimate import estimates
 from aerogel.find.paymap import SMALLEST, PayMap, measure_map, uses
-from aerogel.find.program import Gain, Split, dense_program, gain, split
+from aerogel.find.program import Gain, Split, dense_program, gain, splits
 from aerogel.find.result import Header, Inspection, Section, Skipped, Timing
 from aerogel.find.subject import Subject, open_subject
 from aerogel.find.verdict import Evidence, verdict
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 BUDGET_S = 60.0
 ACTIVATIONS, PROGRAM = "activations", "program"
-# What building two programs and timing them must leave for the map.
-_PROGRAM_S = 10.0
+# What timing the whole model must leave for the map, and a map for the end.
+_MAP_S, _END_S = 10.0, 0.5
 
 Say = Callable[[str], None]
 Found = Callable[[Section], None]
@@ -64,7 +64,7 @@ def inspect(
     require(budget_s > 0, InputError, f"budget_s={budget_s!r}: give a number of seconds above 0")
     data = Path(data) if isinstance(data, str) else data
     began = perf_counter()
-    run = _Run(progress or (lambda _: None), found or (lambda _: None), began + budget_s)
+    run = _Run(progress or (lambda _: None), found or (lambda _: None), began + budget_s - _END_S)
     subject = open_subject(model, example_inputs, run.say)
     header = run.give(Header(subject.name, subject.kind, subject.refusal))
     weights = run.give(measure_weights(subject.weights, run.say))
@@ -113,33 +113,32 @@ class _Run:
         return self.give(count_costs(subject, weights, activations.live if activations else {}))
 
     def timing(self, subject: Subject, weights: WeightReport) -> Timing:
-        splits: tuple[Split, ...] = ()
+        whole: tuple[Split, ...] = ()
         gains: tuple[Gain, ...] = ()
         large = any(use.weights >= SMALLEST for use in uses(subject))
         if subject.graph is None:
             self.skip(PROGRAM, "compile would refuse the model, so the whole of it is not timed")
         elif large:
             try:
-                splits, gains = self._programs(subject.graph, sparse=bool(weights.sparse))
+                whole, gains = self._programs(subject.graph, sparse=bool(weights.sparse))
             except AerogelError as error:
                 self.skip(PROGRAM, str(error))
         pay = measure_map(subject, current(), self.left, self.say)
-        return self.give(Timing(pay, splits, estimates(pay, splits, uses(subject)), gains))
+        return self.give(Timing(pay, whole, estimates(pay, whole, uses(subject)), gains))
 
     def _programs(self, graph: Graph, *, sparse: bool) -> tuple[tuple[Split, ...], tuple[Gain, ...]]:
+        """Where the time of the dense program goes; and what zeros that are there gain."""
         self.say("compiling it with every layer dense")
-        dense = dense_program(graph)
+        programs = [dense_program(graph)]
+        if sparse:
+            self.say("compiling it with its zeros skipped")
+            programs.append(build(graph, threads=1))
         self.say("timing its steps")
-        left = lambda: self.left() - _PROGRAM_S  # noqa: E731
-        splits = tuple(s for n in lengths(graph) if (s := split(dense, n, left)) is not None)
-        if not splits:
-            self.skip(PROGRAM, "there was no time to time its steps")
-        if not sparse or left() < _PROGRAM_S:
-            return splits, ()
-        self.say("compiling it with the zeros it holds left out")
-        skipping = build(graph, threads=1)
-        self.say("timing both programs in turns")
-        return splits, tuple(gain(skipping, dense, n) for n in lengths(graph))
+        timed = [splits(programs, n, lambda: self.left() - _MAP_S) for n in lengths(graph)]
+        found = [each for each in timed if each]
+        if len(found) < len(timed):
+            self.skip(PROGRAM, "there was no time for all its steps")
+        return tuple(each[0] for each in found), tuple(gain(each[1], each[0]) for each in found if sparse)
 
 
 def evidence(subject: Subject, weights: WeightReport, timing: Timing) -> Evidence:

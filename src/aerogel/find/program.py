@@ -3,7 +3,7 @@ now."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from time import perf_counter
@@ -18,11 +18,13 @@ from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph
 from aerogel.model.program import Program
 from aerogel.model.steps import LinearStep
-from aerogel.tune.breakeven import CONFIDENCE, RESOLUTION, Bounds, paired
+from aerogel.tune.breakeven import CONFIDENCE, RESOLUTION, Bounds
 from aerogel.tune.choose import DENSE
 from aerogel.tune.plan import LayerPlan, Plan
 
 _ROUNDS = 9
+# A step that costs less than launches vary by has still taken time.
+_LEAST_S = 1e-9
 Left = Callable[[], float]
 """Seconds that may still be spent."""
 
@@ -90,33 +92,42 @@ def dense_program(graph: Graph, target: Target | None = None) -> Program:
     return build(graph, plan=plan, threads=1, target=target)
 
 
-def split(program: Program, tokens: int, left: Left) -> Split | None:
-    """Time every step on one sequence of ``tokens`` random tokens (or rows). None where there is no time for
-    as many rounds as an interval needs."""
-    steps = program.built.steps
-    work = program.batch(**random_inputs(program.built.graph, tokens))
-    program.run(work, 1)
-    rounds: list[list[float]] = []
+def splits(programs: Sequence[Program], tokens: int, left: Left) -> tuple[Split, ...]:
+    """Time every step of each program on one sequence of ``tokens`` random tokens (or rows), round after
+    round in turns: the rounds of any two can be paired. Nothing where there is no time for as many rounds as
+    an interval needs."""
+    works = [program.batch(**random_inputs(program.built.graph, tokens)) for program in programs]
+    rounds: list[list[list[float]]] = [[] for _ in programs]
+    for program, work in zip(programs, works, strict=True):
+        program.run(work, 1)
     least = least_values(CONFIDENCE)
-    while len(rounds) < _ROUNDS:
+    for done in range(1, _ROUNDS + 1):
         began = perf_counter()
-        launch = min(_seconds(program, work, (0, 0)) for _ in range(3))
-        rounds.append([max(_seconds(program, work, (i, i + 1)) - launch, 0.0) for i in range(len(steps))])
-        if left() < (perf_counter() - began) * max(1, least - len(rounds)):
+        order = range(len(programs)) if done % 2 else reversed(range(len(programs)))
+        for i in order:
+            rounds[i].append(_round(programs[i], works[i]))
+        # A first round says how long the rest will take.
+        if left() < (perf_counter() - began) * max(1, least - done):
             break
-    if len(rounds) < least:
-        return None
-    return _grouped(program, tokens, work, rounds)
+    if len(rounds[0]) < least:
+        return ()
+    return tuple(_grouped(p, tokens, w, r) for p, w, r in zip(programs, works, rounds, strict=True))
+
+
+def _round(program: Program, work: Batch) -> list[float]:
+    """Seconds of each step: the lesser of two passes, since whatever else the machine does only adds. All
+    steps run in a pass, in order, so that weights come from where they come from in a call."""
+    launch = min(_seconds(program, work, (0, 0)) for _ in range(3))
+    passes = [
+        [_seconds(program, work, (i, i + 1)) for i in range(len(program.built.steps))] for _ in range(2)
+    ]
+    return [max(min(pair) - launch, _LEAST_S) for pair in zip(*passes, strict=True)]
 
 
 def _seconds(program: Program, work: Batch, span: tuple[int, int]) -> float:
-    """The lesser of two runs: whatever else the machine does only adds."""
-    found = [0.0, 0.0]
-    for i in (0, 1):
-        began = perf_counter()
-        program.run(work, 1, span)
-        found[i] = perf_counter() - began
-    return min(found)
+    began = perf_counter()
+    program.run(work, 1, span)
+    return perf_counter() - began
 
 
 def _grouped(program: Program, tokens: int, work: Batch, rounds: list[list[float]]) -> Split:
@@ -143,7 +154,7 @@ def _weights(program: Program, steps: list[int]) -> tuple[str, ...]:
 @dataclass(frozen=True, slots=True)
 class Gain:
     """What the zeros of a model gain as it is: ``speedup`` of the program that skips them over the one that
-    does not, whole calls in turns; ``sparse_s`` and ``dense_s``: least seconds."""
+    multiplies them, both as sums of their steps, in turns; ``sparse_s`` and ``dense_s``: medians."""
 
     tokens: int
     speedup: Bounds
@@ -154,18 +165,7 @@ class Gain:
         return asdict(self)
 
 
-def gain(sparse: Program, dense: Program, tokens: int) -> Gain:
-    """Time whole calls of both on one sequence of ``tokens`` random tokens (or rows), one thread."""
-    given = random_inputs(dense.built.graph, tokens)
-    dense_s, sparse_s = paired(_call(dense, given), _call(sparse, given))
-    speedup = Bounds(*ratio_interval(dense_s, sparse_s, CONFIDENCE, RESOLUTION))
-    return Gain(tokens, speedup, min(sparse_s), min(dense_s))
-
-
-def _call(program: Program, given: dict[str, Any]) -> Callable[[], None]:
-    work = program.batch(**given)
-
-    def call() -> None:
-        program.run(work, 1)
-
-    return call
+def gain(sparse: Split, dense: Split) -> Gain:
+    """From two splits whose rounds were timed in turns."""
+    speedup = Bounds(*ratio_interval(dense.total_s, sparse.total_s, CONFIDENCE, RESOLUTION))
+    return Gain(dense.tokens, speedup, median(sparse.total_s), median(dense.total_s))

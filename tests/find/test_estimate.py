@@ -1,0 +1,98 @@
+"""Amdahl's law on measured figures: numbers by hand, bounds in order, more zeros never slower."""
+
+from __future__ import annotations
+
+from statistics import median
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.find.evidence import QUICK, USES, about, control, curve, pay_map, row, split
+
+from aerogel.find.estimate import Load, estimate, estimates
+from aerogel.find.paymap import Use
+from aerogel.find.program import Product, Split
+from aerogel.tune.breakeven import Bounds
+
+
+def load(seconds: float, ratio: float, rounds: int = 9, control: Bounds | None = None) -> Load:
+    return Load((seconds,) * rounds, Bounds(ratio, ratio, ratio), control)
+
+
+def test_amdahl_by_hand() -> None:
+    found = estimate("unstructured", 0.8, 128, [load(6.0, 0.25), load(2.0, 0.5)], [2.0] * 9)
+    assert found.linear.value == pytest.approx(8 / 2.5)
+    assert found.whole is not None and found.whole.value == pytest.approx(10 / 4.5)
+    assert (found.linear_s, found.whole_s) == pytest.approx((2.5, 4.5))
+    assert found.over_control is None
+
+
+def test_over_the_control_times_its_own_speed() -> None:
+    """Our dense takes 1.5 times the control's time: sparse at a quarter is 1 / 0.375 of it."""
+    found = estimate("unstructured", 0.8, 128, [load(6.0, 0.25, control=about(1.5, 0.1))], None)
+    assert found.over_control is not None
+    assert found.over_control.value == pytest.approx(1 / (1.5 * 0.25))
+    assert found.over_control.low == pytest.approx(1 / (1.65 * 0.25))
+    assert found.over_control.high == pytest.approx(1 / (1.35 * 0.25))
+    assert (found.whole, found.whole_s) == (None, None)
+
+
+def test_bounds_come_from_ratios_and_from_rounds() -> None:
+    ratio = Bounds(0.5, 0.4, 0.6)
+    steady = estimate("unstructured", 0.5, 16, [Load((4.0,) * 9, ratio, None)], [1.0] * 9)
+    assert steady.whole is not None
+    assert steady.whole.low == pytest.approx(5 / 3.4) and steady.whole.high == pytest.approx(5 / 2.6)
+    shaken = estimate("unstructured", 0.5, 16, [Load((4.0,) * 9, ratio, None)], [0.5, *[1.0] * 5, *[3.0] * 3])
+    assert shaken.whole is not None and shaken.whole.low < steady.whole.low
+
+
+seconds = st.lists(st.floats(0.1, 10), min_size=9, max_size=9).map(tuple)
+
+
+@settings(deadline=None, max_examples=50)
+@given(seconds, seconds, st.floats(0.05, 2), st.floats(0.05, 2), st.floats(0.3, 1))
+def test_bounds_are_in_order_and_faster_kernels_never_hurt(
+    linear: tuple[float, ...], other: tuple[float, ...], a: float, b: float, factor: float
+) -> None:
+    ratio = Bounds((a + b) / 2, min(a, b), max(a, b))
+    found = estimate("unstructured", 0.5, 16, [Load(linear, ratio, about(1.2))], other)
+    quicker = ratio.times(Bounds(factor, factor, factor))
+    better = estimate("unstructured", 0.5, 16, [Load(linear, quicker, about(1.2))], other)
+    for old, new in ((found.linear, better.linear), (found.whole, better.whole)):
+        assert old is not None and new is not None
+        assert old.low <= old.value * (1 + 1e-9) and old.value <= old.high * (1 + 1e-9)
+        assert new.value >= old.value * (1 - 1e-9) and new.low >= old.low * (1 - 1e-9)
+    limit = median((x + y) / y for x, y in zip(linear, other, strict=True))
+    assert found.whole is not None and found.whole.value <= limit * (1 + 1e-9)
+
+
+def test_from_a_split_and_a_map() -> None:
+    pay = pay_map((row(curve(QUICK), control()),), control())
+    found = estimates(pay, (split(),), USES)
+    assert [(e.pattern, e.sparsity, e.tokens) for e in found] == [
+        ("unstructured", s, 128) for s in (0.5, 0.8, 0.9)
+    ]
+    assert found[1].whole is not None and found[1].whole.value == pytest.approx(10 / (2 + 8 * 0.3))
+    assert found[1].over_control is not None
+
+
+def test_shapes_without_a_curve_count_as_dense() -> None:
+    pay = pay_map((row(curve(QUICK)),))
+    unknown = Product(64, 999, 128, ("c",), (8e-3,) * 9)
+    whole = Split(128, (*split().products, unknown), (0.0,) * 9)
+    found = estimates(pay, (whole,), USES)[1]
+    assert found.linear.value == pytest.approx(16 / (8 + 8 * 0.3))
+
+
+def test_nothing_is_estimated_where_nothing_was_timed() -> None:
+    pay = pay_map((row(curve(QUICK)),))
+    other = Split(128, (Product(64, 999, 128, ("c",), (8e-3,) * 9),), (0.0,) * 9)
+    assert estimates(pay, (other,), USES) == ()
+    assert estimates(pay_map(()), (split(),), USES) == ()
+
+
+def test_without_a_split_the_map_alone_weighs_the_layers() -> None:
+    pay = pay_map((row(curve(QUICK)),))
+    found = estimates(pay, (), (*USES, Use(5, 5, ("d",), 1, pooled=False)))
+    assert found[1].whole is None
+    assert found[1].linear.value == pytest.approx(1 / 0.3)

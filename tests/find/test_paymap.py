@@ -1,0 +1,153 @@
+"""The break-even map: which shapes, in which order, and what happens when time runs out."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tests.find.evidence import about, curve, pay_map, row
+from tests.find.networks import encoder, mlp, subject
+from tests.model.graphs import Draft
+from tests.model.zoo import hugging
+
+from aerogel.core.errors import InputError
+from aerogel.core.target import current
+from aerogel.find import paymap as module
+from aerogel.find.controls import Control, Controls, Shape
+from aerogel.find.paymap import PATTERNS, measure_map, scattered, uses
+from aerogel.find.subject import Subject
+from aerogel.find.torch_module import module_weights
+from aerogel.tune.breakeven import Bounds, Curve, Point
+
+
+def wide() -> Subject:
+    """Two layers of 128 x 64, one of 64 x 128, a pooled one of 96 x 64, and a small one."""
+    draft = Draft()
+    x = draft.embedding(64)
+    for _ in range(2):
+        x = draft.linear(draft.activation(draft.linear(x, 128)), 64)
+    pooled = draft.linear(draft.pool(x), 96)
+    return subject(draft.graph(draft.linear(pooled, 2)))
+
+
+def test_uses_are_products_as_compiled_the_heaviest_first() -> None:
+    found = uses(wide())
+    assert [(u.outputs, u.inputs, u.count, u.pooled) for u in found] == [
+        (64, 128, 2, False), (128, 64, 2, False), (96, 64, 1, True), (2, 96, 1, True),
+    ]  # fmt: skip
+    # Queries, keys and values are one product.
+    assert uses(subject(encoder()))[0].layers == ("layer1.weight", "layer2.weight", "layer3.weight")
+    assert (uses(subject(encoder()))[0].outputs, uses(subject(encoder()))[0].count) == (24, 1)
+    assert [u.pooled for u in uses(subject(mlp()))] == [False, False], "rows are columns of their own"
+
+
+def test_uses_of_a_refused_module_are_its_layers() -> None:
+    bert = hugging("BertModel")
+    refused = Subject("bert", "module", module_weights(bert), None, "why", bert)
+    assert {(u.outputs, u.inputs, u.count) for u in uses(refused)} == {(32, 32, 9), (64, 32, 2), (32, 64, 2)}
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("shape", [(8, 5), (7, 3), (4, 1)])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.0])
+def test_scattered_zeros_are_whole_units_and_exactly_so_many(
+    pattern: str, shape: tuple[int, int], share: float
+) -> None:
+    weight = scattered(shape, share, pattern)
+    assert weight.dtype == np.float32 and weight.shape == shape
+    height = {"unstructured": 1, "block2x1": 2, "block4x1": 4}[pattern]
+    starts = np.arange(0, shape[0], height)
+    zero = weight == 0
+    whole = np.logical_and.reduceat(zero, starts, axis=0)
+    some = np.logical_or.reduceat(zero, starts, axis=0)
+    np.testing.assert_array_equal(whole, some)
+    assert int(whole.sum()) == round(share * whole.size)
+    np.testing.assert_array_equal(weight, scattered(shape, share, pattern))
+
+
+class Clock:
+    """Time that passes only when something is timed."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def left(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+    """Curves and controls that are not real, and the order they were asked for."""
+    asked: list[tuple[str, int, int]] = []
+
+    def curves(matrix: object, pattern: str, target: object, columns: tuple[int, ...]) -> tuple[Curve, ...]:
+        shape = matrix(0.5).shape  # type: ignore[operator]
+        asked.append((pattern, *shape))
+        CLOCK.seconds -= 1
+        points = tuple(Point(s, about(1 - s)) for s in (0.1, 0.5, 0.8, 0.9))
+        return tuple(Curve(*shape, n, pattern, 1e-3, points) for n in columns)
+
+    def controls(shapes: list[tuple[Shape, float]], left: object, progress: object) -> Controls:
+        asked.append(("control", len(shapes), 0))
+        return Controls("some control", tuple(Control(s, Bounds(1, 1, 1), None, None) for s, _ in shapes))
+
+    monkeypatch.setattr(module, "curves", curves)
+    monkeypatch.setattr(module, "measure_controls", controls)
+    return asked
+
+
+CLOCK = Clock(0)
+
+
+def test_unstructured_first_then_the_control_then_blocks(timed: list[tuple[str, int, int]]) -> None:
+    CLOCK.seconds = 100
+    found = measure_map(wide(), current(), CLOCK.left, lambda _: None)
+    shapes = [(64, 128), (128, 64), (96, 64)]
+    assert timed == [
+        *(("unstructured", *s) for s in shapes),
+        ("control", 5, 0),
+        *(("block4x1", *s) for s in shapes),
+        *(("block2x1", *s) for s in shapes),
+    ]
+    assert found.missing == () and [u.outputs for u in found.small] == [2]
+    assert len(found.rows) == 3 * (2 + 2 + 1), "a pooled layer sees few columns only"
+    assert [row.curve.columns for row in found.rows] == sorted(
+        (r.curve.columns for r in found.rows), reverse=True
+    )
+    assert found.rows[0].shape == Shape(64, 128, 40) and found.columns == (16, 40)
+    assert all(row.over_control is not None for row in found.rows)
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_what_there_is_no_time_for_is_named(timed: list[tuple[str, int, int]]) -> None:
+    CLOCK.seconds = module._SLACK * module._FIRST_S + 0.5
+    found = measure_map(wide(), current(), CLOCK.left, lambda _: None)
+    done = [(row.shape.outputs, row.curve.pattern) for row in found.rows]
+    assert (64, "unstructured") in done
+    assert found.missing and all("there was no time" in what for what in found.missing)
+    assert len(found.missing) + len({(r.shape.outputs, r.curve.pattern) for r in found.rows}) == 9
+
+
+def test_without_any_time_nothing_is_timed(timed: list[tuple[str, int, int]]) -> None:
+    CLOCK.seconds = -1
+    found = measure_map(wide(), current(), CLOCK.left, lambda _: None)
+    assert found.rows == () and len(found.missing) == 9
+
+
+def test_a_shape_that_cannot_be_packed_is_named(timed: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise InputError("too wide")
+
+    monkeypatch.setattr(module, "curves", fail)
+    CLOCK.seconds = 100
+    found = measure_map(wide(), current(), CLOCK.left, lambda _: None)
+    assert "64 x 128 unstructured: too wide" in found.missing
+
+
+def test_columns_are_rounded_up_to_what_was_timed() -> None:
+    found = pay_map((row(curve({0.5: 0.5}, columns=16)), row(curve({0.5: 0.9}, columns=128))))
+    ratio = {n: found.curve(Shape(256, 128, n), "unstructured") for n in (1, 16, 17, 128, 999)}
+    assert [c and c.columns for c in ratio.values()] == [16, 16, 128, 128, 128]
+    assert found.curve(Shape(256, 128, 16), "block4x1") is None
+    assert found.control(Shape(256, 128, 16)) is None

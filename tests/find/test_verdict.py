@@ -1,0 +1,139 @@
+"""From measured figures to words: several machines, none of them real."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.find.evidence import QUICK, SLOW, about, control, curve, evidence, row, split
+
+from aerogel.find.program import Gain
+from aerogel.find.verdict import Verdict, verdict
+
+
+def said(found: Verdict) -> str:
+    return "\n".join(found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "ours", "int8", "wanted"),
+    [
+        (QUICK, 1.0, 2.0, "both"),
+        (QUICK, 1.0, 1.02, "sparsity"),
+        (QUICK, 1.0, None, "sparsity"),
+        (SLOW, 1.0, 2.0, "int8"),
+        (SLOW, 1.0, 1.02, "neither"),
+        (SLOW, 1.0, None, "not measured"),
+        # Our dense takes four times as long as the control: even at 80 % the control is faster.
+        (QUICK, 4.0, 2.0, "int8"),
+        (QUICK, 4.0, 0.9, "neither"),
+    ],
+)
+def test_the_choice(ratios: dict[float, float], ours: float, int8: float | None, wanted: str) -> None:
+    found = verdict(evidence(ratios, control(ours, int8)))
+    assert found.pays == wanted
+    assert (found.sparsity, found.columns) == (0.8, 128)
+
+
+def test_both_says_that_they_cannot_be_had_together() -> None:
+    first = verdict(evidence(QUICK, control())).reasons[0]
+    assert first.startswith("Sparsity and int8 each pay on this CPU, at 128 tokens, one thread.")
+    assert "not available in aerogel yet" in first
+
+
+def test_where_it_breaks_even_and_with_whom() -> None:
+    text = said(verdict(evidence(QUICK, control())))
+    assert "With zeros 256 x 128 is faster than our dense kernel from 20 % [" in text
+    assert "It is faster than onnxruntime fp32, dense, from" in text
+
+
+def test_the_gain_of_the_whole_model_is_an_estimate_with_bounds() -> None:
+    text = said(verdict(evidence(QUICK, control())))
+    assert (
+        "At 80 % unstructured the linear layers would take 2.40 ms of 4.40 ms; dense they take 8.00 ms of "
+        "10.0 ms: the whole model 2.27x ["
+    ) in text
+    assert "(estimate)" in text
+    assert "20 % of the time is spent outside the linear layers" in text
+    assert "more than 5.00x" in text
+
+
+def test_int8_comes_with_its_error() -> None:
+    text = said(verdict(evidence(QUICK, control())))
+    assert "was 2.00x [1.90, 2.10] as fast as its fp32 on 256 x 128 at 128 tokens, off by 1.2 %" in text
+
+
+def test_int8_that_was_not_measured_says_why() -> None:
+    found = verdict(evidence(QUICK, control(int8=None)))
+    assert "int8 was not measured: onnxruntime and onnx are not installed." in found.reasons
+    assert "int8 was not measured" in found.reasons[0]
+
+
+def test_without_any_control_sparsity_is_judged_against_our_dense() -> None:
+    found = verdict(evidence(QUICK, None))
+    assert found.pays == "sparsity"
+    assert "onnxruntime fp32" not in said(found)
+
+
+def test_layers_that_never_break_even_are_named() -> None:
+    rows = (row(curve(QUICK)), row(curve(SLOW, "block2x1", columns=16)))
+    text = said(verdict(evidence(QUICK, None, rows=rows)))
+    assert (
+        "256 x 128 at 16 tokens, block2x1: never up to 90 %; there it takes 1.50x [1.42, 1.58] the time of "
+        "dense."
+    ) in text
+    assert "128 tokens, unstructured: never" not in text
+
+
+def test_many_exceptions_are_summed_up() -> None:
+    rows = tuple(row(curve(SLOW, columns=16)) for _ in range(9))
+    assert "So do 3 more: see the map." in verdict(evidence(SLOW, None, rows=rows)).reasons
+
+
+def test_a_difference_that_could_be_noise_does_not_pay() -> None:
+    nearly = QUICK | {0.8: 0.92}
+    assert verdict(evidence(nearly, control(int8=1.05))).pays == "neither"
+
+
+def test_what_is_outside_the_linear_layers_can_spoil_it() -> None:
+    """Zeros make the layers three times as fast, and the model 1.02 times."""
+    assert verdict(evidence(QUICK, control(int8=1.0), split=split(linear=1e-4, other=9e-3))).pays == "neither"
+
+
+def test_a_refused_model_is_judged_by_its_linear_layers() -> None:
+    found = verdict(evidence(QUICK, control(), split=None, refused=True, sparse_share=0.5))
+    assert found.pays == "both"
+    text = said(found)
+    assert "the linear layers would be 3.33x [" in text and "the whole model" not in text
+    assert "hold 50 % zeros already; compile refuses it, so they gain nothing" in text
+
+
+def test_zeros_that_are_there_already_and_what_they_gain() -> None:
+    gain = Gain(128, about(2.5), 4e-3, 1e-2)
+    text = said(verdict(evidence(QUICK, control(), gain=gain, sparse_share=0.795)))
+    assert (
+        "Its linear layers hold 80 % zeros already: the whole model is 2.50x [2.38, 2.62] as fast as "
+        "multiplying them would be, 4.00 ms against 10.0 ms at 128 tokens, measured in turns."
+    ) in text
+
+
+def test_a_tiny_model() -> None:
+    found = verdict(evidence(QUICK, control(), largest=128))
+    assert found.pays == "neither"
+    (only,) = found.reasons
+    assert only.startswith("Neither pays: the largest linear layer has 128 weights, and below 4,096 starting")
+
+
+def test_what_was_not_measured_is_said() -> None:
+    found = verdict(evidence(QUICK, None, rows=(), estimates=(), missing=("256 x 128: there was no time",)))
+    assert found.pays == "not measured"
+    assert "Not measured: 256 x 128: there was no time." in found.reasons
+
+
+def test_speed_is_not_all() -> None:
+    assert "quality is not measured here" in verdict(evidence(QUICK, control())).reasons[-1]
+
+
+def test_json() -> None:
+    document = json.loads(json.dumps(verdict(evidence(QUICK, control())).to_json()))
+    assert set(document) == {"pays", "sparsity", "columns", "reasons"}
