@@ -145,6 +145,8 @@ def test_pictures_show_what_was_measured_on_one_scale() -> None:
     assert first.title == "1x16: 1 sequence of 16 tokens"
     assert pictures.charts[2].title == "8x128: 8 sequences of 128 tokens"
     assert all((c.x, c.y) == (first.x, first.y) for c in pictures.charts)
+    reach = [v for c in pictures.charts for p in c.points for v in p.x_interval or ()]
+    assert (first.x.low, first.x.high) == (min(reach), max(reach)), "as wide as the widest of all"
     assert first.groups == ("aerogel", "other runtimes")
     points = {p.name: p for p in first.points}
     assert points["onnxruntime fp32"].x == 1.0 and points["onnxruntime fp32"].x_interval is None
