@@ -17,10 +17,12 @@ from tests.model.graphs import rows_of
 
 import aerogel
 from aerogel.core.target import available, current
-from aerogel.model import compile as compiling
+from aerogel.model import artefact as files
+from aerogel.model import assemble as compiling
 from aerogel.model import packs
 from aerogel.model.compile import build
 from aerogel.model.graph import Graph, Output
+from aerogel.model.load import run_artefact
 from aerogel.model.program import Program
 from aerogel.native import cache
 from aerogel.tune.choose import DENSE
@@ -66,7 +68,7 @@ def rows(width: int) -> Graph:
 
 
 def kept_file(tmp_path: Path) -> Path:
-    (found,) = (tmp_path / "cache" / "packs").iterdir()
+    (found,) = (tmp_path / "cache" / "packs").glob("*.pack")
     return found
 
 
@@ -108,7 +110,7 @@ def test_a_damaged_file_is_packed_anew(artefact: Path, tmp_path: Path) -> None:
 
 def test_every_flipped_byte_is_noticed(artefact: Path, tmp_path: Path) -> None:
     aerogel.load(artefact)
-    checksum = compiling.load_artefact(artefact).checksum
+    checksum = files.load(artefact).checksum
     path = kept_file(tmp_path)
     whole = path.read_bytes()
     assert packs.restore(checksum, current()) is not None
@@ -140,7 +142,7 @@ def change(tail: dict[str, Any], keys: list[Any], value: Any) -> dict[str, Any]:
 
 def test_a_tail_that_lies_is_refused_though_its_checksum_fits(artefact: Path, tmp_path: Path) -> None:
     aerogel.load(artefact)
-    checksum = compiling.load_artefact(artefact).checksum
+    checksum = files.load(artefact).checksum
     path = kept_file(tmp_path)
     whole = path.read_bytes()
     length = int.from_bytes(whole[-40:-32], "little")
@@ -167,7 +169,7 @@ def test_a_tail_that_lies_is_refused_though_its_checksum_fits(artefact: Path, tm
 
 def test_a_link_is_not_followed(artefact: Path, tmp_path: Path) -> None:
     aerogel.load(artefact)
-    checksum = compiling.load_artefact(artefact).checksum
+    checksum = files.load(artefact).checksum
     path = kept_file(tmp_path)
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
@@ -205,10 +207,10 @@ def test_a_plan_like_the_kept_one_packs_nothing(artefact: Path, monkeypatch: pyt
 def test_other_outputs_use_what_was_kept(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     aerogel.load(artefact)
     monkeypatch.setattr(compiling, "pack_as", None)
-    found = compiling.load_artefact(artefact)
+    found = files.load(artefact)
     inner = next(op.out.name for op in found.graph.ops if op.out.features == 40)
     more = replace(found.graph, outputs=(*found.graph.outputs, Output("inner", inner)))
-    both = compiling.run_artefact(replace(found, graph=more))(X)
+    both = run_artefact(replace(found, graph=more))(X)
     np.testing.assert_array_equal(both["out0"], answer(aerogel.load(artefact)))
     assert both["inner"].shape == (20, 40)
 
@@ -249,7 +251,7 @@ def test_the_oldest_go_where_files_take_too_much(
 
 def test_another_file_or_target_finds_nothing(artefact: Path) -> None:
     aerogel.load(artefact)
-    checksum = compiling.load_artefact(artefact).checksum
+    checksum = files.load(artefact).checksum
     assert packs.restore("0" * 64, current()) is None
     for other in available()[1:]:
         assert packs.restore(checksum, other) is None

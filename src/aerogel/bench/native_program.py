@@ -17,8 +17,8 @@ from aerogel.bench.subject import EncoderSubject
 from aerogel.core.errors import InputError, MissingDependencyError, UnsupportedError, require
 from aerogel.model import artefact as artefacts
 from aerogel.model.artefact import Artefact
-from aerogel.model.compile import run_artefact
 from aerogel.model.graph import Graph, Output, Pool
+from aerogel.model.load import run_artefact
 from aerogel.model.program import Program
 
 HIDDEN = "last_hidden_state"

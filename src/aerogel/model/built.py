@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from aerogel.core.target import Target
 from aerogel.kernels.layout import Layout
 from aerogel.model.arena import Arena
-from aerogel.model.emit import Emitted
 from aerogel.model.graph import Graph
 from aerogel.model.packings import Packings
 from aerogel.model.steps import Step
@@ -21,13 +20,14 @@ from aerogel.tune.plan import Plan
 
 @dataclass(frozen=True)
 class Built:
-    """A graph, what it became on the way, and the machine code and constants at the end."""
+    """A graph, what it became on the way, and the machine code and constants at the end.
+    ``constant_bytes``: as in ``Emitted``."""
 
     graph: Graph
     steps: tuple[Step, ...]
     arena: Arena
     packed: Mapping[str, Packings]
-    emitted: Emitted
+    constant_bytes: tuple[int, ...]
     compiled: Compiled
     constants: NDArray[np.uint8]
     plan: Plan

@@ -40,12 +40,34 @@ from aerogel.loop.nodes import (
     LetView,
     Load,
     Module,
-    Param,
     Stmt,
-    Var,
 )
 from aerogel.model.arena import Arena
-from aerogel.model.blob import BLOB, Blob, Deferred, Spool
+from aerogel.model.blob import Blob, Deferred, Spool
+from aerogel.model.entry import (
+    ARENA,
+    BEGIN,
+    CALL,
+    CALL_NUMBERS,
+    CALL_PARTS,
+    DESTINATION,
+    END,
+    HOLES,
+    KEPT,
+    KEY_BIAS,
+    NAME,
+    NUMBERS,
+    OFFSETS,
+    PADDED,
+    ROW_VECTORS,
+    ROWS,
+    SEQUENCES,
+    TOKEN_VECTORS,
+    TOKENS,
+    feature_buffer,
+    output_buffer,
+    params,
+)
 from aerogel.model.graph import Weight
 from aerogel.model.packings import STREAMS, Layer, Outline, Packings, stream_name
 from aerogel.model.steps import (
@@ -66,40 +88,6 @@ from aerogel.tune.choose import chunk_of
 from aerogel.tune.plan import FEW_COLUMNS
 
 T = TypeVar("T")
-
-ARENA = Buf("arena", BufferType(DType.U8, align=64))
-# What a call brings, one after the other: see ``CALL_PARTS``.
-CALL = Buf("call", BufferType(DType.U8, const=True, align=64))
-NUMBERS = Buf("numbers", BufferType(DType.I64, const=True, align=8))
-PARAMS: tuple[Param, ...] = (BLOB, ARENA, CALL, NUMBERS)
-
-TOKENS, SEQUENCES, ROWS, PADDED = (Var(n, I64) for n in ("tokens", "sequences", "rows", "padded"))
-HOLES, BEGIN, END = (Var(n, I64) for n in ("holes", "begin", "end"))
-# The order of the numbers in NUMBERS.
-CALL_NUMBERS = (TOKENS, SEQUENCES, ROWS, PADDED, HOLES, BEGIN, END)
-TOKEN_VECTORS, ROW_VECTORS = Var("token_vectors", I64), Var("row_vectors", I64)
-
-OFFSETS = Buf("offsets", BufferType(DType.I32, const=True, align=4))
-DESTINATION = Buf("destination", BufferType(DType.I32, const=True, align=4))
-KEPT = Buf("kept", BufferType(DType.F32, const=True, align=4))
-KEY_BIAS = Buf("key_bias", BufferType(DType.F32, const=True, align=4))
-# The order in CALL, after ``ids`` (i32 [lookups, tokens]); every entry has 4 bytes.
-CALL_PARTS: tuple[tuple[Buf, Expr], ...] = (
-    (OFFSETS, SEQUENCES + 1),
-    (DESTINATION, TOKENS),
-    (KEPT, TOKENS),
-    (KEY_BIAS, TOKENS),
-)
-
-
-def feature_buffer(name: str) -> Buf:
-    """The entry's parameter for the caller's row-major features ``name``."""
-    return Buf(f"in_{name}", BufferType(DType.F32, const=True, align=4))
-
-
-def output_buffer(name: str) -> Buf:
-    """The entry's parameter for the caller's output ``name``."""
-    return Buf(f"out_{name}", BufferType(DType.F32, align=4))
 
 
 @dataclass(frozen=True)
@@ -158,10 +146,8 @@ class _Emitter:
             calls = self._step(step)
             wanted = Binary("and", BEGIN <= self.number, END > self.number)
             body.append(If(wanted, (*self.lets, *calls, Barrier())))
-        extra = [feature_buffer(s.input) for s in steps if isinstance(s, FeedStep)]
-        extra += [output_buffer(s.output) for s in steps if isinstance(s, FetchStep)]
-        entry = Function("program", (*PARAMS, *extra), tuple(body))
-        module = Module("model", (*self.functions.values(), entry))
+        entry = Function("program", params(steps), tuple(body))
+        module = Module(NAME, (*self.functions.values(), entry))
         return Emitted(module, self.blob, tuple(self.constant_bytes), self.layers)
 
     # --- what steps are made of ---

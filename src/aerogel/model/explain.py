@@ -181,7 +181,7 @@ def _activation_bytes(step: Step, work: Batch) -> int:
 def _cost(built: Built, number: int, work: Batch, seconds: float, top: Peaks) -> StepCost:
     step = built.steps[number]
     kernel, shape = _describe(step)
-    moved = _activation_bytes(step, work) + built.emitted.constant_bytes[number]
+    moved = _activation_bytes(step, work) + built.constant_bytes[number]
     if not isinstance(step, LinearStep):
         return StepCost(step.name, kernel, shape, None, moved, seconds, None, None)
     n = {"tokens": work.tokens, "rows": work.rows}[step.out.columns]

@@ -6,6 +6,9 @@ run the program. It is never needed: absent, damaged or unwritable only costs ti
 
 A file is the constants, as ``Blob`` laid them out; a JSON tail that says what lies where; the length of the
 tail in 8 bytes; and the SHA-256 of all that, for native code trusts the streams.
+
+Beside it is a *recipe* for each graph over these constants (the same one, say, with more outputs): the key of
+its machine code. With both, a program is there without anything being generated.
 """
 
 from __future__ import annotations
@@ -18,23 +21,23 @@ import os
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel import formats, kernels, model, tune
 from aerogel.core.errors import AerogelError, CacheError, FormatError, require
+from aerogel.core.files import replace_file
 from aerogel.core.memory import CACHE_LINE
 from aerogel.core.target import Target
 from aerogel.model.blob import SLACK, Entry
-from aerogel.model.emit import Emitted
+from aerogel.model.graph import Graph
 from aerogel.model.packings import Layer, Outline, Packings
 from aerogel.native import private_folder
-from aerogel.native.cache import PART, tidy
+from aerogel.native.cache import PART, builder, tidy
 from aerogel.tune.plan import Plan
 
 # What all files together may take: the oldest go first.
@@ -43,17 +46,22 @@ MOST_BYTES = 8 << 30
 _END = 8 + 32
 _PIECE = 1 << 20
 
+if TYPE_CHECKING:
+    from aerogel.model.emit import Emitted
+
 _log = logging.getLogger("aerogel")
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A plan and what a program made by it has in memory. ``constants``: the mapped file."""
+    """A plan and what a program made by it has in memory. ``constants``: the mapped file; ``digest``: its
+    SHA-256."""
 
     plan: Plan
     constants: NDArray[np.uint8]
     layout: Mapping[str, Entry]
     layers: Mapping[str, Layer]
+    digest: bytes
 
     def packings(self) -> dict[str, Packings]:
         """The packings of every linear step, as views of the constants."""
@@ -74,12 +82,48 @@ def restore(checksum: str, target: Target) -> Kept | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """``code``: the key of a program's machine code; ``constant_bytes``: as in ``Emitted``."""
+
+    code: str
+    constant_bytes: tuple[int, ...]
+
+
+def recipe(kept: Kept, graph: Graph, target: Target) -> Recipe | None:
+    """What was remembered for ``graph`` over these constants; None if nothing whole was."""
+    try:
+        text, _, digest = _recipe_path(kept, graph, target).read_bytes().partition(b"\n")
+        require(hashlib.sha256(text).hexdigest().encode() == digest, FormatError, "its checksum does not fit")
+        found = json.loads(text)
+        return Recipe(str(found["code"]), tuple(int(n) for n in found["constant_bytes"]))
+    except FileNotFoundError:
+        return None
+    except (AerogelError, OSError, KeyError, TypeError, ValueError) as error:
+        _log.warning("a kept recipe is not read (%s): the code is found anew", error)
+        return None
+
+
+def remember(kept: Kept, graph: Graph, target: Target, recipe: Recipe) -> None:
+    """Keep ``recipe``, if the cache folder allows."""
+    text = json.dumps(asdict(recipe)).encode()
+
+    def fill(file: IO[bytes]) -> None:
+        file.write(text + b"\n" + hashlib.sha256(text).hexdigest().encode())
+
+    try:
+        replace_file(_recipe_path(kept, graph, target), fill)
+    except AerogelError as error:
+        _log.warning("recipe not kept: %s", error)
+
+
 class Spool:
     """A file being written; ``finish`` gives it its name. CacheError where the disk fails."""
 
     def __init__(self, file: IO[bytes], beside: Path, path: Path) -> None:
         self._file, self._beside, self._path = file, beside, path
         self._digest, self._size = hashlib.sha256(), 0
+        self.kept: Kept | None = None
 
     def write(self, array: NDArray[Any], offset: int) -> None:
         """The next array; ``offset`` is where it belongs, not before the end of the last."""
@@ -88,7 +132,8 @@ class Spool:
         self._append(data)
 
     def finish(self, plan: Plan, emitted: Emitted) -> NDArray[np.uint8]:
-        """Keep what was written, of a program built by ``plan``; the constants, mapped and read-only."""
+        """Keep what was written, of a program built by ``plan``; the constants, mapped and read-only. They
+        are what ``kept`` has from now on."""
         size = -(-emitted.blob.nbytes // CACHE_LINE) * CACHE_LINE
         self._append(bytes(size - self._size))
         tail = {
@@ -100,13 +145,15 @@ class Spool:
         text = json.dumps(tail).encode()
         self._append(text)
         self._append(len(text).to_bytes(8, "little"))
-        self._append(self._digest.digest())
+        digest = self._digest.digest()
+        self._append(digest)
         try:
             self._file.flush()
             constants = _mapped(self._file, size)
             self._beside.replace(self._path)
         except OSError as error:
             raise CacheError(f"{self._path} cannot be written: {error}") from error
+        self.kept = Kept(plan, constants, emitted.blob.layout, emitted.layers, digest)
         return constants
 
     def _append(self, data: bytes | memoryview) -> None:
@@ -143,15 +190,20 @@ def _path(checksum: str, target: Target) -> Path:
     return private_folder("packs") / f"{key}.pack"
 
 
+def _recipe_path(kept: Kept, graph: Graph, target: Target) -> Path:
+    digest = hashlib.sha256(f"{_version()} {builder()} {target.fingerprint} ".encode() + kept.digest)
+    digest.update(repr(replace(graph, weights={})).encode())
+    return private_folder("packs") / f"{digest.hexdigest()}.recipe"
+
+
 @cache
 def _version() -> str:
-    """Changes with all code that plans, packs and lays out: native code must never read another version's
-    streams, nor a program find other constants than it would have made."""
-    folders = (Path(part.__path__[0]) for part in (formats, kernels, model, tune))
-    sources = (path for folder in folders for path in sorted(folder.glob("*.py")))
+    """Changes with all code that plans, packs, lays out and generates: native code must never read another
+    version's streams, nor a program find other constants or code than it would have made."""
     digest = hashlib.sha256()
-    for path in sources:
-        digest.update(path.read_bytes())
+    for folder in ("formats", "kernels", "loop", "model", "native", "tune"):
+        for path in sorted((Path(__file__).parents[1] / folder).glob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -169,7 +221,7 @@ def _read(file: BinaryIO) -> Kept:
         layout = {name: _entry(found, size) for name, found in tail["layout"].items()}
         layers = {name: _layer(found) for name, found in tail["layers"].items()}
         require(size <= end - length, FormatError, f"a kept file claims {size} bytes of constants")
-        kept = Kept(Plan.from_json(tail["plan"]), _mapped(file, size), layout, layers)
+        kept = Kept(Plan.from_json(tail["plan"]), _mapped(file, size), layout, layers, digest)
         kept.packings()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"a kept file is damaged ({error!r})") from error

@@ -1,0 +1,117 @@
+"""graph -> steps -> plan -> packed constants and one native program."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import InputError, UnsupportedError, require
+from aerogel.core.target import Target
+from aerogel.kernels.layout import Layout
+from aerogel.model import arena as arenas
+from aerogel.model.built import Built
+from aerogel.model.check import check
+from aerogel.model.emit import emit
+from aerogel.model.fuse import fuse
+from aerogel.model.graph import Graph
+from aerogel.model.packings import Packings
+from aerogel.model.packs import Kept, Spool
+from aerogel.model.steps import LinearStep
+from aerogel.native import compile as compile_native
+from aerogel.tune.choose import choose, pack_as, quick
+from aerogel.tune.plan import Plan
+
+_log = logging.getLogger("aerogel")
+
+
+def assemble(
+    graph: Graph,
+    plan: Plan | Literal["timed", "quick"],
+    target: Target,
+    *,
+    kept: Kept | None = None,
+    spool: Spool | None = None,
+    let_go: Callable[[], None] = lambda: None,
+) -> Built:
+    """Plan, pack (but for what is ``kept``) and compile. Constants are kept in ``spool``, if there is one;
+    ``let_go`` is called whenever weights have been read that are not needed any more."""
+    began = perf_counter()
+    check(graph)
+    layout = Layout.of(target)
+    steps = fuse(graph)
+    linears = {s.name: s for s in steps if isinstance(s, LinearStep)}
+    stacked = _Stacked(graph, linears)
+    chosen = _plan(plan, stacked, target)
+    planned = perf_counter()
+    ready = {} if kept is None else kept.packings()
+    shapes = {name: (s.out.features, s.x.features) for name, s in linears.items()}
+    fits = set(ready) == set(shapes) and all(ready[name].fits(*shape) for name, shape in shapes.items())
+    packed = ready if fits else _Packed(stacked, chosen, let_go)
+    arena = arenas.plan(steps)
+    emitted = emit(steps, arena, packed, graph.weights, layout, spool)
+    if fits and kept is not None and kept.layout == emitted.blob.layout:
+        constants = kept.constants
+    else:
+        constants = emitted.blob.freeze() if spool is None else spool.finish(chosen, emitted)
+    compiled = compile_native(emitted.module, target)
+    _log.debug("planned in %.2f s, built in %.2f s", planned - began, perf_counter() - planned)
+    placed, read = emitted.packings(constants), emitted.constant_bytes
+    return Built(graph, steps, arena, placed, read, compiled, constants, chosen, target, layout)
+
+
+def _plan(
+    plan: Plan | Literal["timed", "quick"], weights: Mapping[str, NDArray[np.float32]], target: Target
+) -> Plan:
+    if isinstance(plan, Plan):
+        wrong = f"this plan is for {plan.target.split('/')[0]}, the program for {target.name}: make a new one"
+        require(plan.target == target.fingerprint, UnsupportedError, wrong)
+        return plan
+    require(plan in ("timed", "quick"), InputError, f"plan={plan!r} is unknown: 'timed', 'quick' or a Plan")
+    return choose(weights, target) if plan == "timed" else quick(weights, target)
+
+
+@dataclass(frozen=True)
+class _Stacked(Mapping[str, NDArray[np.float32]]):
+    """The weight of each linear step: one matrix, or several stacked by output. Made when asked for, so
+    that no more than one is in memory as numbers."""
+
+    graph: Graph
+    steps: Mapping[str, LinearStep]
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        matrices = [np.asarray(self.graph.weight(w), np.float32) for w in self.steps[name].weights]
+        return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True)
+class _Packed(Mapping[str, Packings]):
+    """The packings of each linear step, made when asked for and not kept."""
+
+    weights: _Stacked
+    plan: Plan
+    let_go: Callable[[], None]
+
+    def __getitem__(self, name: str) -> Packings:
+        weight, choice = self.weights[name], self.plan.of(name)
+        many = pack_as(weight, choice.many)
+        packings = Packings(many, many if choice.few == choice.many else pack_as(weight, choice.few))
+        self.let_go()
+        return packings
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.weights)
+
+    def __len__(self) -> int:
+        return len(self.weights)
