@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aerogel.find.inspect import inspect
     from aerogel.model.compile import compile, load
     from aerogel.model.program import Program
+    from aerogel.model.sentence_transformer import SentenceEncoder
     from aerogel.prune import PruneResult, Schedule, prune, recover
     from aerogel.tune.plan import Plan
 
@@ -27,6 +28,7 @@ __all__ = [
     "PruneResult",
     "Reading",
     "Schedule",
+    "SentenceEncoder",
     "__version__",
     "compile",
     "inspect",
@@ -41,6 +43,7 @@ _HOME = {
     "compile": "aerogel.model.compile",
     "load": "aerogel.model.compile",
     "Program": "aerogel.model.program",
+    "SentenceEncoder": "aerogel.model.sentence_transformer",
     "Plan": "aerogel.tune.plan",
     "meter": "aerogel.energy.block",
     "Reading": "aerogel.energy.reading",

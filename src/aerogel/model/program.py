@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +16,28 @@ from aerogel.model.artefact import Artefact, save
 from aerogel.model.batch import Batch, batch
 from aerogel.model.blob import SLACK
 from aerogel.model.built import Built
-from aerogel.model.emit import CALL_NUMBERS
-from aerogel.model.explain import Explanation, default_inputs, explain
+from aerogel.model.entry import CALL_NUMBERS
 from aerogel.model.graph import Lookup
+from aerogel.model.graph_outputs import SENTENCE
 from aerogel.model.steps import EmbedStep, FeedStep, FetchStep
 from aerogel.model.texts import Texts, require_texts
 from aerogel.native import Bound, thread_limit
 from aerogel.tune.plan import Plan
 
-SENTENCE = "sentence_embedding"
+if TYPE_CHECKING:
+    from aerogel.model.explain import Explanation
+
 # Bytes of working memory that an idle program keeps for its next call.
 KEPT_ARENA = 64 << 20
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One batch of texts: which of them (``places``), the inputs they became, and the outputs, by name."""
+
+    places: tuple[int, ...]
+    inputs: Mapping[str, NDArray[np.int64]]
+    outputs: Mapping[str, NDArray[np.float32]]
 
 
 class Program:
@@ -113,24 +125,29 @@ class Program:
         InputError where the program has no tokenizer or no single output per text."""
         self._tokenizer()
         require_texts(texts)
+        output = self.pooled()
+        out = np.empty((len(texts), output.x.features), np.float32)
+        for part in self.encoded(texts, batch_size=batch_size):
+            out[list(part.places)] = part.outputs[output.output]
+        return out
+
+    def encoded(self, texts: Sequence[str], *, batch_size: int = 64) -> Iterator[Encoded]:
+        """Every output for ``texts``, a batch of like length at a time, the longest first."""
         whole = isinstance(batch_size, int) and batch_size >= 1
         require(whole, InputError, f"batch_size={batch_size!r}: give a whole number from 1 on")
-        output = self._pooled()
         # Nothing but a mask tells padding from text.
-        batch_size = batch_size if len(self._token_inputs()) > 1 else 1
+        batch_size = batch_size if len(self.token_inputs()) > 1 else 1
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        out = np.empty((len(texts), output.x.features), np.float32)
         for at in range(0, len(order), batch_size):
-            places = order[at : at + batch_size]
+            places = tuple(order[at : at + batch_size])
             given = self.tokenize([texts[i] for i in places])
-            out[places] = self.run(self.batch(**given), self.threads)[output.output]
-        return out
+            yield Encoded(places, given, self.run(self.batch(**given), self.threads))
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, NDArray[np.int64]]:
         """The inputs of a call for ``texts``, by name: token ids, padded behind, and, where the model takes
         one, their mask. InputError where padding would be needed and there is none."""
         ids, mask = self._tokenizer().tokenize(texts)
-        names = self._token_inputs()
+        names = self.token_inputs()
         alike = len(names) > 1 or bool(mask.all())
         require(alike, InputError, "the model takes no mask: give one text at a time")
         return dict(zip(names, (ids, mask), strict=False))
@@ -140,15 +157,16 @@ class Program:
             raise InputError("this program has no tokenizer: compile a model's directory, or pass texts=")
         return self.texts
 
-    def _pooled(self) -> FetchStep:
-        """The output that is one vector per text: the only one, or the one called as such."""
+    def pooled(self) -> FetchStep:
+        """The output that is one vector per text: the only one, or the one called as such. InputError where
+        there is none."""
         pooled = [s for s in self._fetched if s.x.columns == "rows"]
         chosen = [s for s in pooled if s.output == SENTENCE] or pooled
         names = ", ".join(s.output for s in pooled) or "none"
         require(len(chosen) == 1, InputError, f"encode needs one pooled output, the program has {names}")
         return chosen[0]
 
-    def _token_inputs(self) -> tuple[str, ...]:
+    def token_inputs(self) -> tuple[str, ...]:
         """The names of the inputs that take token ids and, where there is one, their mask."""
         inputs = self.built.graph.inputs
         ids = [i.name for i in inputs if i.kind == "ids" and not i.optional]
@@ -172,6 +190,8 @@ class Program:
     def explain(self, *args: Any, threads: int | None = None, **named: Any) -> Explanation:
         """What each step is and what it costs on the inputs given, or on a default of one sequence of 128
         tokens (128 rows); ``str()`` is a table."""
+        from aerogel.model.explain import default_inputs, explain  # a model that only runs needs none of it
+
         work = self.batch(*args, **(named if args or named else default_inputs(self.built.graph)))
         return explain(self.built, self.run, work, self.threads if threads is None else _threads(threads))
 
