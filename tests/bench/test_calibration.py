@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from tests.bench.little import classifier, texts
 
 from aerogel.bench import calibration
@@ -81,8 +83,11 @@ def test_docstrings_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     found = from_docstrings(512, judge=True, train=False)
     assert (len(found.calibration), len(found.held_out)) == (512, MOST_HELD_OUT)
     assert found.origin == "docstrings of Python's standard library"
-    assert len(from_docstrings(512, judge=False, train=True).training) == 2000
-    assert asked == [1012, 2000]
+    monkeypatch.setattr(calibration, "paragraphs", lambda passages: ("more", *texts(5000)[len(passages) :]))
+    trained = from_docstrings(512, judge=True, train=True)
+    assert set(trained.training).isdisjoint(trained.held_out)
+    assert len(trained.training) == 512 + 1 + 5000 - 1012
+    assert asked == [1012, 1012]
     with pytest.raises(InputError, match=r"give another Python, or fewer --texts, or your own .* --data"):
         from_docstrings(5000, judge=False, train=False)
 
@@ -91,7 +96,24 @@ def test_batches_are_of_like_length_and_cut(tmp_path: Path) -> None:
     source = load_model(str(classifier(tmp_path / "little")))
     known = [*texts(40), "w1 " * 100]
     found = batches(source, known)
-    assert [len(b["input_ids"]) for b in found] == [16, 16, 9]
+    assert all(b["input_ids"].numel() <= 512 for b in found)
     lengths = [b["attention_mask"].sum(1) for b in found]
-    assert int(lengths[0].max()) <= int(lengths[1].max()) <= int(lengths[2].max()) == 24
+    # In order of length, and none padded beyond its batch's longest.
+    assert [int(n) for batch in lengths for n in batch] == sorted(int(n) for batch in lengths for n in batch)
+    assert [int(n.max()) for n in lengths] == [b["input_ids"].shape[1] for b in found]
     assert sum(int(n.sum()) for n in lengths) == sum(min(24, len(text.split())) for text in known)
+    again = batches(source, known[::-1])
+    assert all(torch.equal(a["input_ids"], b["input_ids"]) for a, b in zip(found, again, strict=True))
+
+
+def test_a_text_longer_than_a_batch_is_a_batch() -> None:
+    class Wide:
+        def tokenize(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+            mask = np.zeros((len(texts), 700), np.int64)
+            for row, text in zip(mask, texts, strict=True):
+                row[: len(text)] = 1
+            return np.cumsum(mask, 1) * mask, mask
+
+    found = batches(Wide(), ["a" * 700, "b" * 200, "c" * 200, "d" * 200])  # type: ignore[arg-type]
+    assert [tuple(b["input_ids"].shape) for b in found] == [(2, 200), (1, 200), (1, 700)]
+    assert batches(Wide(), []) == []  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aerogel.bench.corpus import Passage, docstrings
+from aerogel.bench.corpus import Passage, docstrings, paragraphs
 from aerogel.core.errors import InputError
 
 SOURCE = '''"""The module's own text,
@@ -63,3 +63,15 @@ def test_this_pythons_library_has_2000() -> None:
     assert len({p.text for p in found}) == 2000
     assert found == docstrings(2000)
     assert list(found) == sorted(found)
+
+
+def test_paragraphs_are_all_but_those_to_judge_by(tmp_path: Path) -> None:
+    kept = paragraphs([Passage("What a kind is, in words.", "one.Kind")], library(tmp_path))
+    assert sorted(kept) == [
+        "A package of several modules.",
+        "Cafés are places to drink.",
+        "Does what a method does.",
+        "The module's own text, which goes on here.",
+    ]
+    (tmp_path / "two.py").write_text('"""Short.\n\nBut this paragraph is not."""', encoding="utf-8")
+    assert "But this paragraph is not." in paragraphs((), tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,18 @@ def docstrings(count: int, root: Path | None = None) -> tuple[Passage, ...]:
     return tuple(sorted(sorted(found.values(), key=_obscurity)[:count]))
 
 
+def paragraphs(excluded: Iterable[Passage] = (), root: Path | None = None) -> tuple[str, ...]:
+    """Every distinct paragraph of every docstring but the texts of ``excluded``, best known names first: to
+    calibrate and train on, while the excluded are kept to judge by."""
+    folder = Path(sysconfig.get_path("stdlib")) if root is None else root
+    judged = {passage.text for passage in excluded}
+    found: dict[str, Passage] = {}
+    for file in _sources(folder):
+        for passage in _passages(file, folder, first_only=False):
+            found.setdefault(passage.text, passage)
+    return tuple(p.text for p in sorted(found.values(), key=_obscurity) if p.text not in judged)
+
+
 def _obscurity(passage: Passage) -> tuple[bool, int, str]:
     """Public names before private ones, functions of a module before methods of its classes."""
     parts = passage.name.split(".")
@@ -54,7 +66,7 @@ def _sources(folder: Path) -> list[Path]:
     return sorted(f for f in files if _SKIPPED.isdisjoint(f.relative_to(folder).parts))
 
 
-def _passages(file: Path, folder: Path) -> Iterator[Passage]:
+def _passages(file: Path, folder: Path, *, first_only: bool = True) -> Iterator[Passage]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old escapes in strings
@@ -62,17 +74,20 @@ def _passages(file: Path, folder: Path) -> Iterator[Passage]:
     except (SyntaxError, ValueError):
         return  # a template, or a file for another version: not ours to judge
     parts = file.relative_to(folder).with_suffix("").parts
-    yield from _of(tree, ".".join(p for p in parts if p != "__init__"))
+    for name, text in _texts(tree, ".".join(p for p in parts if p != "__init__")):
+        for paragraph in text.strip().split("\n\n")[: 1 if first_only else None]:
+            line = " ".join(paragraph.split())
+            if len(line.split()) >= _LEAST_WORDS and len(line) <= _MOST_CHARACTERS:
+                yield Passage(line, name)
 
 
-def _of(
+def _texts(
     node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, name: str
-) -> Iterator[Passage]:
+) -> Iterator[tuple[str, str]]:
+    """(name, docstring) of ``node`` and of what is defined in it."""
     text = ast.get_docstring(node)
     if text:
-        paragraph = " ".join(text.strip().split("\n\n")[0].split())
-        if len(paragraph.split()) >= _LEAST_WORDS and len(paragraph) <= _MOST_CHARACTERS:
-            yield Passage(paragraph, name)
+        yield name, text
     for child in node.body:
         if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _of(child, f"{name}.{child.name}")
+            yield from _texts(child, f"{name}.{child.name}")

@@ -50,11 +50,16 @@ def view(model: torch.nn.Module, call: Call, blocks: Sequence[str]) -> View:
 
 
 def distance(student: View, teacher: View, mask: torch.Tensor | None) -> torch.Tensor:
-    """A scalar, 0 where both agree: the error of the blocks' states relative to their spread, on average, and
-    that of the output. Tokens where ``mask`` is False do not count."""
-    pairs = list(zip(student.states, teacher.states, strict=True))
-    states = sum((relative(s, t, mask) for s, t in pairs), torch.zeros(())) / max(1, len(pairs))
-    return states + _of_output(student, teacher, mask)
+    """A scalar, 0 where both agree: the mean over the blocks' states and the output of how far each is off.
+
+    States count by their error relative to their spread, token by token; so does an output, unless it is
+    logits, which count by Kullback-Leibler divergence. Tokens where ``mask`` is False do not count. More
+    weight on the output, or on similarities between texts, made vectors worse: a few texts a batch say
+    little of them, where every token of every block says what it should be.
+    """
+    pairs = zip(student.states, teacher.states, strict=True)
+    errors = [*(relative(s, t, mask) for s, t in pairs), _of_output(student, teacher, mask)]
+    return torch.stack(errors).mean()
 
 
 def relative(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -68,24 +73,9 @@ def _of_output(student: View, teacher: View, mask: torch.Tensor | None) -> torch
     if student.logits:
         ours, theirs = (functional.log_softmax(_rows(v.output, mask), -1) for v in (student, teacher))
         return functional.kl_div(ours, theirs, reduction="batchmean", log_target=True)
-    loss = relative(student.output, teacher.output, mask)
-    if student.output.ndim == 1 or len(student.output) < 2:
-        return loss
-    ours, theirs = (functional.normalize(_pooled(v.output, mask), dim=-1) for v in (student, teacher))
-    own = 1 - (ours * theirs).sum(-1).mean()
-    # What vectors are for is to be compared: the similarities inside the batch count as well.
-    alike, wanted = ours @ ours.T, theirs @ theirs.T
-    return loss + own + (alike - wanted).square().mean() / wanted.var().clamp_min(1e-6)
+    return relative(student.output, teacher.output, mask)
 
 
 def _rows(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     rows = x.reshape(-1, x.shape[-1]).float()
     return rows[mask.reshape(-1)] if mask is not None and x.shape[:-1] == mask.shape else rows
-
-
-def _pooled(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """[n, length, width] -> [n, width]: the mean over each sequence's tokens; others flat."""
-    if x.ndim != 3 or mask is None or x.shape[:2] != mask.shape:
-        return x.flatten(1).float()
-    weights = mask[:, :, None].float()
-    return (x.float() * weights).sum(1) / weights.sum(1).clamp_min(1)

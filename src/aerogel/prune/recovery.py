@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from aerogel.core.errors import InputError, require
+from aerogel.core.target import current
 from aerogel.prune import checkpoint as files
 from aerogel.prune.batches import Call, calls_of
 from aerogel.prune.blocks import like_blocks
@@ -77,6 +78,8 @@ class _Trainer:
         self._blocks = like_blocks(self._model)
         self._parameters = {name: self._model.get_parameter(name) for name in names}
         self._zeros = {name: (self._model.get_parameter(name) == 0).detach() for name in pruned.masks}
+        self._device = next(iter(self._parameters.values())).device.type
+        self._half = _in_half(schedule.precision, self._device)
         self._optimizer = torch.optim.Adam(self._parameters.values(), lr=0.0)
         self._path = None if checkpoint is None else Path(checkpoint)
         self._standing = files.Standing()
@@ -107,7 +110,10 @@ class _Trainer:
             at.steps % len(self._calls)
         ]
         call = self._calls[index]
-        loss = distance(view(self._model, call, self._blocks), self._dense_view(index), call.mask)
+        wanted = self._dense_view(index)
+        with torch.autocast(self._device, torch.bfloat16, enabled=self._half):
+            found = view(self._model, call, self._blocks)
+        loss = distance(found, wanted, call.mask)
         value = float(loss.detach())
         finite = math.isfinite(value)
         require(finite, InputError, f"recovery's loss is {value} at step {at.steps}: lower the rate")
@@ -149,7 +155,7 @@ class _Trainer:
         digest = hashlib.sha256()
         for name, zero in sorted(self._zeros.items()):
             digest.update(name.encode() + np.packbits(zero.cpu().numpy()).tobytes())
-        facts = [shapes, digest.hexdigest(), len(self._calls), self._schedule.seed]
+        facts = [shapes, digest.hexdigest(), len(self._calls), self._schedule.seed, self._half]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def _save(self) -> None:
@@ -175,6 +181,13 @@ class _Trainer:
                     self._optimizer.state[p] = {
                         k: v if k == "step" else v.to(p.device) for k, v in state.items()
                     }
+
+
+def _in_half(precision: str, device: str) -> bool:
+    """Whether products are bf16; ``auto`` asks the machine."""
+    if precision != "auto":
+        return precision == "bf16"
+    return torch.cuda.is_bf16_supported() if device == "cuda" else current().has("avx512bf16")
 
 
 def _are_calls(data: object) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aerogel.core.errors import InputError, require
 
+PRECISIONS = ("auto", "fp32", "bf16")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -15,14 +16,17 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 class Schedule:
     """Exactly one of ``seconds`` and ``steps``: when to end. ``rate``: Adam's at its highest, after ``warm``,
     a share of the whole; from there it falls like a cosine. ``patience``: end early once the loss has
-    not fallen for so many steps; 0: never. ``seed``: of the order of batches."""
+    not fallen for so many steps; 0: never. ``seed``: of the order of batches. ``precision`` of products in
+    training: ``fp32``, ``bf16``, or ``auto``: bf16 where the machine has instructions for it, twice as fast
+    and no worse for learning. Weights, sums and what the dense model did stay fp32."""
 
     seconds: float | None = None
     steps: int | None = None
-    rate: float = 1e-4
+    rate: float = 4e-4
     warm: float = 0.1
     patience: int = 0
     seed: int = 0
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         given = [v for v in (self.seconds, self.steps) if v is not None]
@@ -34,6 +38,8 @@ class Schedule:
             self.rate > 0 and math.isfinite(self.rate), InputError, f"rate is {self.rate}: give more than 0"
         )
         require(0 <= self.warm < 1, InputError, f"warm is {self.warm}: give a share of the whole, under 1")
+        known = self.precision in PRECISIONS
+        require(known, InputError, f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
 
     @classmethod
     def parse(cls, text: object) -> Schedule:
