@@ -80,7 +80,7 @@ class Curve:
     def gradual(
         self, stages: Sequence[Stage], kept: Path | None, done: Callable[[Point], None]
     ) -> list[Point]:
-        """A point for each stage, told to ``done`` as well. ``kept``: a folder for the state of training, where
+        """A point for each stage, told to ``done`` too. ``kept``: a folder for the state of training, where
         an interrupted run goes on."""
         model, points, spent = self._source.module, list[Point](), 0.0
         training = batches(self._source, self._texts.training)
