@@ -13,7 +13,8 @@ from aerogel.core.errors import AerogelError
 if TYPE_CHECKING:
     from aerogel.energy import Reading, meter
     from aerogel.find.inspect import inspect
-    from aerogel.model.compile import compile, load
+    from aerogel.model.compile import compile
+    from aerogel.model.load import load
     from aerogel.model.program import Program
     from aerogel.model.sentence_transformer import SentenceEncoder
     from aerogel.prune import PruneResult, Schedule, prune, recover
@@ -41,7 +42,7 @@ __all__ = [
 _HOME = {
     "inspect": "aerogel.find.inspect",
     "compile": "aerogel.model.compile",
-    "load": "aerogel.model.compile",
+    "load": "aerogel.model.load",
     "Program": "aerogel.model.program",
     "SentenceEncoder": "aerogel.model.sentence_transformer",
     "Plan": "aerogel.tune.plan",
