@@ -17,8 +17,9 @@ from pathlib import Path
 
 from aerogel.bench.claims import Claim, write
 from aerogel.bench.corpus import docstrings, paragraphs
-from aerogel.bench.curve import Curve, Point, Stage, Texts
+from aerogel.bench.curve import Curve, Point, Texts
 from aerogel.bench.demo import model_folder
+from aerogel.bench.gradual import Stage
 from aerogel.measure.machine import machine
 from aerogel.model.source import load_model
 
@@ -47,7 +48,7 @@ def main() -> int:
     # From all over the library, as the passages that judge are.
     spread = others[:: len(others) // CALIBRATION][:CALIBRATION]
     texts = Texts(spread, others, tuple(p.text for p in passages))
-    curve = Curve(load_model(str(model_folder())), texts, lambda words: print(words, flush=True))
+    curve = Curve(load_model(str(model_folder())), texts, show)
     points: list[Point] = []
 
     def done(point: Point) -> None:
@@ -55,14 +56,21 @@ def main() -> int:
         print(point, flush=True)
         save(options.output, points, texts, quick=options.quick)
 
-    done(curve.one_shot(0.5, "magnitude"))
+    done(curve.by_magnitude(stages[0].sparsity))
     for stage in stages:
         done(curve.one_shot(stage.sparsity))
-    curve.gradual(stages, options.keep, done)
+    for point in curve.recovered(stages, options.keep):
+        done(point)
     found = claims(points)
     for claim in found:
         print(claim)
     return 0 if all(claim.holds for claim in found) else 1
+
+
+def show(words: str, share: float) -> None:
+    """A line that the next one replaces."""
+    if sys.stderr.isatty():
+        print(f"\r[{share:4.0%}] {words:<70.70}", end="", file=sys.stderr, flush=True)
 
 
 def claims(points: list[Point]) -> list[Claim]:

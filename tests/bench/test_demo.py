@@ -16,6 +16,7 @@ from aerogel.bench import demo as module
 from aerogel.bench.corpus import Passage
 from aerogel.bench.demo import QUESTIONS, DemoSettings, answers, demo, missing_libraries, model_folder
 from aerogel.bench.encoder import RUNTIMES, EncoderBench
+from aerogel.bench.quality import Quality
 from aerogel.core.errors import MissingDependencyError
 
 PASSAGES = tuple(Passage(f"text {i}", f"name{i}") for i in range(6))
@@ -77,12 +78,14 @@ def test_the_demo_compares_what_is_installed_on_passages_and_questions(
         given.update(against=bench.against, texts=texts, timing=timing)
         outputs = {"aerogel dense": vectors([1, 2, 3, 4, 5])}
         case = SimpleNamespace(outputs=outputs)
-        return SimpleNamespace(comparison=SimpleNamespace(case=lambda name: case), to_json=dict)
+        found = {"aerogel 50 %": Quality(6, 0.8, 0.9), "aerogel dense": Quality(6, 0.9, 1.0)}
+        comparison = SimpleNamespace(case=lambda name: case)
+        return SimpleNamespace(comparison=comparison, qualities=found, to_json=dict)
 
     monkeypatch.setattr(module, "compare_encoder", compare)
     monkeypatch.setattr(module, "docstrings", lambda count: PASSAGES[:count])
     settings = DemoSettings(EncoderBench(Path("here")), passages=6)
-    found = demo(settings)
+    found = demo(settings, 90.0)
     assert given["against"] == ("torch",)
     assert given["texts"] == [*(p.text for p in PASSAGES), *QUESTIONS]
     assert given["timing"] is settings.timing
@@ -90,4 +93,7 @@ def test_the_demo_compares_what_is_installed_on_passages_and_questions(
     assert found.answers[0].nearest["aerogel dense"].name == "name1"
     read = json.loads(json.dumps(found.to_json()))
     assert read["passages"] == 6
-    assert "quality is poor" in read["note"]
+    assert read["recovery_s"] == 90
+    assert "for 90 s in all" in read["note"]
+    # Right on the line is no loss.
+    assert read["note"].endswith("A loss, with a top-10 overlap under 0.9: aerogel 50 % (0.80).")

@@ -126,16 +126,24 @@ def test_a_wrong_sparsity_is_bad_usage(text: str, capsys: pytest.CaptureFixture[
 def shown_demo(monkeypatch: pytest.MonkeyPatch) -> list[DemoSettings]:
     asked: list[DemoSettings] = []
 
-    def fake(settings: DemoSettings, tell: Callable[[Progress], None]) -> Demo:
+    def made(
+        settings: DemoSettings, folder: Path, tell: Callable[[str, float], None]
+    ) -> tuple[DemoSettings, float]:
+        assert folder.is_dir()
+        tell("pruning to 50%: layer", 0.5)
+        return settings, 90.0
+
+    def fake(settings: DemoSettings, recovery_s: float, tell: Callable[[Progress], None]) -> Demo:
         asked.append(settings)
         for step in STEPS:
             tell(step)
         same = dict.fromkeys(ROWS, Passage("Copies a tree.", "shutil.copytree"))
         other = {ROWS[0]: Passage("Is it leap?", "calendar.isleap"), ROWS[1]: Passage("No.", "not.it")}
         found = (Answer("How to copy?", same), Answer("Which years?", other))
-        return Demo(table(), found, 2000, {"torch eager": ("torch", "transformers")})
+        return Demo(table(), found, 2000, recovery_s, {"torch eager": ("torch", "transformers")})
 
     monkeypatch.setattr(demo, "demo", fake)
+    monkeypatch.setattr(demo, "made", made)
     monkeypatch.setattr(demo, "model_folder", lambda: Path("model"))
     return asked
 
@@ -143,13 +151,15 @@ def shown_demo(monkeypatch: pytest.MonkeyPatch) -> list[DemoSettings]:
 @pytest.mark.usefixtures("shown_demo")
 def test_demo_shows_answers_table_and_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 0
-    shown = capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "[ 50%] pruning to 50%: layer" in printed.err
+    shown = printed.out
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert "shutil.copytree all" in lines
     assert "calendar.isleap onnxruntime fp32" in lines
     assert "not.it aerogel dense" in lines
     assert "torch eager: not compared, for want of torch, transformers" in lines
-    assert "quality is poor" in shown
+    assert "for 90 s in all" in shown
 
 
 def test_demo_gives_its_threads_to_every_runtime(shown_demo: list[DemoSettings]) -> None:
@@ -188,4 +198,4 @@ def test_a_bar_is_drawn_on_a_terminal_and_first_numbers_stay(
 
 
 def test_outputs_of_numpy_kind_do_not_reach_json() -> None:
-    assert json.dumps(Demo(table(), (), int(np.int64(3)), {}).to_json())
+    assert json.dumps(Demo(table(), (), int(np.int64(3)), 0.0, {}).to_json())

@@ -19,7 +19,7 @@ APART = {
 def found() -> Demo:
     answers = (Answer("How to copy?", SAME), Answer("Which years?", APART))
     return Demo(
-        made(ROWS, dict.fromkeys(ROWS, 1.0)), answers, 2000, {"torch eager": ("torch", "transformers")}
+        made(ROWS, dict.fromkeys(ROWS, 1.0)), answers, 2000, 90.0, {"torch eager": ("torch", "transformers")}
     )
 
 

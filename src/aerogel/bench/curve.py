@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 import aerogel
-from aerogel.bench.calibration import batches
+from aerogel.bench.gradual import Gradual, Stage
 from aerogel.bench.quality import Quality, quality
 from aerogel.core.errors import InputError, require
 from aerogel.model.loaded import Source
-from aerogel.prune import PruneResult, Schedule
+from aerogel.prune import PruneResult
 
-METHOD = "sparsegpt, least-squares repair"
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Prune to ``sparsity``, from what the stage before left, and recover for ``seconds``."""
-
-    sparsity: float
-    seconds: float
+CALIBRATED = "sparsegpt, least-squares repair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +36,8 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """``recovered_s``: training so far, all stages together; ``steps``: of this stage; ``zeros``: the share
-    of weights of the pruned layers that is zero."""
+    """``zeros``: the share of weights of the pruned layers that is zero; ``recovered_s``: training so far,
+    all stages together, 0 for one shot; ``steps``: of this stage."""
 
     method: str
     sparsity: float
@@ -66,50 +58,39 @@ class Point:
 class Curve:
     """Points of a model whose vectors of ``texts.judged`` are compared with its own when dense."""
 
-    def __init__(self, source: Source, texts: Texts, tell: Callable[[str], None]) -> None:
-        self._source, self._texts, self._tell = source, texts, tell
-        self._calibration = batches(source, texts.calibration)
+    def __init__(self, source: Source, texts: Texts, tell: Callable[[str, float], None]) -> None:
+        self._source, self._judged = source, list(texts.judged)
+        self._gradual = Gradual(source, texts.calibration, texts.training, tell)
         self._dense = self._vectors(source.module)
 
-    def one_shot(self, sparsity: float, method: str = "sparsegpt") -> Point:
-        """Pruned at once and left like that; ``magnitude`` looks at no text."""
-        self._tell(f"{sparsity:.0%} in one shot by {method}")
-        result = self._pruned(self._source.module, sparsity, method)
-        return self._point("magnitude" if method == "magnitude" else METHOD, sparsity, result, 0.0)
+    def one_shot(self, sparsity: float) -> Point:
+        """Pruned at once and left like that."""
+        return self._point(CALIBRATED, sparsity, self._gradual.once(sparsity), 0.0)
 
-    def gradual(
-        self, stages: Sequence[Stage], kept: Path | None, done: Callable[[Point], None]
-    ) -> list[Point]:
-        """A point for each stage, told to ``done`` too. ``kept``: a folder for the state of training, where
-        an interrupted run goes on."""
-        model, points, spent = self._source.module, list[Point](), 0.0
-        training = batches(self._source, self._texts.training)
-        for stage in stages:
-            self._tell(f"{stage.sparsity:.0%}, then {stage.seconds:.0f} s of recovery")
-            result = self._pruned(model, stage.sparsity, "sparsegpt")
-            file = None if kept is None else kept / f"{stage.sparsity:.0%}.safetensors".replace("%", "")
-            result = aerogel.recover(
-                result, self._source.module, training, Schedule(seconds=stage.seconds), checkpoint=file
-            )
-            model, spent = result.model, spent + stage.seconds
-            points.append(self._point(f"{METHOD}, gradual", stage.sparsity, result, spent))
-            done(points[-1])
-        return points
+    def by_magnitude(self, sparsity: float) -> Point:
+        """The same without a look at any text."""
+        return self._point("magnitude", sparsity, aerogel.prune(self._source.module, sparsity), 0.0)
 
-    def _pruned(self, model: torch.nn.Module, sparsity: float, method: str) -> PruneResult:
-        if method == "magnitude":
-            return aerogel.prune(model, sparsity)
-        return aerogel.prune(model, sparsity, method=method, data=self._calibration, repair=True)
+    def recovered(self, stages: Sequence[Stage], kept: Path | None = None) -> Iterator[Point]:
+        """A point for each stage; ``kept`` as for ``Gradual.stages``."""
+        spent = 0.0
+        for stage, result in self._gradual.stages(stages, kept):
+            spent += stage.seconds
+            yield self._point(CALIBRATED, stage.sparsity, result, spent)
 
     def _point(self, method: str, sparsity: float, result: PruneResult, spent: float) -> Point:
-        recovery = result.report.recovery
-        zeros = sum(layer.zeros for layer in result.report.layers)
-        weights = sum(layer.shape[0] * layer.shape[1] for layer in result.report.layers)
-        found = quality(self._vectors(result.model), self._dense)
-        steps = 0 if recovery is None else recovery.steps
-        return Point(method, sparsity, zeros / max(1, weights), spent, steps, found)
+        recovery, layers = result.report.recovery, result.report.layers
+        weights = sum(layer.shape[0] * layer.shape[1] for layer in layers)
+        return Point(
+            method,
+            sparsity,
+            sum(layer.zeros for layer in layers) / max(1, weights),
+            spent,
+            0 if recovery is None else recovery.steps,
+            quality(self._vectors(result.model), self._dense),
+        )
 
     def _vectors(self, model: torch.nn.Module) -> NDArray[np.float32]:
         """By the program that a user would get."""
         program = aerogel.compile(model, self._source.example_inputs, texts=self._source.texts())
-        return program.encode(list(self._texts.judged))
+        return program.encode(self._judged)

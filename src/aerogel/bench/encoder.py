@@ -30,10 +30,12 @@ _AGREEMENT, _TEXTS = "agreement", "texts"
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A way to compile the model with aerogel; ``sparsity`` None is dense."""
+    """A way to compile the model with aerogel; ``sparsity`` None is dense. ``file``: the .aero file of the
+    model that was made so already, None to prune it by magnitude."""
 
     sparsity: float | None = None
     pattern: str = "unstructured"
+    file: Path | None = None
 
     @property
     def name(self) -> str:
@@ -80,11 +82,11 @@ class EncoderBench:
 
     def ours(self, variant: Variant, name: str | None = None, **more: Any) -> Contender:
         """A contender of our own; ``more``: ``env`` or ``args`` to add, which win."""
-        args: dict[str, Json] = {
-            **self._common(),
-            "sparsity": variant.sparsity,
-            "pattern": variant.pattern,
-        }
+        args: dict[str, Json] = {**self._common()}
+        if variant.file is not None:
+            args["model"] = str(variant.file)
+        else:
+            args |= {"sparsity": variant.sparsity, "pattern": variant.pattern}
         env = {**self.environment, **more.get("env", {})}
         return Contender(name or variant.name, OURS, {**args, **more.get("args", {})}, env)
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from aerogel.core.errors import InputError, require
 
 _NEIGHBOURS = 10
+LOSS_BELOW = 0.9
+"""A top-10 overlap under this is called a loss: more than one in ten of the nearest neighbours are others."""
 
 
 @dataclass(frozen=True, slots=True)

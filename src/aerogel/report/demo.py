@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aerogel.bench.demo import QUALITY_NOTE, Answer, Demo
+from aerogel.bench.demo import Answer, Demo
 from aerogel.report.document import Block, Exchange, Paragraph, Questions, Reply, Report, Section
 from aerogel.report.encoder import encoder_report
 from aerogel.report.wording import counted, listed
@@ -23,7 +23,7 @@ def demo_report(found: Demo) -> Report:
     ]
     more = (
         Section("Questions and answers", tuple(blocks)),
-        Section("About this demo", (Paragraph(QUALITY_NOTE), *absent)),
+        Section("About this demo", (Paragraph(found.note), *absent)),
     )
     return encoder_report(found.table, TITLE, more)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aerogel.bench import Table
+from aerogel.bench.quality import LOSS_BELOW
 from aerogel.measure import Ratio
 from aerogel.report.document import (
     NOT_MEASURED,
@@ -16,10 +17,9 @@ from aerogel.report.document import (
     Section,
 )
 from aerogel.report.key_numbers import key_numbers
-from aerogel.report.method import contenders, method
+from aerogel.report.method import contenders, disturbance, method
 from aerogel.report.speed_picture import speed_pictures
 from aerogel.report.wording import (
-    LOSS_BELOW,
     correlation,
     dense_control,
     is_loss,
@@ -40,7 +40,8 @@ def encoder_report(table: Table, title: str, more: Sequence[Section] = ()) -> Re
 
 def encoder_sections(table: Table) -> tuple[Section, ...]:
     """What stands out, the picture, every row, where speed comes from; last, how it was obtained."""
-    outcome: list[Block] = [loss_words(table), *key_numbers(table)]
+    busy = disturbance(table)
+    outcome: list[Block] = [loss_words(table), *([busy] if busy else []), *key_numbers(table)]
     sections = [Section("What came out", tuple(outcome))]
     drawn = speed_pictures(table)
     if drawn is not None:

@@ -5,9 +5,24 @@ from __future__ import annotations
 import math
 
 from aerogel.bench import Table
+from aerogel.bench.quality import LOSS_BELOW
 from aerogel.measure import ContenderFacts, Machine
-from aerogel.report.document import NOT_MEASURED, Cell, Grid, Note, Notes
-from aerogel.report.wording import LOSS_BELOW, counted, megabytes
+from aerogel.report.document import NOT_MEASURED, Cell, Grid, Note, Notes, Paragraph
+from aerogel.report.wording import counted, megabytes
+
+_BUSY = 1.5  # times the cores: what is timed keeps each of them busy once at most
+
+
+def disturbance(table: Table) -> Paragraph | None:
+    """That other programs took the cores meanwhile, where the system's load says so."""
+    about = table.comparison.machine
+    if about.load_average is None or about.load_average <= _BUSY * about.usable_cores:
+        return None
+    return Paragraph(
+        f"The machine was busy with other work: load average {about.load_average:.1f} on "
+        f"{counted(about.usable_cores, 'core')}. On a quiet one latencies are shorter and intervals narrower.",
+        "unproven",
+    )
 
 
 def method(table: Table) -> Notes:
@@ -109,10 +124,16 @@ def _contender(table: Table, found: ContenderFacts) -> tuple[Cell, ...]:
         Cell("not told" if version is None else str(version)),
         Cell("not told" if threads is None else str(threads)),
         Cell(f"{found.load_s:.2f} s"),
-        Cell(_memory(found.peak_rss_bytes)),
+        Cell(_memory(_peak(found))),
         Cell(_memory(found.facts.get("resident_bytes"))),
         _error(table, row),
     )
+
+
+def _peak(found: ContenderFacts) -> float | None:
+    """The largest that was told: the process and its runtime look at different moments."""
+    told = (found.peak_rss_bytes, found.facts.get("peak_bytes"))
+    return max((v for v in told if isinstance(v, (int, float))), default=None)
 
 
 def _memory(found: object) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from aerogel.bench import Table
+from aerogel.bench.quality import LOSS_BELOW
 from aerogel.measure import CaseResult
 from aerogel.report.chart import Axis, Chart, Limit, Point
 from aerogel.report.document import Pictures
-from aerogel.report.wording import LOSS_BELOW, listed
+from aerogel.report.wording import listed
 
 _OWN, _OTHER = "aerogel", "other runtimes"
 

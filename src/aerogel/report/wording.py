@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from aerogel.bench import DENSE, Table, milliseconds
+from aerogel.bench.quality import LOSS_BELOW
 from aerogel.measure import CaseResult, Ratio
 from aerogel.report.document import NOT_MEASURED, Cell, Tone
 
 NOT_PROVEN = "not proven"
-LOSS_BELOW = 0.9
-"""Of the ten nearest neighbours, on average, fewer than nine are kept: the model has changed its mind."""
 
 
 def dense_control(table: Table) -> str:
