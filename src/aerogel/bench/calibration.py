@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from aerogel.bench.accuracy import LEAST_TEXTS
 from aerogel.bench.corpus import docstrings, paragraphs
 from aerogel.core.errors import InputError, require
 from aerogel.model.loaded import Source
-from aerogel.model.text_files import read_texts
 
 if TYPE_CHECKING:
     import torch
@@ -49,11 +47,6 @@ class TextShares:
             "training": len(self.training),
             "held_out": len(self.held_out),
         }
-
-
-def from_file(path: Path, calibrate: int, *, judge: bool) -> TextShares:
-    """The texts of a file, shared out; InputError as of ``read_texts``."""
-    return share_out(read_texts(path), f"texts of {path.name}", calibrate, judge=judge)
 
 
 def from_docstrings(calibrate: int, *, judge: bool, train: bool) -> TextShares:

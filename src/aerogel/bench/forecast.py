@@ -36,7 +36,8 @@ class Forecast:
             return None
         return (
             f"{100 * sparsity:g} % zeros ({pattern}) are not likely to make this model faster on this CPU: "
-            f"a dense kernel is the best choice for {self.no_faster} of {self.timed} layers"
+            f"timed, its layers take 1/{self.speedup:.2f} of the time, and dense kernels stay the best for "
+            f"{self.no_faster} of {self.timed}"
         )
 
 
