@@ -221,6 +221,24 @@ def test_how_it_was_obtained_is_said_of_every_kind_of_number() -> None:
     assert "with 1 thread," in given["Latency"]
 
 
+@pytest.mark.parametrize(("load", "busy"), [(None, False), (2.9, False), (10.8, True)])
+def test_a_busy_machine_is_said_before_any_number(load: float | None, busy: bool) -> None:
+    found = measured()
+    machine = replace(found.comparison.machine, load_average=load)
+    report = encoder_report(replace(found, comparison=replace(found.comparison, machine=machine)), "t")
+    said = [b.text for b in report.sections[0].blocks if isinstance(b, Paragraph)]
+    assert any("busy with other work: load average 10.8 on 2 cores" in text for text in said) == busy
+
+
+def test_the_most_memory_is_never_less_than_what_there_was_in_the_end() -> None:
+    found = measured()
+    facts, *others = found.comparison.contenders
+    told = {**facts.facts, "peak_bytes": 700_000_000, "resident_bytes": 690_000_000}
+    comparison = replace(found.comparison, contenders=(replace(facts, facts=told), *others))
+    row = cells(contenders(replace(found, comparison=comparison)))["torch eager"]
+    assert (row["most memory"], row["memory in the end"]) == ("700.0 MB", "690.0 MB")
+
+
 def test_what_ran_is_listed_with_what_was_measured_once() -> None:
     found = cells(contenders(measured()))
     assert found["aerogel dense"]["loading"] == "4.25 s" and found["aerogel dense"]["threads"] == "2"

@@ -20,7 +20,7 @@ def disturbance(table: Table) -> Paragraph | None:
         return None
     return Paragraph(
         f"The machine was busy with other work: load average {about.load_average:.1f} on "
-        f"{counted(about.usable_cores, 'core')}. On a quiet one latencies are shorter and intervals narrower.",
+        f"{counted(about.usable_cores, 'core')}. On a quiet one latencies are shorter, intervals narrower.",
         "unproven",
     )
 
