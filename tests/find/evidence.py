@@ -9,6 +9,7 @@ from aerogel.find.controls import Control, Controls, Shape
 from aerogel.find.estimate import estimates
 from aerogel.find.paymap import MapRow, PayMap, Use
 from aerogel.find.program import Product, Split
+from aerogel.find.skipped import Skipped
 from aerogel.find.verdict import Evidence
 from aerogel.tune.breakeven import Bounds, Curve, Point, against, breakeven
 
@@ -42,12 +43,16 @@ def control(ratio: float = 1.0, int8: float | None = 2.0) -> Control:
 
 
 def pay_map(rows: tuple[MapRow, ...], found: Control | None = None) -> PayMap:
-    controls = Controls(None, missing="none") if found is None else Controls("onnxruntime fp32", (found,))
+    controls = (
+        Controls(None, missing=Skipped("another runtime", "none is installed"))
+        if found is None
+        else Controls("onnxruntime fp32", (found,))
+    )
     return PayMap((16, 128), rows, controls, (), ())
 
 
 def split(linear: float = 8e-3, other: float = 2e-3, rounds: int = 9) -> Split:
-    product = Product(256, 128, 128, ("a", "b"), (linear,) * rounds)
+    product = Product(256, 128, 128, None, 2, ("a", "b"), (linear,) * rounds)
     return Split(128, (product,), (other,) * rounds)
 
 

@@ -9,6 +9,7 @@ import pytest
 from aerogel.core.errors import MeasureError
 from aerogel.find import controls as module
 from aerogel.find.controls import Shape, installed, measure_controls
+from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.measure import Progress
 
 SHAPES = [(Shape(64, 64, 128), 1e-5), (Shape(64, 64, 16), 1e-5)]
@@ -32,12 +33,12 @@ def test_onnxruntime_where_it_can_be_used_else_torch_else_nothing(monkeypatch: p
     assert installed() is None
     found = measured()
     assert (found.name, found.layers) == (None, ())
-    assert found.missing == "neither onnxruntime nor torch is installed"
+    assert found.missing == Skipped("another runtime", "neither onnxruntime nor torch is installed")
 
 
 def test_no_time() -> None:
     found = measured(1.0)
-    assert found.name is None and found.missing is not None and "no time" in found.missing
+    assert (found.name, found.missing) == (None, Skipped(str(installed()), NO_TIME))
 
 
 def test_as_many_shapes_as_there_is_time_for() -> None:
@@ -55,7 +56,7 @@ def test_a_failure_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "compare", fail)
     found = measured()
     assert found.name is None
-    assert found.missing is not None and found.missing.endswith("could not be timed: contender 'x' has died.")
+    assert found.missing == Skipped(str(installed()), "contender 'x' has died.")
 
 
 @pytest.mark.slow
@@ -92,4 +93,4 @@ def test_a_comparison_that_takes_too_long_is_given_up(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(module, "compare", drag)
     found = measure_controls(SHAPES, lambda: next(seconds), lambda _: None)
-    assert found.missing is not None and found.missing.endswith("time is up")
+    assert found.missing == Skipped(str(installed()), NO_TIME)

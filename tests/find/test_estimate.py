@@ -12,6 +12,7 @@ from tests.find.evidence import QUICK, USES, about, control, curve, pay_map, row
 from aerogel.find.estimate import Load, estimate, estimates
 from aerogel.find.paymap import Use
 from aerogel.find.program import Product, Split
+from aerogel.find.whole import Trial
 from aerogel.tune.breakeven import Bounds
 
 
@@ -78,7 +79,7 @@ def test_from_a_split_and_a_map() -> None:
 
 def test_shapes_without_a_curve_count_as_dense() -> None:
     pay = pay_map((row(curve(QUICK)),))
-    unknown = Product(64, 999, 128, ("c",), (8e-3,) * 9)
+    unknown = Product(64, 999, 128, None, 1, ("c",), (8e-3,) * 9)
     whole = Split(128, (*split().products, unknown), (0.0,) * 9)
     found = estimates(pay, (whole,), USES)[1]
     assert found.linear.value == pytest.approx(16 / (8 + 8 * 0.3))
@@ -86,7 +87,7 @@ def test_shapes_without_a_curve_count_as_dense() -> None:
 
 def test_nothing_is_estimated_where_nothing_was_timed() -> None:
     pay = pay_map((row(curve(QUICK)),))
-    other = Split(128, (Product(64, 999, 128, ("c",), (8e-3,) * 9),), (0.0,) * 9)
+    other = Split(128, (Product(64, 999, 128, None, 1, ("c",), (8e-3,) * 9),), (0.0,) * 9)
     assert estimates(pay, (other,), USES) == ()
     assert estimates(pay_map(()), (split(),), USES) == ()
 
@@ -96,3 +97,23 @@ def test_without_a_split_the_map_alone_weighs_the_layers() -> None:
     found = estimates(pay, (), (*USES, Use(5, 5, ("d",), 1, pooled=False)))
     assert found[1].whole is None
     assert found[1].linear.value == pytest.approx(1 / 0.3)
+
+
+def test_an_activation_function_is_not_made_faster() -> None:
+    """Two steps of 4 ms each whose kernel takes 1 ms: 6 ms stay."""
+    pay = pay_map((row(curve(QUICK)),))
+    product = Product(256, 128, 128, "gelu", 2, ("a", "b"), (8e-3,) * 9)
+    found = estimates(pay, (Split(128, (product,), (0.0,) * 9),), USES)[1]
+    assert found.linear.value == pytest.approx(8 / (6 + 2 * 0.3))
+
+
+def test_what_a_trial_measured_takes_the_place_of_its_estimate() -> None:
+    pay = pay_map((row(curve(QUICK), control(1.5)),), control(1.5))
+    trial = Trial("unstructured", 0.8, (split(linear=4e-3),))
+    found = estimates(pay, (split(),), USES, (trial,))
+    assert [e.measured for e in found] == [False, True, False]
+    assert found[1].linear.value == pytest.approx(2.0)
+    assert found[1].whole is not None and found[1].whole.value == pytest.approx(10 / 6)
+    assert found[1].over_control is not None and found[1].over_control.value == pytest.approx(2 / 1.5)
+    assert (found[1].linear_s, found[1].whole_s) == pytest.approx((4e-3, 6e-3))
+    assert found[1].to_json()["method"] != found[0].to_json()["method"]

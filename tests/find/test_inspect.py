@@ -16,6 +16,7 @@ from aerogel.find import inspect as module
 from aerogel.find.inspect import inspect
 from aerogel.find.paymap import scattered
 from aerogel.find.result import VERSION, Inspection, Section
+from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.model.artefact import Artefact, save
 
 
@@ -52,7 +53,7 @@ def test_the_document(file: Path) -> None:
         "version", "model", "kind", "refusal", "verdict", "weights", "activations", "costs", "timing",
         "skipped", "machine", "seconds",
     }  # fmt: skip
-    assert set(found["timing"]) == {"map", "splits", "estimates", "gains"}
+    assert set(found["timing"]) == {"map", "splits", "estimates", "gains", "missing"}
     assert found["refusal"] is None and found["skipped"] == {}
 
 
@@ -99,9 +100,9 @@ def test_a_budget_that_is_none(file: Path, budget_s: float) -> None:
 def test_layers_without_time_are_named(file: Path) -> None:
     found = inspect(f"{file}:large", budget_s=1e-3)
     assert found.timing.pay.rows == ()
-    assert any("128 x 64 unstructured: there was no time" in what for what in found.timing.pay.missing)
+    assert Skipped("128 x 64 unstructured", NO_TIME) in found.timing.pay.missing
     assert found.verdict.pays == "not measured"
-    assert [s.what for s in found.skipped] == ["program"]
+    assert Skipped("the whole model at 16 columns", NO_TIME) in found.timing.missing
 
 
 def test_a_program_that_cannot_be_timed_does_not_end_the_inspection(
@@ -110,7 +111,7 @@ def test_a_program_that_cannot_be_timed_does_not_end_the_inspection(
     def fail(*_: object, **__: object) -> None:
         raise MeasureError("no clock")
 
-    monkeypatch.setattr(module, "dense_program", fail)
+    monkeypatch.setattr(module, "measure_whole", fail)
     found = inspect(f"{file}:large", budget_s=1e-3)
     assert {s.what: s.why for s in found.skipped} == {"program": "no clock"}
 

@@ -23,11 +23,9 @@ def test_splits_of_two_programs_have_rounds_in_common() -> None:
     program = dense_program(encoder())
     first, second = splits([program, program], 32, forever)
     assert len(first.total_s) == len(second.total_s) >= 6
-    assert {(p.outputs, p.inputs, p.columns) for p in first.products} == {
-        (24, 8, 32),
-        (12, 8, 32),
-        (3, 12, 1),
-    }
+    assert {(p.outputs, p.inputs, p.columns, p.activation) for p in first.products} == {
+        (24, 8, 32, None), (12, 8, 32, "relu"), (3, 12, 1, None),
+    }  # fmt: skip
     stacked = next(p for p in first.products if p.outputs == 24)
     assert stacked.layers == ("layer1.weight", "layer2.weight", "layer3.weight")
     assert first.total_s == tuple(a + b for a, b in zip(first.linear_s, first.other_s, strict=True))
@@ -50,5 +48,5 @@ def test_the_gain_pairs_rounds() -> None:
 
 
 def _with_products(split: Split) -> Split:
-    nothing = Product(1, 1, 1, (), (0.0,) * len(split.other_s))
+    nothing = Product(1, 1, 1, None, 1, (), (0.0,) * len(split.other_s))
     return Split(split.tokens, (nothing,), split.other_s)

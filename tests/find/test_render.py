@@ -12,7 +12,8 @@ from aerogel.find.estimate import estimates
 from aerogel.find.held import Held
 from aerogel.find.program import Gain
 from aerogel.find.render import text
-from aerogel.find.result import Header, Skipped, Timing
+from aerogel.find.result import Header, Timing
+from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.find.verdict import verdict
 from aerogel.find.weights import measure_weights
 
@@ -57,14 +58,16 @@ def test_costs() -> None:
 def test_the_map_the_split_and_the_estimates() -> None:
     pay = pay_map((row(curve(QUICK), control()),), control())
     whole = split()
-    timing = Timing(pay, (whole,), estimates(pay, (whole,), USES), (Gain(128, about(2.0), 1e-3, 2e-3),))
+    gains = (Gain(128, about(2.0), 1e-3, 2e-3),)
+    timing = Timing(pay, (whole,), estimates(pay, (whole,), USES), gains, (Skipped("more", NO_TIME),))
     shown = text(timing)
     line = next(line for line in shown.splitlines() if line.startswith("256 x 128"))
     assert "from 20 % [" in line and "3.33x [" in line and "1.00 ms" in line
     assert "than onnxruntime fp32" in shown
     assert "The whole model, dense, at 128 columns: 10.0 ms, linear layers 8.00 ms" in shown
     assert "As it is, its zeros skipped, at 128 columns: 2.00x" in shown
-    assert "ESTIMATED SPEED" in shown
+    assert "SPEED WITH ZEROS" in shown and "estimate" in shown
+    assert "Not measured, as there was no time: more." in shown
 
 
 def test_columns_are_aligned() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.find.evidence import QUICK, SLOW, about, control, curve, evidence, row, split
 
 from aerogel.find.program import Gain
+from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.find.verdict import Verdict, verdict
+
+LATE = (Skipped("256 x 128", NO_TIME), Skipped("4 x 4", NO_TIME))
 
 
 def said(found: Verdict) -> str:
@@ -50,12 +54,19 @@ def test_where_it_breaks_even_and_with_whom() -> None:
 def test_the_gain_of_the_whole_model_is_an_estimate_with_bounds() -> None:
     text = said(verdict(evidence(QUICK, control())))
     assert (
-        "At 80 % unstructured the linear layers would take 2.40 ms of 4.40 ms; dense they take 8.00 ms of "
-        "10.0 ms: the whole model 2.27x ["
+        "At 80 % unstructured the linear layers take 2.40 ms of 4.40 ms, dense 8.00 ms of 10.0 ms: the whole "
+        "model is 2.27x ["
     ) in text
-    assert "(estimate)" in text
+    assert "(an estimate)" in text and "measured, pruned" not in text
     assert "20 % of the time is spent outside the linear layers" in text
     assert "more than 5.00x" in text
+
+
+def test_a_gain_that_was_measured_is_no_estimate() -> None:
+    given = evidence(QUICK, control())
+    trial = replace(given.estimates[1], measured=True)
+    text = said(verdict(replace(given, estimates=(trial,))))
+    assert "(measured, pruned by magnitude)" in text and "estimate" not in text
 
 
 def test_int8_comes_with_its_error() -> None:
@@ -104,7 +115,7 @@ def test_a_refused_model_is_judged_by_its_linear_layers() -> None:
     found = verdict(evidence(QUICK, control(), split=None, refused=True, sparse_share=0.5))
     assert found.pays == "both"
     text = said(found)
-    assert "the linear layers would be 3.33x [" in text and "the whole model" not in text
+    assert "the linear layers are 3.33x [" in text and "whole model is" not in text
     assert "hold 50 % zeros already; compile refuses it, so they gain nothing" in text
 
 
@@ -125,9 +136,9 @@ def test_a_tiny_model() -> None:
 
 
 def test_what_was_not_measured_is_said() -> None:
-    found = verdict(evidence(QUICK, None, rows=(), estimates=(), missing=("256 x 128: there was no time",)))
+    found = verdict(evidence(QUICK, None, rows=(), estimates=(), missing=LATE))
     assert found.pays == "not measured"
-    assert "Not measured: 256 x 128: there was no time." in found.reasons
+    assert "Not measured, as there was no time: 256 x 128, 4 x 4." in found.reasons
 
 
 def test_speed_is_not_all() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from aerogel.bench.encoder import relative_error
 from aerogel.bench.int8_layer import NEEDS
 from aerogel.core.errors import AerogelError, MeasureError, require
+from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.measure import Case, CaseResult, Contender, Progress, Settings, compare
 from aerogel.tune.breakeven import Bounds
 
@@ -51,7 +52,7 @@ class Controls:
 
     name: str | None
     layers: tuple[Control, ...] = ()
-    missing: str | None = None
+    missing: Skipped | None = None
 
     def at(self, shape: Shape) -> Control | None:
         return next((layer for layer in self.layers if layer.shape == shape), None)
@@ -71,12 +72,14 @@ def measure_controls(
     far as there is time. What goes wrong is said in ``missing``: the rest of an inspection stands without."""
     name = installed()
     if name is None:
-        return Controls(None, missing="neither onnxruntime nor torch is installed")
+        return Controls(
+            None, missing=Skipped("another runtime", "neither onnxruntime nor torch is installed")
+        )
     contenders, told = _contenders(name), set[str]()
 
     def tell(step: Progress) -> None:
         # Raising ends a comparison that a busy machine drags out.
-        require(left() > 0, MeasureError, "time is up")
+        require(left() > 0, MeasureError, NO_TIME)
         # A line per shape, not per block.
         if (said := _said(step)) not in told:
             told.add(said)
@@ -84,7 +87,7 @@ def measure_controls(
 
     chosen = _affordable(shapes, len(contenders), left())
     if not chosen:
-        return Controls(None, missing=f"there was no time for {name}")
+        return Controls(None, missing=Skipped(name, NO_TIME))
     skipped = len(shapes) - len(chosen)
     try:
         found = compare(
@@ -94,9 +97,10 @@ def measure_controls(
             progress=tell,
         )
     except AerogelError as error:
-        return Controls(None, missing=f"{name} could not be timed: {str(error).splitlines()[0]}")
+        return Controls(None, missing=Skipped(name, str(error).splitlines()[0]))
     layers = tuple(_control(name, shape, found.case(_name(shape))) for shape in chosen)
-    return Controls(name, layers, f"there was no time for {skipped} more shapes" if skipped else None)
+    late = Skipped(f"{name} at {skipped} more shapes", NO_TIME) if skipped else None
+    return Controls(name, layers, late)
 
 
 def _contenders(name: str) -> list[Contender]:

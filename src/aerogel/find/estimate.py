@@ -8,22 +8,27 @@ bound, and the other way round; so it covers the spread of the rounds and that o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
 from aerogel.find.controls import Shape
-from aerogel.find.paymap import PayMap, Use
-from aerogel.find.program import Split
-from aerogel.measure.intervals import least_values, median_interval
-from aerogel.tune.breakeven import CONFIDENCE, Bounds
+from aerogel.find.paymap import AIM, PATTERNS, PayMap, Use
+from aerogel.find.program import Product, Split, gain
+from aerogel.find.whole import Trial
+from aerogel.measure.intervals import least_values, median_interval, ratio_interval
+from aerogel.tune.breakeven import CONFIDENCE, RESOLUTION, Bounds, Curve
 
 METHOD = (
-    "measured time of each step, linear layers scaled by the measured ratio of their shape at random zeros; "
-    "one thread; the bounds multiply"
+    "measured time of each step; linear kernels scaled by the measured ratio of their shape at random zeros, "
+    "the rest as it is; one thread; the bounds multiply"
 )
-SPARSITIES = (0.5, 0.8, 0.9)
+MEASURED = (
+    "the model pruned by magnitude and compiled, its steps timed in turns with those of the dense one; "
+    "one thread"
+)
+SPARSITIES = (0.5, AIM, 0.9)
 """The shares of zeros for which gains are estimated."""
 _SAME = Bounds(1.0, 1.0, 1.0)
 
@@ -42,7 +47,7 @@ class Load:
 class Estimate:
     """How many times faster: the ``linear`` layers, the ``whole`` model (None where its split is not known),
     both over our own dense; ``over_control``: our sparse linear layers over the control's dense ones.
-    Seconds: of the linear layers and of the whole call, with the zeros."""
+    Seconds: of the linear layers and of the whole call, with the zeros. ``measured``: on the model pruned."""
 
     pattern: str
     sparsity: float
@@ -52,27 +57,58 @@ class Estimate:
     over_control: Bounds | None
     linear_s: float
     whole_s: float | None
+    measured: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "method": METHOD}
+        return {**asdict(self), "method": MEASURED if self.measured else METHOD}
 
 
-def estimates(pay: PayMap, splits: Sequence[Split], uses: Sequence[Use]) -> tuple[Estimate, ...]:
+def estimates(
+    pay: PayMap, splits: Sequence[Split], uses: Sequence[Use], trials: Sequence[Trial] = ()
+) -> tuple[Estimate, ...]:
     """For every pattern and share, at each number of tokens that was split; without any split, for the linear
-    layers alone by what the map measured."""
-    found: list[Estimate] = []
+    layers alone by what the map measured. What a trial measured takes the place of its estimate."""
+    found = {_key(e): e for e in _estimated(pay, splits, uses)}
+    found |= {_key(e): e for trial in trials for e in _measured(pay, trial, splits)}
+    order = {name: i for i, name in enumerate(PATTERNS)}
+    return tuple(sorted(found.values(), key=lambda e: (order[e.pattern], e.sparsity, -e.tokens)))
+
+
+def _key(e: Estimate) -> tuple[object, ...]:
+    return e.pattern, e.sparsity, e.tokens
+
+
+def _estimated(pay: PayMap, splits: Sequence[Split], uses: Sequence[Use]) -> Iterator[Estimate]:
     for pattern in dict.fromkeys(row.curve.pattern for row in pay.rows):
         for sparsity in SPARSITIES:
-            for split in reversed(splits):
+            for split in splits:
                 loads = _of_split(pay, split, pattern, sparsity)
                 if loads is not None:
-                    found.append(estimate(pattern, sparsity, split.tokens, loads, split.other_s))
-            if not splits:
-                for tokens in reversed(pay.columns):
-                    loads = _of_map(pay, uses, tokens, pattern, sparsity)
-                    if loads is not None:
-                        found.append(estimate(pattern, sparsity, tokens, loads, None))
-    return tuple(found)
+                    yield estimate(pattern, sparsity, split.tokens, loads, split.other_s)
+            for tokens in () if splits else pay.columns:
+                loads = _of_map(pay, uses, tokens, pattern, sparsity)
+                if loads is not None:
+                    yield estimate(pattern, sparsity, tokens, loads, None)
+
+
+def _measured(pay: PayMap, trial: Trial, splits: Sequence[Split]) -> Iterator[Estimate]:
+    """Rounds of both were timed in turns: they are paired."""
+    for dense, sparse in zip(splits, trial.splits, strict=True):
+        linear = Bounds(*ratio_interval(dense.linear_s, sparse.linear_s, CONFIDENCE, RESOLUTION))
+        # With every layer dense the ratio is 1: what is left is the control's time over ours.
+        loads = _of_split(pay, dense, trial.pattern, None)
+        dense_over = None if loads is None else _over_control(loads)
+        yield Estimate(
+            trial.pattern,
+            trial.sparsity,
+            dense.tokens,
+            linear,
+            gain(sparse, dense).speedup,
+            None if dense_over is None else dense_over.times(linear),
+            median(sparse.linear_s),
+            median(sparse.total_s),
+            measured=True,
+        )
 
 
 def estimate(
@@ -139,21 +175,35 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
     return median_interval(values, CONFIDENCE)
 
 
-def _of_split(pay: PayMap, split: Split, pattern: str, sparsity: float) -> list[Load] | None:
+def _of_split(pay: PayMap, split: Split, pattern: str, sparsity: float | None) -> list[Load] | None:
+    """``sparsity`` None: every layer dense. None where no ratio is known."""
     loads: list[Load] = []
-    known = False
+    known = sparsity is None
     small = {(use.outputs, use.inputs) for use in pay.small}
     for product in split.products:
         shape = Shape(product.outputs, product.inputs, product.columns)
-        curve, control = pay.curve(shape, pattern), pay.control(shape)
         if (shape.outputs, shape.inputs) in small:
             # Not timed elsewhere either: taken to be equal, as it hardly counts.
             loads.append(Load(product.seconds, _SAME, _SAME))
             continue
+        curve, control = pay.curve(shape, pattern), pay.control(shape)
         known = known or curve is not None
-        ratio = _SAME if curve is None else curve.ratio(sparsity)
-        loads.append(Load(product.seconds, ratio, None if control is None else control.dense_over_control))
+        over = None if control is None else control.dense_over_control
+        if curve is None or sparsity is None:
+            loads.append(Load(product.seconds, _SAME, over))
+            continue
+        stays = _stays(product, curve)
+        scaled = tuple(a - b for a, b in zip(product.seconds, stays, strict=True))
+        loads += [Load(scaled, curve.ratio(sparsity), over), Load(stays, _SAME, over)]
     return loads if known else None
+
+
+def _stays(product: Product, curve: Curve) -> tuple[float, ...]:
+    """The seconds of a product, per round, that zeros do not change: of its activation function, which is
+    what its steps take beyond the bare kernel."""
+    if product.activation is None:
+        return (0.0,) * len(product.seconds)
+    return tuple(max(0.0, s - product.steps * curve.dense_s) for s in product.seconds)
 
 
 def _of_map(

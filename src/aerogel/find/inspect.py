@@ -11,25 +11,24 @@ from aerogel.core.errors import AerogelError, InputError, UnsupportedError, requ
 from aerogel.core.target import current
 from aerogel.find.activations import ActivationReport, measure_activations
 from aerogel.find.controls import Shape
-from aerogel.find.cost import CostReport, count_costs, lengths, unit_of
+from aerogel.find.cost import CostReport, count_costs, unit_of
 from aerogel.find.estimate import estimates
 from aerogel.find.paymap import SMALLEST, PayMap, measure_map, uses
-from aerogel.find.program import Gain, Split, dense_program, gain, splits
-from aerogel.find.result import Header, Inspection, Section, Skipped, Timing
+from aerogel.find.result import Header, Inspection, Section, Timing
+from aerogel.find.skipped import Skipped
 from aerogel.find.subject import Subject, open_subject
 from aerogel.find.verdict import Evidence, verdict
 from aerogel.find.weights import WeightReport, measure_weights
+from aerogel.find.whole import Whole, measure_whole
 from aerogel.measure import machine
-from aerogel.model.compile import build
-from aerogel.model.graph import Graph
 
 if TYPE_CHECKING:
     import torch
 
 BUDGET_S = 60.0
 ACTIVATIONS, PROGRAM = "activations", "program"
-# What timing the whole model must leave for the map, and a map for the end.
-_MAP_S, _END_S = 10.0, 0.5
+# What is left for the end.
+_END_S = 0.5
 
 Say = Callable[[str], None]
 Found = Callable[[Section], None]
@@ -113,32 +112,19 @@ class _Run:
         return self.give(count_costs(subject, weights, activations.live if activations else {}))
 
     def timing(self, subject: Subject, weights: WeightReport) -> Timing:
-        whole: tuple[Split, ...] = ()
-        gains: tuple[Gain, ...] = ()
-        large = any(use.weights >= SMALLEST for use in uses(subject))
+        """The whole model where compile takes it and it is large enough, then the map."""
+        shapes, whole = uses(subject), Whole()
         if subject.graph is None:
             self.skip(PROGRAM, "compile would refuse the model, so the whole of it is not timed")
-        elif large:
+        elif any(use.weights >= SMALLEST for use in shapes):
+            share = weights.total("linear").share if weights.sparse else 0.0
             try:
-                whole, gains = self._programs(subject.graph, sparse=bool(weights.sparse))
+                whole = measure_whole(subject.graph, share, self.left, self.say)
             except AerogelError as error:
                 self.skip(PROGRAM, str(error))
         pay = measure_map(subject, current(), self.left, self.say)
-        return self.give(Timing(pay, whole, estimates(pay, whole, uses(subject)), gains))
-
-    def _programs(self, graph: Graph, *, sparse: bool) -> tuple[tuple[Split, ...], tuple[Gain, ...]]:
-        """Where the time of the dense program goes; and what zeros that are there gain."""
-        self.say("compiling it with every layer dense")
-        programs = [dense_program(graph)]
-        if sparse:
-            self.say("compiling it with its zeros skipped")
-            programs.append(build(graph, threads=1))
-        self.say("timing its steps")
-        timed = [splits(programs, n, lambda: self.left() - _MAP_S) for n in lengths(graph)]
-        found = [each for each in timed if each]
-        if len(found) < len(timed):
-            self.skip(PROGRAM, "there was no time for all its steps")
-        return tuple(each[0] for each in found), tuple(gain(each[1], each[0]) for each in found if sparse)
+        found = estimates(pay, whole.splits, shapes, whole.trials)
+        return self.give(Timing(pay, whole.splits, found, whole.gains, (*whole.missing, *pay.missing)))
 
 
 def evidence(subject: Subject, weights: WeightReport, timing: Timing) -> Evidence:
@@ -158,7 +144,7 @@ def evidence(subject: Subject, weights: WeightReport, timing: Timing) -> Evidenc
         sparse_share=weights.total("linear").share,
         gain=next((g for g in timing.gains if g.tokens == tokens), None),
         refused=subject.refusal is not None,
-        missing=timing.pay.missing,
+        missing=timing.missing,
     )
 
 
@@ -171,4 +157,5 @@ def _int8(pay: PayMap) -> tuple[Any, str]:
             return found, ""
     if pay.controls.name is not None:
         return None, "onnxruntime and onnx are not installed"
-    return None, pay.controls.missing or "nothing was large enough to time"
+    missing = pay.controls.missing
+    return None, "nothing was large enough to time" if missing is None else missing.why

@@ -15,6 +15,7 @@ from aerogel.core.errors import AerogelError
 from aerogel.core.target import Target
 from aerogel.find.controls import Control, Controls, Shape, measure_controls
 from aerogel.find.cost import lengths, unit_of
+from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.find.subject import Subject, linears
 from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph
@@ -22,6 +23,8 @@ from aerogel.model.steps import LinearStep
 from aerogel.prune.pattern import pattern_named
 from aerogel.tune.breakeven import Breakeven, Curve, against, breakeven, curves
 
+AIM = 0.8
+"""The share of zeros that is aimed at: within reach of pruning with recovery."""
 SMALLEST = 4096
 """Layers of fewer weights are not timed: starting one takes as long as running it."""
 PATTERNS = ("unstructured", "block4x1", "block2x1")
@@ -86,7 +89,7 @@ class PayMap:
     rows: tuple[MapRow, ...]
     controls: Controls
     small: tuple[Use, ...]
-    missing: tuple[str, ...]
+    missing: tuple[Skipped, ...]
 
     def curve(self, shape: Shape, pattern: str) -> Curve | None:
         """For a layer of that shape; its columns are rounded up to a number that was timed."""
@@ -113,7 +116,7 @@ class PayMap:
             "control_layers": [asdict(layer) for layer in self.controls.layers],
             "too_small": [{"outputs": u.outputs, "inputs": u.inputs, "layers": u.count} for u in self.small],
             "smallest": SMALLEST,
-            "missing": list(self.missing),
+            "missing": [asdict(each) for each in self.missing],
         }
 
 
@@ -201,13 +204,13 @@ class _Timer:
         self._target, self._columns, self._left, self._progress = target, columns, left, progress
         self._per_weight = 0.0
         self.found: list[tuple[Use, Curve]] = []
-        self.missing: list[str] = []
+        self.missing: list[Skipped] = []
 
     def time(self, use: Use, pattern: str) -> None:
         what = f"{use.outputs} x {use.inputs} {pattern}"
         guess = self._per_weight * use.weights or _FIRST_S
         if self._left() < _SLACK * guess:
-            self.missing.append(f"{what}: there was no time")
+            self.missing.append(Skipped(what, NO_TIME))
             return
         self._progress(f"timing {what}")
         before = self._left()
@@ -221,7 +224,7 @@ class _Timer:
                 columns,
             )
         except AerogelError as error:
-            self.missing.append(f"{what}: {error}")
+            self.missing.append(Skipped(what, str(error)))
             return
         self.found += [(use, curve) for curve in made]
         self._per_weight = max(self._per_weight, (before - self._left()) / use.weights)

@@ -31,12 +31,14 @@ Left = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """The linear steps of one shape that see ``columns`` columns. ``seconds``: of all of them together,
-    dense, one value per round. ``layers``: their weights."""
+    """The linear steps of one shape that see ``columns`` columns and apply ``activation`` as they store.
+    ``seconds``: of all ``steps`` together, dense, one value per round. ``layers``: their weights."""
 
     outputs: int
     inputs: int
     columns: int
+    activation: str | None
+    steps: int
     layers: tuple[str, ...]
     seconds: tuple[float, ...]
 
@@ -76,6 +78,8 @@ class Split:
                     "outputs": p.outputs,
                     "inputs": p.inputs,
                     "columns": p.columns,
+                    "activation": p.activation,
+                    "steps": p.steps,
                     "layers": list(p.layers),
                     "median_s": median(p.seconds),
                 }
@@ -131,17 +135,18 @@ def _seconds(program: Program, work: Batch, span: tuple[int, int]) -> float:
 
 
 def _grouped(program: Program, tokens: int, work: Batch, rounds: list[list[float]]) -> Split:
-    groups: dict[tuple[int, int, int], list[int]] = {}
+    groups: dict[tuple[int, int, int, str | None], list[int]] = {}
     other: list[int] = []
     for i, step in enumerate(program.built.steps):
         if isinstance(step, LinearStep):
             columns = work.tokens if step.out.columns == "tokens" else work.rows
-            groups.setdefault((step.out.features, step.x.features, columns), []).append(i)
+            kind = step.out.features, step.x.features, columns, step.activation
+            groups.setdefault(kind, []).append(i)
         else:
             other.append(i)
     products = tuple(
-        Product(*shape, _weights(program, steps), tuple(sum(r[i] for i in steps) for r in rounds))
-        for shape, steps in groups.items()
+        Product(*kind, len(steps), _weights(program, steps), tuple(sum(r[i] for i in steps) for r in rounds))
+        for kind, steps in groups.items()
     )
     return Split(tokens, products, tuple(sum(r[i] for i in other) for r in rounds))
 

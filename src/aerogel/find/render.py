@@ -10,9 +10,10 @@ from typing import TypeVar, assert_never
 from aerogel.find.activations import ActivationReport, ActivationZeros
 from aerogel.find.cost import Cost, CostReport, LayerCost
 from aerogel.find.held import Role
-from aerogel.find.paymap import MapRow
-from aerogel.find.result import Header, Section, Skipped, Timing
-from aerogel.find.verdict import AIM, Verdict
+from aerogel.find.paymap import AIM, MapRow
+from aerogel.find.result import Header, Section, Timing
+from aerogel.find.skipped import Skipped, summed
+from aerogel.find.verdict import Verdict
 from aerogel.find.weights import SPARSE, WeightReport
 from aerogel.find.words import breaks_even, count, interval, milliseconds, percent, size
 from aerogel.find.zeros import DEFINITION, Zeros
@@ -164,7 +165,7 @@ def _timing(timing: Timing) -> str:
     ]
     if pay.rows:
         lines.append(_table(_map_rows(pay.rows, pay.controls.name)))
-    lines += [_wrapped(f"Not measured: {what}.") for what in pay.missing]
+    lines += [_wrapped(sentence) for sentence in summed(timing.missing)]
     if pay.small:
         lines.append(f"Too small to time: {_products(sum(use.count for use in pay.small))}.")
     for split in timing.splits:
@@ -198,13 +199,15 @@ def _map_rows(rows: Sequence[MapRow], control: str | None) -> list[Row]:
 def _estimates(timing: Timing) -> list[str]:
     if not timing.estimates:
         return []
-    rows: list[Row] = [("", "zeros", "columns", "linear layers", "whole model")]
+    rows: list[Row] = [("", "zeros", "columns", "linear layers", "whole model", "")]
     for e in timing.estimates:
         whole = "not known" if e.whole is None else interval(e.whole)
-        rows.append((e.pattern, percent(e.sparsity), count(e.tokens), interval(e.linear), whole))
+        how = "measured" if e.measured else "estimate"
+        rows.append((e.pattern, percent(e.sparsity), count(e.tokens), interval(e.linear), whole, how))
     return [
         "",
-        "ESTIMATED SPEED over our dense program, from the map and the time outside the linear layers",
+        "SPEED WITH ZEROS over our dense program: measured where the model was pruned by magnitude, else",
+        "estimated from the map and the time outside the linear layers",
         _table(rows),
     ]
 

@@ -8,16 +8,15 @@ from typing import Any, Literal
 
 from aerogel.find.controls import Control
 from aerogel.find.estimate import Estimate
-from aerogel.find.paymap import SMALLEST, MapRow
+from aerogel.find.paymap import AIM, SMALLEST, MapRow
 from aerogel.find.program import Gain, Split
+from aerogel.find.skipped import Skipped, summed
 from aerogel.find.words import breaks_even, interval, milliseconds, percent
 from aerogel.tune.breakeven import Breakeven
 
 Choice = Literal["sparsity", "int8", "both", "neither", "not measured"]
 WORTH = 1.1
 """So many times faster, proven, something must make the model (int8: its largest product) to pay."""
-AIM = 0.8
-"""The share of zeros the verdict is about: within reach of pruning with recovery."""
 _MOST_EXCEPTIONS = 6
 
 
@@ -40,7 +39,7 @@ class Evidence:
     sparse_share: float
     gain: Gain | None
     refused: bool = False
-    missing: tuple[str, ...] = ()
+    missing: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def verdict(evidence: Evidence) -> Verdict:
     if evidence.largest >= SMALLEST:
         reasons += [*_breakevens(evidence), *_gains(evidence), *_limit(evidence), _int8(evidence)]
         reasons += [*_exceptions(evidence), *_now(evidence)]
-        reasons += [f"Not measured: {what}." for what in evidence.missing]
+        reasons += summed(evidence.missing)
         reasons.append(
             f"Speed alone: what {percent(AIM)} zeros or int8 cost in quality is not measured here."
         )
@@ -161,17 +160,18 @@ def _gains(evidence: Evidence) -> list[str]:
 
 
 def _gain(evidence: Evidence, e: Estimate) -> str:
+    how = "measured, pruned by magnitude" if e.measured else "an estimate"
     control = ""
     if e.over_control is not None and evidence.control is not None:
         control = f"; the linear layers {interval(e.over_control)} as fast as in {evidence.control}"
     if e.whole is None or e.whole_s is None or evidence.split is None:
-        speed = f"the linear layers would be {interval(e.linear)} as fast as dense{control}"
-        return f"At {percent(e.sparsity)} {e.pattern} {speed} (estimate)."
+        speed = f"the linear layers are {interval(e.linear)} as fast as dense{control}"
+        return f"At {percent(e.sparsity)} {e.pattern} {speed} ({how})."
     linear, total = median(evidence.split.linear_s), median(evidence.split.total_s)
     return (
-        f"At {percent(e.sparsity)} {e.pattern} the linear layers would take {milliseconds(e.linear_s)} of "
-        f"{milliseconds(e.whole_s)}; dense they take {milliseconds(linear)} of {milliseconds(total)}: the "
-        f"whole model {interval(e.whole)} as fast{control} (estimate)."
+        f"At {percent(e.sparsity)} {e.pattern} the linear layers take {milliseconds(e.linear_s)} of "
+        f"{milliseconds(e.whole_s)}, dense {milliseconds(linear)} of {milliseconds(total)}: the whole model "
+        f"is {interval(e.whole)} as fast{control} ({how})."
     )
 
 
