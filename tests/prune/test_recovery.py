@@ -147,6 +147,33 @@ def test_what_the_teacher_did_is_kept_if_there_is_room(monkeypatch: pytest.Monke
     assert len(runs) == 4 + 12
 
 
+def test_training_that_makes_it_worse_is_undone() -> None:
+    dense, data = encoder(), batches(80)
+    result = prune(dense, 0.5, method="sparsegpt", data=data, repair=True)
+    before = weights(result)
+    found = recover(result, dense, data, Schedule(steps=3, rate=0.5))
+    report = found.report.recovery
+    assert report is not None and report.undone and report.steps == 3
+    assert report.unseen_before is not None and report.unseen_after is not None
+    assert report.unseen_after > report.unseen_before
+    same(before, weights(found))
+    assert "which is worse, so it was undone" in str(found.report)
+
+
+def test_batches_to_judge_by_are_not_trained_on() -> None:
+    calls = [Call((torch.full((1,), float(i)),), {}, None) for i in range(100)]
+    unseen, seen = home._shared_out(calls)
+    assert [int(c.args[0]) for c in unseen] == [10, 30, 50, 70, 90]
+    assert [int(c.args[0]) for c in seen] == [i for i in range(100) if i not in (10, 30, 50, 70, 90)]
+    assert home._shared_out(calls[:59]) == ([], calls[:59])
+    assert len(home._shared_out(calls * 10)[0]) == 12
+    dense, data = encoder(), batches(80)
+    report = recover(pruned(dense), dense, data, Schedule(steps=40, rate=4e-3)).report.recovery
+    assert report is not None and not report.undone
+    assert report.unseen_before is not None and report.unseen_after is not None
+    assert report.unseen_after < report.unseen_before
+
+
 def test_it_ends_early_once_nothing_is_gained() -> None:
     dense = encoder()
     schedule = Schedule(steps=500, rate=1e-12, patience=9)

@@ -18,7 +18,7 @@ from aerogel.core.errors import FormatError, InputError, require
 @dataclass(slots=True)
 class Standing:
     """``steps`` done in ``seconds``; ``losses``: of the first few steps; ``recent``: a running mean;
-    ``best``: its least so far, at step ``best_step``."""
+    ``best``: its least so far, at step ``best_step``; ``unseen``: the loss on unseen batches at the start."""
 
     steps: int = 0
     seconds: float = 0.0
@@ -26,6 +26,7 @@ class Standing:
     recent: float = 0.0
     best: float = float("inf")
     best_step: int = 0
+    unseen: float | None = None
 
 
 def save(path: Path, tensors: Mapping[str, torch.Tensor], standing: Standing, run: str) -> None:

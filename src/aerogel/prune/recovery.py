@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +29,9 @@ from aerogel.prune.watch import observed
 CACHE_BYTES = 512 * 2**20
 """What the dense model did with the batches is kept, if it fits, and else worked out again each time."""
 _FEW = 8
+UNSEEN_OF = 20
+"""One batch in so many is not trained on but tells whether training helped, if those are enough."""
+UNSEEN_LEAST, _UNSEEN_MOST = 3, 12
 _SAVE_EVERY_S = 60.0
 
 
@@ -74,9 +77,11 @@ class _Trainer:
         names: Sequence[str],
         checkpoint: str | Path | None,
     ) -> None:
-        self._model, self._teacher, self._calls, self._schedule = pruned.model, teacher, calls, schedule
+        self._model, self._teacher, self._schedule = pruned.model, teacher, schedule
         self._blocks = like_blocks(self._model)
+        self._unseen, self._seen = _shared_out(calls)
         self._parameters = {name: self._model.get_parameter(name) for name in names}
+        self._pruned = {name: p.detach().clone() for name, p in self._parameters.items()}
         self._zeros = {name: (self._model.get_parameter(name) == 0).detach() for name in pruned.masks}
         self._device = next(iter(self._parameters.values())).device.type
         self._half = _in_half(schedule.precision, self._device)
@@ -89,6 +94,8 @@ class _Trainer:
 
     def run(self, progress: Callable[[Step], bool | None]) -> RecoveryReport:
         at, schedule = self._standing, self._schedule
+        if at.unseen is None:
+            at.unseen = self._unseen_loss()
         before, began, saved = at.seconds, time.monotonic(), time.monotonic()
         stopped = False
         while not stopped and (done := schedule.progress(at.steps, at.seconds)) < 1:
@@ -102,14 +109,33 @@ class _Trainer:
                 saved = time.monotonic()
         self._save()
         first = float(np.mean(at.losses)) if at.losses else 0.0
-        return RecoveryReport(at.steps, at.seconds, first, at.recent, stopped)
+        after = self._unseen_loss()
+        # A few steps of a training that begins are often worse than none.
+        undone = after is not None and at.unseen is not None and after > at.unseen
+        if undone:
+            self._put(self._pruned)
+        return RecoveryReport(at.steps, at.seconds, first, at.recent, stopped, at.unseen, after, undone)
+
+    def _unseen_loss(self) -> float | None:
+        if not self._unseen:
+            return None
+        losses: list[float] = []
+        with torch.no_grad():
+            for call in self._unseen:
+                found, wanted = (view(m, call, self._blocks) for m in (self._model, self._teacher))
+                losses.append(float(distance(found, wanted, call.mask)))
+        return float(np.mean(losses))
+
+    def _put(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, p in self._parameters.items():
+                p.copy_(tensors[name])
 
     def _step(self, rate: float) -> float:
         at = self._standing
-        index = _order(self._schedule.seed, at.steps // len(self._calls), len(self._calls))[
-            at.steps % len(self._calls)
-        ]
-        call = self._calls[index]
+        epoch, place = divmod(at.steps, len(self._seen))
+        index = _order(self._schedule.seed, epoch, len(self._seen))[place]
+        call = self._seen[index]
         wanted = self._dense_view(index)
         with torch.autocast(self._device, torch.bfloat16, enabled=self._half):
             found = view(self._model, call, self._blocks)
@@ -132,7 +158,7 @@ class _Trainer:
         found = self._views.get(index)
         if found is None:
             with torch.no_grad():
-                found = view(self._teacher, self._calls[index], self._blocks)
+                found = view(self._teacher, self._seen[index], self._blocks)
             size = tensor_bytes([*found.states, found.output])
             if size <= self._room:
                 self._room -= size
@@ -155,7 +181,7 @@ class _Trainer:
         digest = hashlib.sha256()
         for name, zero in sorted(self._zeros.items()):
             digest.update(name.encode() + np.packbits(zero.cpu().numpy()).tobytes())
-        facts = [shapes, digest.hexdigest(), len(self._calls), self._schedule.seed, self._half]
+        facts = [shapes, digest.hexdigest(), len(self._seen), self._schedule.seed, self._half]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def _save(self) -> None:
@@ -172,15 +198,12 @@ class _Trainer:
         if found is None:
             return
         tensors, self._standing = found
-        with torch.no_grad():
-            for name, p in self._parameters.items():
-                p.copy_(tensors[f"weight.{name}"])
-                keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"adam.{k}.{name}" in tensors]
-                if keys:
-                    state = {k: tensors[f"adam.{k}.{name}"] for k in keys}
-                    self._optimizer.state[p] = {
-                        k: v if k == "step" else v.to(p.device) for k, v in state.items()
-                    }
+        self._put({name: tensors[f"weight.{name}"] for name in self._parameters})
+        for name, p in self._parameters.items():
+            keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"adam.{k}.{name}" in tensors]
+            if keys:
+                state = {k: tensors[f"adam.{k}.{name}"] for k in keys}
+                self._optimizer.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in state.items()}
 
 
 def _in_half(precision: str, device: str) -> bool:
@@ -192,6 +215,18 @@ def _in_half(precision: str, device: str) -> bool:
 
 def _are_calls(data: object) -> bool:
     return isinstance(data, list) and bool(data) and all(isinstance(call, Call) for call in data)
+
+
+def _shared_out(calls: list[Call]) -> tuple[list[Call], list[Call]]:
+    """(batches to judge by, batches to train on); all are trained on where there are few."""
+    count = min(_UNSEEN_MOST, len(calls) // UNSEEN_OF)
+    if count < UNSEEN_LEAST:
+        return [], calls
+    # From end to end, for callers sort batches by length.
+    chosen = {(2 * i + 1) * len(calls) // (2 * count) for i in range(count)}
+    return [c for i, c in enumerate(calls) if i in chosen], [
+        c for i, c in enumerate(calls) if i not in chosen
+    ]
 
 
 def _order(seed: int, epoch: int, count: int) -> list[int]:

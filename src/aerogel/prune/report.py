@@ -45,13 +45,18 @@ class LayerReport:
 @dataclass(frozen=True, slots=True)
 class RecoveryReport:
     """``first_loss``, ``last_loss``: means over the first and last few steps; ``stopped_early``: before its
-    time was up, since nothing was gained any more or the caller said so."""
+    time was up, since nothing was gained any more or the caller said so. ``unseen_before``,
+    ``unseen_after``: the loss on batches that were not trained on, None where there were too few; ``undone``:
+    it had risen, so the weights are as they were."""
 
     steps: int
     seconds: float
     first_loss: float
     last_loss: float
     stopped_early: bool
+    unseen_before: float | None = None
+    unseen_after: float | None = None
+    undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,9 @@ class PruneReport:
             r = self.recovery
             lines.append(f"recovery: {r.steps} steps in {r.seconds:.0f} s, "
                          f"loss {r.first_loss:.4f} -> {r.last_loss:.4f}")  # fmt: skip
+            if r.unseen_before is not None:
+                undone = ", which is worse, so it was undone: give it more time" if r.undone else ""
+                lines.append(f"on data it did not see: {r.unseen_before:.4f} -> {r.unseen_after:.4f}{undone}")
         return "\n".join(lines)
 
 
