@@ -135,6 +135,11 @@ def test_places_and_names_come_apart_again() -> None:
     assert list(named) == ["mask"]
 
 
+def test_an_input_that_is_no_tensor_is_named() -> None:
+    with pytest.raises(InputError, match="example input 'scale' is a int: only tensors are timed"):
+        whole_model.arrays_of({"x": torch.ones(2), "scale": 3})
+
+
 def test_runtimes_are_known_and_able(folder: Path, factory: Path) -> None:
     check_against(("torch",))
     with pytest.raises(InputError, match="runtime 'fast' is unknown: choose from torch, onnxruntime"):

@@ -8,7 +8,7 @@ import pytest
 
 from aerogel.core import folders
 from aerogel.core.errors import InputError
-from aerogel.core.folders import replace_folder
+from aerogel.core.folders import replace_folder, require_place
 
 
 def new(folder: Path) -> None:
@@ -81,3 +81,14 @@ def test_what_goes_wrong_at_the_last_step_puts_the_old_one_back(
 def test_a_place_in_no_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"No such file or directory"):
         replace_folder(tmp_path / "none" / "place", new)
+
+
+def test_a_place_is_looked_at_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_place(tmp_path / "new", 1000)
+    with pytest.raises(InputError, match=r"new cannot be written: there is no folder .*none"):
+        require_place(tmp_path / "none" / "new")
+    with pytest.raises(InputError, match=r"has \d+ MB free of 1000000000000 needed"):
+        require_place(tmp_path / "new", 10**18)
+    monkeypatch.setattr(folders.os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="may not be written to by this user"):
+        require_place(tmp_path / "new")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from aerogel.bench.accuracy import Bounds
 from aerogel.bench.trade import check_against, check_threads
 from aerogel.core.errors import InputError, require
+from aerogel.core.folders import require_place
 from aerogel.model.save_pretrained import check_folder
 from aerogel.prune.schedule import Schedule
 
@@ -96,9 +97,9 @@ class PruneJob:
         alone = self.checkpoint is None or self.recover is not None
         require(alone, InputError, "--checkpoint is of recovery: give --recover, too")
         if self.checkpoint is not None:
-            folder = self.checkpoint.resolve().parent
-            told = f"checkpoint {self.checkpoint} cannot be written: there is no folder {folder}"
-            require(folder.is_dir() and not self.checkpoint.is_dir(), InputError, told)
+            require_place(self.checkpoint)
+            told = f"checkpoint {self.checkpoint} is a directory: give a name for a file"
+            require(not self.checkpoint.is_dir(), InputError, told)
         check_threads(self.threads)
         if self.measure:
             check_against(self.against)
@@ -110,8 +111,7 @@ class PruneJob:
 
     def _check_output(self, out: Path) -> None:
         if out.suffix == ARTEFACT:
-            parent = out.resolve().parent
-            require(parent.is_dir(), InputError, f"{out} cannot be written: there is no folder {parent}")
+            require_place(out)
             require(not out.is_dir(), InputError, f"{out} is a directory: give a name for a file")
             return
         odd = out.suffix.lower() in _FILES

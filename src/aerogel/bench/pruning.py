@@ -23,6 +23,7 @@ from aerogel.bench.prune_job import ARTEFACT, Listener, PruneJob
 from aerogel.bench.trade import Trade, Trading, cases, check_encoder, measure_trade, weight_bytes
 from aerogel.core.errors import AerogelError, InputError, UnsupportedError, require
 from aerogel.core.files import replace_file
+from aerogel.core.folders import require_place
 from aerogel.measure import Progress
 from aerogel.model import artefact
 from aerogel.model.artefact import Artefact
@@ -120,6 +121,7 @@ def _ready(job: PruneJob, listener: _Noting, scratch: Path) -> _Ready:
     source = load_model(job.model)
     layers = prunable(source.module, job.layers)
     judge: Judge | None = None if job.evaluate is None else ByFunction.load(job.evaluate, source)
+    _check_room(job, source, scratch)
     if job.measure:
         check_encoder(job.against, job.model, source)
         cases(source, job.shapes, scratch)
@@ -137,6 +139,17 @@ def _ready(job: PruneJob, listener: _Noting, scratch: Path) -> _Ready:
     ready = _Ready(job, listener, scratch, source, layers, data, judge, seen, dense_file, uncompiled)
     _foretell(ready)
     return ready
+
+
+def _check_room(job: PruneJob, source: Source, scratch: Path) -> None:
+    """No disk is found to be full after minutes of work. Twice the weights: files are copied from ``scratch``
+    into their places."""
+    size = weight_bytes(source)
+    for place in (*job.outputs, scratch / "dense.aero"):
+        require_place(place, 2 * size)
+    if job.checkpoint is not None:
+        # Adam keeps two numbers for each weight.
+        require_place(job.checkpoint, 3 * size)
 
 
 def _look(judge: Judge, module: Any, which: str, listener: _Noting) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import aerogel
 from aerogel.bench.cases import token_batch
+from aerogel.core.errors import InputError, require
 from aerogel.measure.resident import resident
 
 Arrays = dict[str, NDArray[Any]]
@@ -94,6 +95,14 @@ def call_of(arrays: Arrays) -> tuple[list[NDArray[Any]], Arrays]:
 
 
 def arrays_of(inputs: Any) -> Arrays:
-    """The arrays of a call with ``inputs``, a tuple or a dict of tensors: what ``call_of`` takes apart."""
+    """The arrays of a call with ``inputs``, a tuple or a dict of tensors: what ``call_of`` takes apart.
+    InputError for an input that is no tensor."""
     named = inputs.items() if isinstance(inputs, Mapping) else enumerate(inputs)
-    return {str(name): value.detach().cpu().numpy() for name, value in named}
+    found: Arrays = {}
+    for name, value in named:
+        told = (
+            f"example input {name!r} is a {type(value).__name__}: only tensors are timed: give --no-measure"
+        )
+        require(hasattr(value, "detach"), InputError, told)
+        found[str(name)] = value.detach().cpu().numpy()
+    return found

@@ -8,7 +8,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from aerogel.core.errors import InputError
+from aerogel.core.errors import InputError, require
+
+
+def require_place(path: Path, size_bytes: int = 0) -> None:
+    """InputError unless a file or folder may be written at ``path``, of so many bytes: said before the work
+    whose result goes there."""
+    folder = path.resolve().parent
+    require(folder.is_dir(), InputError, f"{path} cannot be written: there is no folder {folder}")
+    may = os.access(folder, os.W_OK | os.X_OK)
+    require(may, InputError, f"{path} cannot be written: {folder} may not be written to by this user")
+    free = shutil.disk_usage(folder).free
+    room = f"{path} cannot be written: {folder} has {free / 1e6:.0f} MB free of {size_bytes / 1e6:.0f} needed"
+    require(size_bytes <= free, InputError, room)
 
 
 def replace_folder(path: Path, fill: Callable[[Path], None]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aerogel.core.errors import InputError, require
 from aerogel.core.files import read_json, read_json_object
-from aerogel.core.folders import replace_folder
+from aerogel.core.folders import replace_folder, require_place
 
 if TYPE_CHECKING:
     import torch
@@ -65,8 +65,7 @@ def save_pretrained(module: torch.nn.Module, origin: Path, out: Path, record: Ma
 def check_folder(out: Path, origin: Path, *, force: bool) -> None:
     """InputError unless ``out`` may become a model's directory: it is not there, is empty, or holds only
     what ``save_pretrained`` wrote. ``force``: or any other model, but the one at ``origin``."""
-    parent = out.resolve().parent
-    require(parent.is_dir(), InputError, f"{out} cannot be written: there is no folder {parent}")
+    require_place(out)
     if not out.exists():
         return
     require(out.is_dir(), InputError, f"{out} is a file: give a directory, or a name that ends in .aero")
