@@ -31,11 +31,18 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         did.append("bench")
         return table
 
-    def fake(settings: DemoSettings, tell: Callable[[Progress], None]) -> Demo:
+    def make(
+        settings: DemoSettings, folder: Path, tell: Callable[[str, float], None]
+    ) -> tuple[DemoSettings, float]:
+        did.append("models")
+        return settings, 90.0
+
+    def fake(settings: DemoSettings, recovery_s: float, tell: Callable[[Progress], None]) -> Demo:
         did.append("demo")
-        return Demo(table, (), 2000, {})
+        return Demo(table, (), 2000, recovery_s, {})
 
     monkeypatch.setattr(bench, "compare_encoder", compare)
+    monkeypatch.setattr(demo, "made", make)
     monkeypatch.setattr(demo, "demo", fake)
     monkeypatch.setattr(demo, "model_folder", lambda: Path("model"))
     return did

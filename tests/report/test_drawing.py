@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.report.tables import measured
 
@@ -71,6 +71,7 @@ POINTS = st.builds(
 
 
 @settings(max_examples=40, deadline=None)
+@example((Point("", 1, 0, "a", size=5e-324),), None)
 @given(st.lists(POINTS, min_size=1, max_size=7).map(tuple), st.none() | st.floats(-1e15, 1e15))
 def test_whatever_is_drawn_has_finite_numbers_and_no_texts_in_a_heap(
     points: tuple[Point, ...], limit: float | None

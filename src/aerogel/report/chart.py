@@ -14,7 +14,8 @@ Interval: TypeAlias = tuple[float, float]
 MARKS = ("circle", "square", "diamond", "triangle")
 """How the groups of a picture differ, in their order; colours go with them."""
 _LARGEST = 1e15
-_SMALLEST = 1e-15  # of a logarithmic axis: beyond these, steps between ticks drown in rounding
+SMALLEST = 1e-15
+"""Of a logarithmic axis, and of a size worth a sample: under it, steps between ticks drown in rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def _require_drawable(value: float, axis: Axis, who: str) -> None:
         f"{who} has {value} for {axis.title!r}: leave out what has no finite value under {_LARGEST:g}",
     )
     require(
-        not axis.log or value >= _SMALLEST,
+        not axis.log or value >= SMALLEST,
         InputError,
-        f"{who} has {value} for {axis.title!r}, whose axis is logarithmic: give {_SMALLEST:g} or more",
+        f"{who} has {value} for {axis.title!r}, whose axis is logarithmic: give {SMALLEST:g} or more",
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aerogel.report.boxes import Box
-from aerogel.report.chart import MARKS, Chart, Point
+from aerogel.report.chart import MARKS, SMALLEST, Chart, Point
 from aerogel.report.letters import text_width
 from aerogel.report.scale import Scale
 
@@ -127,7 +127,7 @@ def _samples(chart: Chart, canvas: Canvas) -> Sequence[tuple[str, int | None, fl
     groups = [(MARKS[i], i, _RADIUS_KEY, name, True) for i, name in enumerate(chart.groups)]
     top = _top_size(chart)
     sizes: list[tuple[str, int | None, float, str, bool]] = []
-    if top:
+    if top >= SMALLEST:
         size = _round_below(top / 2)
         text = f"{size:g}{chart.size_unit} {chart.size_title}"
         sizes.append((MARKS[0], None, _radius(size, top, canvas), text, True))
