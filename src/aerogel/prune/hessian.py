@@ -111,13 +111,24 @@ class Moments:
         """What to add to the bias: ``dense`` times the mean it met, less ``pruned`` times that it meets."""
         mean = self.mean + self._shift
         dense_mean = mean if self._cross is None else self.dense_mean + self._shift
-        return dense.double() @ dense_mean - pruned.double() @ mean
+        return _in_double(dense, dense_mean) - _in_double(pruned, mean)
+
+    def release_factor(self) -> None:
+        """Give up what only choosing needs: as large as the Hessian."""
+        self._ledger.drop(self._factor)
+        self._factor = None
 
     def release(self) -> None:
-        """Give the matrices up."""
-        self._ledger.drop(self._sum, self._cross, self._factor)
+        """Give all matrices up."""
+        self.release_factor()
+        self._ledger.drop(self._sum, self._cross)
         self._sum = self._shift
-        self._cross = self._factor = None
+        self._cross = None
+
+
+def _in_double(weight: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+    """weight @ vector, some rows at a time: the whole in double would be twice the weight again."""
+    return torch.cat([rows.double() @ vector for rows in weight.split(_SMALL)])
 
 
 def _cholesky(hessian: torch.Tensor, damping: float) -> torch.Tensor | None:

@@ -43,7 +43,7 @@ def sparsegpt(problem: Problem) -> Solution:
                        problem.pattern, problem.sparsity)  # fmt: skip
         lost = _eliminate(block, factor[start:stop, start:stop], spread(part, gone[:, start:stop]).t())
         weight[:start].addmm_(factor[start:stop, :start].t(), lost, alpha=-1)
-    return Solution(weight.t().contiguous(), gone)
+    return Solution(weight.t(), gone)
 
 
 def _eliminate(block: torch.Tensor, factor: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:

@@ -26,7 +26,7 @@ class Pattern:
 
     def spread(self, units: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
         """From one flag per unit to one flag per weight of ``shape``; always a fresh array."""
-        return np.repeat(units.reshape(self.unit_shape(shape)), self.rows, axis=0)[: shape[0]].copy()
+        return np.repeat(units.reshape(self.unit_shape(shape)), self.rows, axis=0)[: shape[0]]
 
 
 PATTERNS: dict[str, Pattern] = {

@@ -70,4 +70,4 @@ Method = Callable[[Problem], Solution]
 def spread(problem: Problem, gone: NDArray[np.bool_]) -> torch.Tensor:
     """The weights that are zero, [outputs, inputs]: those of the units in ``gone``, and the frozen."""
     flags = torch.from_numpy(problem.pattern.spread(gone, problem.shape))
-    return flags.to(problem.weight.device) | problem.frozen
+    return flags.to(problem.weight.device).logical_or_(problem.frozen)

@@ -23,6 +23,8 @@ from aerogel.prune.problem import Method, Problem, spread
 from aerogel.prune.repair import repaired
 from aerogel.prune.watch import fed, inputs, run_watched
 
+_ROWS = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -129,7 +131,7 @@ class Stream:
         for group, uses in _groups(feed.root, feed.calls[0], layers):
             moments = self._moments(feed, group, uses)
             for layer in group:
-                self._prune(layer, moments)
+                self._prune(layer, moments, last=layer is group[-1])
                 progress(layer.name)
             moments.release()
 
@@ -149,7 +151,8 @@ class Stream:
         moments.finish(first.name)
         return moments
 
-    def _prune(self, layer: Layer, moments: Moments) -> None:
+    def _prune(self, layer: Layer, moments: Moments, *, last: bool) -> None:
+        """``last``: of the layers that share ``moments``."""
         began, settings = time.perf_counter(), self._settings
         dense = layer.weight.detach().float()
         target = moments.target(dense, settings.damping)
@@ -161,9 +164,10 @@ class Stream:
         self.ledger.hold(target, weight, zero)
         if settings.repair:
             weight = repaired(weight, target, zero, moments, settings.damping)
-        require(
-            bool(torch.isfinite(weight).all()), InputError, f"layer {layer.name!r} overflows: scale it down"
-        )
+        if last:
+            moments.release_factor()
+        finite = all(bool(torch.isfinite(rows).all()) for rows in weight.split(_ROWS))
+        require(finite, InputError, f"layer {layer.name!r} overflows: scale it down")
         error = _relative_error(weight, target, moments.hessian)
         if layer.bias is not None:
             layer.bias.add_(moments.shift(dense, weight).to(layer.bias.dtype))
@@ -197,6 +201,10 @@ def _groups(root: torch.nn.Module, call: Call, layers: list[Layer]) -> list[tupl
 
 def _relative_error(weight: torch.Tensor, target: torch.Tensor, hessian: torch.Tensor) -> float:
     """|(weight - target) x| / |target x| over the tokens x, root mean square."""
-    lost = weight - target
-    error, whole = (float(((w @ hessian) * w).sum(dtype=torch.float64)) for w in (lost, target))
+    error = whole = 0.0
+    # Some outputs at a time: a large layer's weight is half a gigabyte, and this would hold three more.
+    for ours, wanted in zip(weight.split(_ROWS), target.split(_ROWS), strict=True):
+        lost = ours - wanted
+        error += float(((lost @ hessian) * lost).sum(dtype=torch.float64))
+        whole += float(((wanted @ hessian) * wanted).sum(dtype=torch.float64))
     return float(np.sqrt(max(error, 0.0) / whole)) if whole > 0 else 0.0
