@@ -81,6 +81,25 @@ def claims(data: Mapping[str, Any], name: str) -> str:
     return table(["claim", "found", "aim", "holds"], rows)
 
 
+ACCURACY = (
+    "Against the dense model, on {judged:,} docstrings of Python's standard library that neither calibration"
+    " (on {calibration}) nor recovery (on {training:,}) saw. Recovered rows are steps of one run: each is"
+    " pruned from the one before, so its seconds count all training up to it."
+)
+
+
+def accuracy(data: Mapping[str, Any]) -> str:
+    rows: list[list[str]] = []
+    for point in data["points"]:
+        after = f"{point['recovered_s']:.0f} s" if point["recovered_s"] else "one shot"
+        found = point["quality"]
+        cells = [f"{point['sparsity']:.0%}", point["method"], after]
+        rows.append([*cells, f"{found['top_overlap']:.3f}", f"{found['spearman']:.3f}"])
+    head = ["zeros", "pruned by", "recovery", "top-10 overlap", "rank correlation"]
+    note = f"{ACCURACY.format(**data['texts'])} Measured on {machine(data['machine'])}."
+    return "\n\n".join([table(head, rows), note])
+
+
 def section() -> str:
     """The whole section, between the markers."""
     parts: list[str] = []
@@ -89,6 +108,8 @@ def section() -> str:
     }
     if "encoder" in found:
         parts += ["### A whole encoder", encoder(found["encoder"]), claims(found["encoder"], "claims")]
+    if "accuracy" in found:
+        parts += ["### What zeros cost", accuracy(found["accuracy"]), claims(found["accuracy"], "claims")]
     if "kernels" in found:
         where = machine(found["kernels"]["comparison"]["machine"])
         parts += ["### The linear kernel by itself", KERNELS, claims(found["kernels"], "claims")]
