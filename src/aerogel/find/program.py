@@ -18,7 +18,7 @@ from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph
 from aerogel.model.program import Program
 from aerogel.model.steps import LinearStep
-from aerogel.tune.breakeven import CONFIDENCE, RESOLUTION, Bounds
+from aerogel.tune.breakeven import CONFIDENCE, RESOLUTION, Bounds, clock
 from aerogel.tune.choose import DENSE
 from aerogel.tune.plan import LayerPlan, Plan
 
@@ -47,7 +47,7 @@ class Product:
 class Split:
     """One call with every layer dense: its linear products, and ``other_s``, the rest, per round.
 
-    A step's seconds are measured by itself, less what it costs to start one."""
+    A step's seconds are CPU time, measured by itself, less what it costs to start one."""
 
     tokens: int
     products: tuple[Product, ...]
@@ -129,9 +129,9 @@ def _round(program: Program, work: Batch) -> list[float]:
 
 
 def _seconds(program: Program, work: Batch, span: tuple[int, int]) -> float:
-    began = perf_counter()
+    began = clock()
     program.run(work, 1, span)
-    return perf_counter() - began
+    return clock() - began
 
 
 def _grouped(program: Program, tokens: int, work: Batch, rounds: list[list[float]]) -> Split:
