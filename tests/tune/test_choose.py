@@ -12,6 +12,7 @@ from aerogel.tune import choose as choosing
 from aerogel.tune.choose import (
     DENSE,
     SPARSE,
+    WORTH_MORE_THAN_DENSE,
     WORTH_TWO_PACKINGS,
     candidates,
     choose,
@@ -62,7 +63,7 @@ def test_a_timed_plan_keeps_the_fastest_and_the_evidence() -> None:
         for choice, seconds in ((entry.many, entry.many_seconds), (entry.few, entry.few_seconds)):
             assert set(seconds) == {str(c) for c in (DENSE, *SPARSE)}
             assert all(s > 0 for s in seconds.values())
-            assert seconds[str(choice)] <= WORTH_TWO_PACKINGS * min(seconds.values())
+            assert seconds[str(choice)] <= WORTH_MORE_THAN_DENSE * min(seconds.values())
             assert entry.many == entry.few or seconds[str(choice)] == min(seconds.values())
     assert plan.of("b").many == plan.of("b").few == DENSE and plan.of("b").many_seconds == {}
     # Layers that look alike are timed once.
@@ -88,15 +89,18 @@ def test_the_fastest_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_packing_where_it_is_good_enough_at_both(monkeypatch: pytest.MonkeyPatch) -> None:
     panel, quad = SPARSE[0], SPARSE[2]
 
-    def chosen(slower: float) -> tuple[Candidate, Candidate]:
+    def chosen(slower: float, zeros: float) -> tuple[Candidate, Candidate]:
         """The panel wins at many columns, the quad at few; the quad is ``slower`` times the panel at many."""
         seconds = {True: {panel: 9.0, quad: 1.0, DENSE: 9.0}, False: {panel: 1.0, quad: slower, DENSE: 9.0}}
         monkeypatch.setattr(choosing, "_time", lambda w, target, columns: seconds[columns <= FEW_COLUMNS])
-        entry = choose({"a": weight(0.5)}, current()).of("a")
+        entry = choose({"a": weight(zeros)}, current()).of("a")
         return entry.many, entry.few
 
-    assert chosen(WORTH_TWO_PACKINGS - 0.01) == (quad, quad)
-    assert chosen(WORTH_TWO_PACKINGS + 0.01) == (panel, quad)
+    assert chosen(WORTH_TWO_PACKINGS - 0.01, 0.9) == (quad, quad)
+    assert chosen(WORTH_TWO_PACKINGS + 0.01, 0.9) == (panel, quad)
+    # Two of a half empty matrix take more than the dense one.
+    assert chosen(WORTH_TWO_PACKINGS + 0.01, 0.5) == (quad, quad)
+    assert chosen(WORTH_MORE_THAN_DENSE + 0.01, 0.5) == (panel, quad)
 
 
 @pytest.mark.parametrize(

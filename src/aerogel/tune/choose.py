@@ -38,6 +38,8 @@ SPARSE = (
 WORTH_A_TRIAL = 0.15
 # How much slower than the best a layer may be where one packing serves few and many columns.
 WORTH_TWO_PACKINGS = 1.3
+# The same where two would take more memory than the layer does dense: zeros are there to save it.
+WORTH_MORE_THAN_DENSE = 1.5
 
 
 def pack_as(weight: NDArray[np.float32], candidate: Candidate) -> Packed:
@@ -85,14 +87,16 @@ def choose(
     for done, names in enumerate(alike.values(), 1):
         weight = weights[names[0]]
         many, few = _time(weight, target, columns), _time(weight, target, FEW_COLUMNS)
-        best = _decide(many, few)
+        best = _decide(weight, many, few)
         found |= {name: LayerPlan(name, *best, _named(many), _named(few)) for name in names}
         if progress is not None:
             progress(done, len(alike))
     return Plan(target.fingerprint, columns, tuple(found[name] for name in weights))
 
 
-def _decide(many: Mapping[Candidate, float], few: Mapping[Candidate, float]) -> tuple[Candidate, Candidate]:
+def _decide(
+    weight: NDArray[np.float32], many: Mapping[Candidate, float], few: Mapping[Candidate, float]
+) -> tuple[Candidate, Candidate]:
     """What runs at many columns and at few: one packing if one is good enough at both, since two take the
     memory of two. Never one that is slower than dense."""
     best_many, best_few = min(many, key=lambda c: many[c]), min(few, key=lambda c: few[c])
@@ -102,7 +106,13 @@ def _decide(many: Mapping[Candidate, float], few: Mapping[Candidate, float]) -> 
         if many[c] <= many[DENSE] and few[c] <= few[DENSE]
     }
     both = min(loss, key=lambda c: loss[c])
-    return (both, both) if loss[both] <= WORTH_TWO_PACKINGS else (best_many, best_few)
+    if loss[both] <= WORTH_TWO_PACKINGS:
+        return both, both
+    if both != DENSE and loss[both] <= WORTH_MORE_THAN_DENSE:
+        dense, *two = (pack_as(weight, c).nbytes for c in (DENSE, best_many, best_few))
+        if sum(two) > dense:
+            return both, both
+    return best_many, best_few
 
 
 def _named(seconds: Mapping[Candidate, float]) -> dict[str, float]:
