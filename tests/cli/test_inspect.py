@@ -143,3 +143,18 @@ def test_zeros_of_tables_stored_as_integers_are_counted_as_stored(
     table = next(layer for layer in read["weights"]["layers"] if layer["role"] == "embedding")
     assert table["count"] == 50 * 8
     assert np.isfinite(table["rms"])
+
+
+def test_sensitivity_is_asked_for(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", f"{file}:net", "--sensitivity", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["sensitivity"]
+    assert {row["name"] for row in found["rows"]} == {"up.weight", "down.weight"}
+    assert {row["sparsity"] for row in found["rows"]} == {0.5, 0.8}
+    assert all(row["change"] >= 0 for row in found["rows"])
+
+
+def test_sensitivity_of_a_file_is_refused_at_once(artefact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(artefact), "--sensitivity"]) == 2
+    shown = capsys.readouterr()
+    assert "is no torch module" in shown.err.splitlines()[-1]
+    assert shown.out == ""

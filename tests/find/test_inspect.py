@@ -51,7 +51,7 @@ def test_the_document(file: Path) -> None:
     assert found["version"] == VERSION
     assert set(found) == {
         "version", "model", "kind", "refusal", "verdict", "weights", "activations", "costs", "timing",
-        "skipped", "machine", "seconds",
+        "sensitivity", "skipped", "machine", "seconds",
     }  # fmt: skip
     assert set(found["timing"]) == {"map", "splits", "estimates", "gains", "missing"}
     assert found["refusal"] is None and found["skipped"] == {}

@@ -139,6 +139,8 @@ def test_what_was_not_measured_is_said() -> None:
     found = verdict(evidence(QUICK, None, rows=(), estimates=(), missing=LATE))
     assert found.pays == "not measured"
     assert "Not measured, as there was no time: 256 x 128, 4 x 4." in found.reasons
+    assert any("--seconds" in reason for reason in found.reasons)
+    assert not any("--seconds" in reason for reason in verdict(evidence(QUICK, control())).reasons)
 
 
 def test_speed_is_not_all() -> None:

@@ -21,6 +21,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layers", action="store_true", help="a line for every layer, not one for all that are alike"
     )
+    about = "also prune each layer alone and show how much the output changes; up to as long again"
+    parser.add_argument("--sensitivity", action="store_true", help=about)
     about = f"about how long it may take; what there is no time for is named (default: {BUDGET_S:g})"
     parser.add_argument("--seconds", type=_seconds, default=BUDGET_S, metavar="S", help=about)
 
@@ -50,6 +52,7 @@ def _run(args: argparse.Namespace) -> int:
         args.model,
         data=args.data,
         budget_s=args.seconds,
+        sensitivity=args.sensitivity,
         progress=lambda doing: note(f"[{perf_counter() - began:3.0f} s] {doing}"),
         found=tell,
     )

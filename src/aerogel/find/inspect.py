@@ -15,6 +15,7 @@ from aerogel.find.cost import CostReport, count_costs, unit_of
 from aerogel.find.estimate import estimates
 from aerogel.find.paymap import SMALLEST, PayMap, measure_map, uses
 from aerogel.find.result import Header, Inspection, Section, Timing
+from aerogel.find.sensitivity import SensitivityReport
 from aerogel.find.skipped import Skipped
 from aerogel.find.subject import Subject, open_subject
 from aerogel.find.verdict import Evidence, verdict
@@ -41,6 +42,7 @@ def inspect(
     *,
     data: str | Path | Sequence[str] | None = None,
     budget_s: float = BUDGET_S,
+    sensitivity: bool = False,
     progress: Say | None = None,
     found: Found | None = None,
 ) -> Inspection:
@@ -50,8 +52,9 @@ def inspect(
     ``model``: a Hugging Face directory, ``FILE.py:FUNCTION``, an .aero file; or a torch module with
     ``example_inputs``. ``data``: texts to feed it, or the path of a file of them (.txt, .jsonl, .csv, .tsv);
     by default docstrings of the standard library. ``budget_s``: about how many seconds it may take; what
-    there is no time for is left out and named. ``progress``: told what is being done; ``found``: handed every
-    section of the result as soon as it is there.
+    there is no time for is left out and named. ``sensitivity``: also prune each layer alone and see how much
+    the output changes, for at most as long again. ``progress``: told what is being done; ``found``: handed
+    every section of the result as soon as it is there.
 
     A model that ``compile`` would refuse is inspected as far as possible: the result says why it would.
     Raises InputError for what cannot be inspected: a wrong path, no linear layer, weights that are NaN or
@@ -65,15 +68,20 @@ def inspect(
     began = perf_counter()
     run = _Run(progress or (lambda _: None), found or (lambda _: None), began + budget_s - _END_S)
     subject = open_subject(model, example_inputs, run.say)
+    if sensitivity:
+        from aerogel.find.torch_sensitivity import required_module
+
+        required_module(subject)
     header = run.give(Header(subject.name, subject.kind, subject.refusal))
     weights = run.give(measure_weights(subject.weights, run.say))
     activations = run.activations(subject, data)
     costs = run.costs(subject, weights, activations)
     timing = run.timing(subject, weights)
+    changes = run.sensitivity(subject, data, budget_s) if sensitivity else None
     said = run.give(verdict(evidence(subject, weights, timing)))
     seconds = perf_counter() - began
     return Inspection(
-        header, weights, activations, costs, timing, said, tuple(run.skipped), machine(), seconds
+        header, weights, activations, costs, timing, changes, said, tuple(run.skipped), machine(), seconds
     )
 
 
@@ -110,6 +118,16 @@ class _Run:
         self, subject: Subject, weights: WeightReport, activations: ActivationReport | None
     ) -> CostReport:
         return self.give(count_costs(subject, weights, activations.live if activations else {}))
+
+    def sensitivity(self, subject: Subject, data: Any, seconds: float) -> SensitivityReport | None:
+        from aerogel.find.torch_sensitivity import measure_sensitivity  # imports torch
+
+        deadline = perf_counter() + seconds
+        try:
+            return self.give(measure_sensitivity(subject, data, lambda: deadline - perf_counter(), self.say))
+        except AerogelError as error:
+            self.skip("sensitivity", str(error))
+        return None
 
     def timing(self, subject: Subject, weights: WeightReport) -> Timing:
         """The whole model where compile takes it and it is large enough, then the map."""

@@ -12,6 +12,7 @@ from aerogel.find.cost import Cost, CostReport, LayerCost
 from aerogel.find.held import Role
 from aerogel.find.paymap import AIM, MapRow
 from aerogel.find.result import Header, Section, Timing
+from aerogel.find.sensitivity import SPARSITIES, SensitivityReport
 from aerogel.find.skipped import Skipped, summed
 from aerogel.find.verdict import Verdict
 from aerogel.find.weights import SPARSE, WeightReport
@@ -42,6 +43,8 @@ def text(section: Section, *, every_layer: bool = False) -> str:
             return _costs(section, every_layer=every_layer)
         case Timing():
             return _timing(section)
+        case SensitivityReport():
+            return _sensitivity(section, every_layer=every_layer)
         case Verdict():
             return "VERDICT\n" + "\n".join(_wrapped(reason) for reason in section.reasons)
         case Skipped():
@@ -210,6 +213,19 @@ def _estimates(timing: Timing) -> list[str]:
         "estimated from the map and the time outside the linear layers",
         _table(rows),
     ]
+
+
+# --- sensitivity --------------------------------------------------------------------------------
+
+
+def _sensitivity(report: SensitivityReport, *, every_layer: bool) -> str:
+    rows: list[Row] = [("", "shape", "layers", *(f"at {percent(s)}" for s in SPARSITIES))]
+    for name, group in _alike(report.rows, lambda row: row.name, every_layer=every_layer):
+        changes = [_range([row.change for row in group if row.sparsity == s]) for s in SPARSITIES]
+        layers = count(len(group) // len(SPARSITIES))
+        rows.append((name, _shapes(row.shape for row in group), layers, *changes))
+    head = f"SENSITIVITY on {report.about}: change of the output when one layer alone is pruned by magnitude"
+    return "\n".join([_wrapped(head), _table(rows), *map(_wrapped, summed(report.missing))])
 
 
 # --- tables -------------------------------------------------------------------------------------

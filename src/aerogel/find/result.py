@@ -10,6 +10,7 @@ from aerogel.find.cost import CostReport
 from aerogel.find.estimate import Estimate
 from aerogel.find.paymap import PayMap
 from aerogel.find.program import Gain, Split
+from aerogel.find.sensitivity import SensitivityReport
 from aerogel.find.skipped import Skipped
 from aerogel.find.verdict import Verdict
 from aerogel.find.weights import WeightReport
@@ -50,20 +51,23 @@ class Timing:
         }
 
 
-Section = Header | WeightReport | ActivationReport | CostReport | Timing | Verdict | Skipped
+Section = (
+    Header | WeightReport | ActivationReport | CostReport | Timing | SensitivityReport | Verdict | Skipped
+)
 """What an inspection hands out, one after the other, as soon as it is known."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """``activations`` is None where ``skipped`` says why. ``seconds``: what it took. ``str()`` is a
-    report."""
+    """``activations`` is None where ``skipped`` says why, ``sensitivity`` where it was not asked for.
+    ``seconds``: what it took. ``str()`` is a report."""
 
     header: Header
     weights: WeightReport
     activations: ActivationReport | None
     costs: CostReport
     timing: Timing
+    sensitivity: SensitivityReport | None
     verdict: Verdict
     skipped: tuple[Skipped, ...]
     machine: Machine
@@ -71,16 +75,17 @@ class Inspection:
 
     def sections(self) -> tuple[Section, ...]:
         """In the order in which they are found."""
-        activations = () if self.activations is None else (self.activations,)
-        return (
+        found = (
             self.header,
             self.weights,
-            *activations,
+            self.activations,
             *self.skipped,
             self.costs,
             self.timing,
+            self.sensitivity,
             self.verdict,
         )
+        return tuple(section for section in found if section is not None)
 
     def to_json(self) -> dict[str, Any]:
         """As ``json.dumps`` takes it, ``version`` first: it grows when a reader must know of a change."""
@@ -94,6 +99,7 @@ class Inspection:
             "activations": None if self.activations is None else self.activations.to_json(),
             "costs": self.costs.to_json(),
             "timing": self.timing.to_json(),
+            "sensitivity": None if self.sensitivity is None else self.sensitivity.to_json(),
             "skipped": {s.what: s.why for s in self.skipped},
             "machine": self.machine.to_json(),
             "seconds": self.seconds,

@@ -10,7 +10,7 @@ from aerogel.find.controls import Control
 from aerogel.find.estimate import Estimate
 from aerogel.find.paymap import AIM, SMALLEST, MapRow
 from aerogel.find.program import Gain, Split
-from aerogel.find.skipped import Skipped, summed
+from aerogel.find.skipped import NO_TIME, Skipped, summed
 from aerogel.find.words import breaks_even, interval, milliseconds, percent
 from aerogel.tune.breakeven import Breakeven
 
@@ -64,6 +64,8 @@ def verdict(evidence: Evidence) -> Verdict:
         reasons += [*_breakevens(evidence), *_gains(evidence), *_limit(evidence), _int8(evidence)]
         reasons += [*_exceptions(evidence), *_now(evidence)]
         reasons += summed(evidence.missing)
+        if any(each.why == NO_TIME for each in evidence.missing):
+            reasons.append("More time does more: --seconds on the command line, budget_s= in Python.")
         reasons.append(
             f"Speed alone: what {percent(AIM)} zeros or int8 cost in quality is not measured here."
         )

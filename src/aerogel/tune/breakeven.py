@@ -149,7 +149,7 @@ def curves(
     """One curve for each number of ``columns``. ``matrix(share)``: the weight [outputs, inputs] with that
     share of zeros, lying as ``pattern`` (a name to record) says.
 
-    At each share the packing is the one that ``compile`` would take of the sparse ones: chosen in trials of
+    At each share the packing is one that ``compile`` would take among the sparse ones: chosen in trials of
     its own, then timed anew against dense, so that a lucky trial does not count."""
     points: dict[int, list[Point]] = {n: [] for n in columns}
     dense_s: dict[int, list[float]] = {n: [] for n in columns}
