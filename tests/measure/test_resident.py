@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,8 +46,23 @@ def test_pages_of_a_mapped_file_count_as_the_files(tmp_path: Path) -> None:
     assert held.file_bytes - before.file_bytes > 30 * MB
 
 
+@linux
+def test_another_process_is_told_apart() -> None:
+    code = "block = bytearray(b'x') * (48 << 20); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        found = resident(process.pid)
+        process.communicate(b"\n")
+    assert 48 * MB < (found.anonymous_bytes or 0) < 80 * MB
+    # It has ended: nothing is known of it, and this process's memory is not put in its place.
+    assert resident(process.pid) == Resident()
+
+
 def test_a_system_without_proc_tells_its_peak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_STATUS", tmp_path / "none")
+    monkeypatch.setattr(module, "_PROCESSES", tmp_path)
     found = resident()
     assert found == Resident(peak_bytes=found.peak_bytes)
     assert found.peak_bytes is None or found.peak_bytes > MB
@@ -54,9 +70,9 @@ def test_a_system_without_proc_tells_its_peak(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("text", ["", "VmHWM:\t12 kB\nVmRSS: lots kB\n", "VmHWM 3\nx: 4 kB"])
 def test_what_is_missing_or_odd_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    (tmp_path / "status").write_text(text)
-    monkeypatch.setattr(module, "_STATUS", tmp_path / "status")
-    monkeypatch.setattr(module, "_ROLLUP", tmp_path / "none")
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "status").write_text(text)
+    monkeypatch.setattr(module, "_PROCESSES", tmp_path)
     found = resident()
     assert found.resident_bytes is found.anonymous_bytes is found.proportional_bytes is None
     assert (found.peak_bytes == 12 * 1024) == ("12" in text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.model.graphs import Draft, rows_of, tokens
 import aerogel
 from aerogel.core.errors import TargetError
 from aerogel.core.target import available, current
+from aerogel.formats.canonical import Encoded
 from aerogel.model.compile import build
 from aerogel.model.steps import LinearStep
 
@@ -42,6 +44,24 @@ def test_training_on_changes_no_program() -> None:
         for parameter in module.parameters():
             parameter.zero_()
     torch.testing.assert_close(program(x), before, rtol=0, atol=0)
+
+
+def test_what_is_saved_is_what_was_compiled(tmp_path: Path) -> None:
+    """Training on, or dropping the module, changes no file either; and its memory is let go."""
+    module = zoo.hugging("BertModel")
+    program = aerogel.compile(module, encoder_inputs(), plan="quick")
+    program.save(tmp_path / "before.aero", embeddings="fp32")
+    table = program.built.graph.weight("embeddings.word_embeddings.weight")
+    assert np.shares_memory(table, program.built.constants)
+    arrays = [p.detach().numpy() for p in module.parameters()]
+    for weight in program.built.graph.weights.values():
+        parts = weight.parts.values() if isinstance(weight, Encoded) else [weight]
+        assert not any(np.shares_memory(part, array) for part in parts for array in arrays)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+    program.save(tmp_path / "after.aero", embeddings="fp32")
+    assert (tmp_path / "after.aero").read_bytes() == (tmp_path / "before.aero").read_bytes()
 
 
 def test_zeros_are_not_stored() -> None:

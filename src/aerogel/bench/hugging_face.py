@@ -69,9 +69,13 @@ class ModelFolder:
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         options: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": attention}
-        if self.config.get("model_type") in ("bert", "roberta", "mpnet", "xlm-roberta", "camembert"):
-            options["add_pooling_layer"] = False
-        return AutoModel.from_pretrained(self.path, local_files_only=True, **options).eval()
+        return AutoModel.from_pretrained(self.path, **self.options, **options).eval()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How transformers is to load the encoder: from the disk alone, and without what is put on top."""
+        pools = self.config.get("model_type") in ("bert", "roberta", "mpnet", "xlm-roberta", "camembert")
+        return {"local_files_only": True} | ({"add_pooling_layer": False} if pools else {})
 
     def tokenizer(self) -> Any:
         """A ``tokenizers.Tokenizer`` that cuts long texts and pads a batch to its longest."""

@@ -1,4 +1,4 @@
-"""How much memory this process holds in RAM, now and at its peak, as the system counts it."""
+"""How much memory a process holds in RAM, now and at its peak, as the system counts it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-_STATUS, _ROLLUP = Path("/proc/self/status"), Path("/proc/self/smaps_rollup")
+_PROCESSES = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,19 @@ class Resident:
         return asdict(self)
 
 
-def resident() -> Resident:
-    """The memory of this process: from /proc on Linux, elsewhere the peak alone, from getrusage."""
-    status = _table(_STATUS)
+def resident(process: int | None = None) -> Resident:
+    """The memory of a process (by number; by default this one): from /proc on Linux. Elsewhere the peak
+    alone, from getrusage, and of this process alone."""
+    folder = _PROCESSES / ("self" if process is None else str(process))
+    status = _table(folder / "status")
     if "VmHWM" not in status:
-        return Resident(peak_bytes=_peak_by_rusage())
+        return Resident(peak_bytes=_peak_by_rusage() if process is None else None)
     return Resident(
         peak_bytes=status.get("VmHWM"),
         resident_bytes=status.get("VmRSS"),
         anonymous_bytes=status.get("RssAnon"),
         file_bytes=status.get("RssFile"),
-        proportional_bytes=_table(_ROLLUP).get("Pss"),
+        proportional_bytes=_table(folder / "smaps_rollup").get("Pss"),
     )
 
 

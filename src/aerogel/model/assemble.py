@@ -20,6 +20,7 @@ from aerogel.model.check import check
 from aerogel.model.emit import emit
 from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph
+from aerogel.model.own_weights import with_own_weights
 from aerogel.model.packings import Packings
 from aerogel.model.packs import Kept, Spool
 from aerogel.model.steps import LinearStep
@@ -62,7 +63,8 @@ def assemble(
     compiled = compile_native(emitted.module, target)
     _log.debug("planned in %.2f s, built in %.2f s", planned - began, perf_counter() - planned)
     placed, read = emitted.packings(constants), emitted.constant_bytes
-    return Built(graph, steps, arena, placed, read, compiled, constants, chosen, target, layout)
+    own = with_own_weights(graph, emitted.blob.layout, constants)
+    return Built(own, steps, arena, placed, read, compiled, constants, chosen, target, layout)
 
 
 def _plan(

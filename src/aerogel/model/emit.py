@@ -69,6 +69,7 @@ from aerogel.model.entry import (
     params,
 )
 from aerogel.model.graph import Weight
+from aerogel.model.own_weights import weight_constant
 from aerogel.model.packings import STREAMS, Layer, Outline, Packings, stream_name
 from aerogel.model.steps import (
     ActivationStep,
@@ -192,7 +193,7 @@ class _Emitter:
 
     def _weight(self, name: str, role: str) -> Buf:
         shape = self.weights[name].shape
-        return self._whole(f"weight {name}", shape, partial(self._numbers, name), role)
+        return self._whole(weight_constant(name), shape, partial(self._numbers, name), role)
 
     def _whole(
         self, name: str, shape: tuple[int, ...], make: Callable[[], NDArray[np.float32]], role: str
