@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.model.graphs import Draft, quick
 
 from aerogel.bench import startup
 from aerogel.core.errors import MeasureError
+from aerogel.model.texts import Texts
 
 
 def test_the_last_line_a_fresh_process_prints_is_taken() -> None:
@@ -32,7 +34,7 @@ def test_every_number_is_of_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch
             '{"trace_s": 1.0, "build_s": 0.5, "idle_cpu_share": 0.25}',
         ]),
         startup._LOAD: iter([0.0625]),
-        startup._ARTEFACT: iter([8.0, 0.25]),
+        startup._ANSWER: iter([8.0, 0.5, 0.125, 0.25, 0.0625, 9.0]),
     }  # fmt: skip
     caches: set[str] = set()
 
@@ -54,6 +56,23 @@ def test_every_number_is_of_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch
     assert all(next(rest, None) is None for rest in answers.values())
     assert len(caches) == 1
     assert json.loads(json.dumps(found.to_json()))["artefact_load_s"] == 0.25
+
+
+def test_a_file_is_answered_without_torch_from_an_empty_cache_and_from_a_full_one(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0, "a": 1}, unk_token="[UNK]"))
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    d = Draft()
+    program = quick(d.graph(d.pool(d.attend(d.embedding(8)))))
+    program.texts = Texts(words.to_str().encode())
+    program.save(tmp_path / "m.aero")
+    found = startup.first_answer(tmp_path / "m.aero", tmp_path / "cache", text=True, times=1)
+    assert list((tmp_path / "cache" / "packs").glob("*.recipe"))
+    assert 0 < found.median_s == found.cached_s[0] < found.first_s
+    # The same file, now for ids: nothing is new.
+    again = startup.first_answer(tmp_path / "m.aero", tmp_path / "cache", times=1)
+    assert again.first_s < found.first_s
+    assert json.loads(json.dumps(again.to_json()))["median_s"] == again.median_s
 
 
 @pytest.mark.slow
