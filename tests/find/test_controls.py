@@ -8,11 +8,12 @@ import pytest
 
 from aerogel.core.errors import MeasureError
 from aerogel.find import controls as module
-from aerogel.find.controls import Shape, installed, measure_controls
+from aerogel.find.controls import Control, Shape, installed, measure_controls
 from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.measure import Progress
+from aerogel.tune.breakeven import Bounds
 
-SHAPES = [(Shape(64, 64, 128), 1e-5), (Shape(64, 64, 16), 1e-5)]
+SHAPES = [Shape(64, 64, 128), Shape(64, 64, 16)]
 
 
 def missing(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -38,15 +39,30 @@ def test_onnxruntime_where_it_can_be_used_else_torch_else_nothing(monkeypatch: p
 
 def test_no_time() -> None:
     found = measured(1.0)
-    assert (found.name, found.missing) == (None, Skipped(str(installed()), NO_TIME))
+    assert (found.name, found.missing) == (None, Skipped(f"{installed()} at 128 columns", NO_TIME))
 
 
 def test_as_many_shapes_as_there_is_time_for() -> None:
-    shapes = [(Shape(64, 64, n), 1e-5) for n in range(1, 50)]
+    shapes = [Shape(64, n, 16) for n in range(1, 50)]
     some = module._affordable(shapes, 3, 20)
-    assert 1 < len(some) < 20 and some == [shape for shape, _ in shapes[: len(some)]]
-    slow = [(shape, 1.0) for shape, _ in shapes]
-    assert len(module._affordable(slow, 3, 100)) < len(module._affordable(shapes, 3, 100))
+    assert 1 < len(some) < 20 and some == shapes[: len(some)]
+    huge = [Shape(30_000, 30_000 + n, 128) for n in range(50)]
+    assert module._affordable(huge, 3, 20) == []
+
+
+def test_the_comparison_that_was_done_stands_when_the_next_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def done_once(name: str, shapes: list[Shape], *_: object) -> list[Control]:
+        if shapes[0].columns == 16:
+            raise MeasureError(NO_TIME)
+        return [Control(shape, Bounds(1, 1, 1), None, None) for shape in shapes]
+
+    monkeypatch.setattr(module, "_compared", done_once)
+    found = measured()
+    assert [layer.shape for layer in found.layers] == SHAPES[:1]
+    assert found.name == installed()
+    assert found.missing == Skipped(f"{found.name} at 16 columns", NO_TIME)
 
 
 def test_a_failure_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +72,7 @@ def test_a_failure_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "compare", fail)
     found = measured()
     assert found.name is None
-    assert found.missing == Skipped(str(installed()), "contender 'x' has died.")
+    assert found.missing == Skipped(f"{installed()} at 128 columns", "contender 'x' has died.")
 
 
 @pytest.mark.slow
@@ -65,13 +81,13 @@ def test_real_contenders_agree_and_int8_comes_with_its_error() -> None:
     told: list[str] = []
     found = measure_controls(SHAPES, lambda: 1e9, told.append)
     assert found.name == "onnxruntime fp32" and found.missing is None
-    assert [layer.shape for layer in found.layers] == [shape for shape, _ in SHAPES]
+    assert [layer.shape for layer in found.layers] == SHAPES
     for layer in found.layers:
         ratio = layer.dense_over_control
         assert 0.01 < ratio.low <= ratio.value <= ratio.high < 100
         assert layer.int8_speedup is not None and layer.int8_error is not None
         assert 1e-5 < layer.int8_error < 0.1
-    assert found.at(SHAPES[1][0]) == found.layers[1]
+    assert found.at(SHAPES[1]) == found.layers[1]
     assert len(told) == len(set(told)), "a line per shape"
 
 
@@ -93,4 +109,4 @@ def test_a_comparison_that_takes_too_long_is_given_up(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(module, "compare", drag)
     found = measure_controls(SHAPES, lambda: next(seconds), lambda _: None)
-    assert found.missing == Skipped(str(installed()), NO_TIME)
+    assert found.missing == Skipped(f"{installed()} at 128 columns", NO_TIME)

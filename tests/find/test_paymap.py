@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -89,9 +90,9 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
         points = tuple(Point(s, about(1 - s)) for s in (0.1, 0.5, 0.8, 0.9))
         return tuple(Curve(*shape, n, pattern, 1e-3, points) for n in columns)
 
-    def controls(shapes: list[tuple[Shape, float]], left: object, progress: object) -> Controls:
-        asked.append(("control", len(shapes), 0))
-        return Controls("some control", tuple(Control(s, Bounds(1, 1, 1), None, None) for s, _ in shapes))
+    def controls(shapes: list[Shape], left: Callable[[], float], progress: object) -> Controls:
+        asked.append(("control", len(shapes), round(left())))
+        return Controls("some control", tuple(Control(s, Bounds(1, 1, 1), None, None) for s in shapes))
 
     monkeypatch.setattr(module, "curves", curves)
     monkeypatch.setattr(module, "measure_controls", controls)
@@ -101,13 +102,13 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
 CLOCK = Clock(0)
 
 
-def test_unstructured_first_then_the_control_then_blocks(timed: list[tuple[str, int, int]]) -> None:
+def test_the_control_first_then_unstructured_then_blocks(timed: list[tuple[str, int, int]]) -> None:
     CLOCK.seconds = 100
     found = measure_map(wide(), current(), CLOCK.left, lambda _: None)
     shapes = [(64, 128), (128, 64), (96, 64)]
     assert timed == [
+        ("control", 5, 50),  # half of the time
         *(("unstructured", *s) for s in shapes),
-        ("control", 5, 0),
         *(("block4x1", *s) for s in shapes),
         *(("block2x1", *s) for s in shapes),
     ]

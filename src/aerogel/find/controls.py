@@ -17,8 +17,9 @@ from aerogel.tune.breakeven import Bounds
 OURS, INT8 = "our dense kernel", "onnxruntime int8"
 _ONNX, _TORCH = "onnxruntime fp32", "torch fp32"
 _SETTINGS = Settings(rounds=6, block_s=0.04, warm_s=0.01, load_timeout_s=60, call_timeout_s=60)
-# What a comparison costs on a busy machine: to load all, and per contender and case besides running.
-_LOAD_S, _EACH_S, _BUSY = 4.0, 0.25, 1.8
+# What a comparison costs: to load all, and per contender and case besides running; and the operations a
+# second that are taken for granted.
+_LOAD_S, _EACH_S, _FLOPS = 2.0, 0.15, 3e10
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,41 +67,50 @@ def installed() -> str | None:
 
 
 def measure_controls(
-    shapes: Sequence[tuple[Shape, float]], left: Callable[[], float], progress: Callable[[str], None]
+    shapes: Sequence[Shape], left: Callable[[], float], progress: Callable[[str], None]
 ) -> Controls:
-    """Time the control at ``shapes``, the most important first, each with the seconds of our dense kernel, as
-    far as there is time. What goes wrong is said in ``missing``: the rest of an inspection stands without."""
+    """Time the control at ``shapes``, the most important first, as far as there is time; one comparison for
+    each number of columns, so that one which a busy machine drags out does not spoil the other. What goes
+    wrong is said in ``missing``: the rest of an inspection stands without."""
     name = installed()
     if name is None:
-        return Controls(
-            None, missing=Skipped("another runtime", "neither onnxruntime nor torch is installed")
-        )
-    contenders, told = _contenders(name), set[str]()
+        why = "neither onnxruntime nor torch is installed"
+        return Controls(None, missing=Skipped("another runtime", why))
+    layers: list[Control] = []
+    for columns in dict.fromkeys(shape.columns for shape in shapes):
+        part = [shape for shape in shapes if shape.columns == columns]
+        chosen = _affordable(part, len(_contenders(name)), left())
+        what = name if len(part) == len(shapes) else f"{name} at {columns} columns"
+        if not chosen:
+            return _with(name, layers, Skipped(what, NO_TIME))
+        try:
+            layers += _compared(name, chosen, left, progress)
+        except AerogelError as error:
+            return _with(name, layers, Skipped(what, str(error).splitlines()[0]))
+        if len(chosen) < len(part):
+            return _with(name, layers, Skipped(f"{name} at all other shapes", NO_TIME))
+    return _with(name, layers, None)
+
+
+def _with(name: str, layers: Sequence[Control], missing: Skipped | None) -> Controls:
+    return Controls(name if layers else None, tuple(layers), missing)
+
+
+def _compared(
+    name: str, shapes: Sequence[Shape], left: Callable[[], float], progress: Callable[[str], None]
+) -> list[Control]:
+    told = set[str]()
 
     def tell(step: Progress) -> None:
-        # Raising ends a comparison that a busy machine drags out.
+        # Raising ends the comparison.
         require(left() > 0, MeasureError, NO_TIME)
         # A line per shape, not per block.
         if (said := _said(step)) not in told:
             told.add(said)
             progress(said)
 
-    chosen = _affordable(shapes, len(contenders), left())
-    if not chosen:
-        return Controls(None, missing=Skipped(name, NO_TIME))
-    skipped = len(shapes) - len(chosen)
-    try:
-        found = compare(
-            contenders,
-            [_case(shape) for shape in chosen],
-            _SETTINGS,
-            progress=tell,
-        )
-    except AerogelError as error:
-        return Controls(None, missing=Skipped(name, str(error).splitlines()[0]))
-    layers = tuple(_control(name, shape, found.case(_name(shape))) for shape in chosen)
-    late = Skipped(f"{name} at {skipped} more shapes", NO_TIME) if skipped else None
-    return Controls(name, layers, late)
+    found = compare(_contenders(name), [_case(shape) for shape in shapes], _SETTINGS, progress=tell)
+    return [_control(name, shape, found.case(_name(shape))) for shape in shapes]
 
 
 def _contenders(name: str) -> list[Contender]:
@@ -115,12 +125,14 @@ def _contenders(name: str) -> list[Contender]:
     ]
 
 
-def _affordable(shapes: Sequence[tuple[Shape, float]], contenders: int, seconds: float) -> list[Shape]:
+def _affordable(shapes: Sequence[Shape], contenders: int, seconds: float) -> list[Shape]:
+    """As many as a machine with nothing else to do has time for."""
     chosen: list[Shape] = []
     spent = _LOAD_S
-    for shape, run_s in shapes:
+    for shape in shapes:
+        run_s = 2 * shape.outputs * shape.inputs * shape.columns / _FLOPS
         block = max(_SETTINGS.block_s + _SETTINGS.warm_s, (_SETTINGS.min_runs + 1) * run_s)
-        spent += _BUSY * contenders * (_EACH_S + _SETTINGS.rounds * block)
+        spent += contenders * (_EACH_S + _SETTINGS.rounds * block)
         if spent > seconds:
             break
         chosen.append(shape)

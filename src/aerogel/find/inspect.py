@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aerogel.core.errors import AerogelError, InputError, UnsupportedError, require
 from aerogel.core.target import current
 from aerogel.find.activations import ActivationReport, measure_activations
-from aerogel.find.controls import Shape
+from aerogel.find.controls import Control
 from aerogel.find.cost import CostReport, count_costs, unit_of
 from aerogel.find.estimate import estimates
 from aerogel.find.paymap import SMALLEST, PayMap, measure_map, uses
@@ -166,14 +166,11 @@ def evidence(subject: Subject, weights: WeightReport, timing: Timing) -> Evidenc
     )
 
 
-def _int8(pay: PayMap) -> tuple[Any, str]:
-    """The control where it was timed at the shape that costs most, and else why not."""
-    if pay.rows:
-        curve = pay.rows[0].curve
-        found = pay.controls.at(Shape(curve.outputs, curve.inputs, curve.columns))
-        if found is not None and found.int8_speedup is not None:
-            return found, ""
-    if pay.controls.name is not None:
+def _int8(pay: PayMap) -> tuple[Control | None, str]:
+    """The control at the shape that costs most, which is timed first; and why there is no int8."""
+    controls = pay.controls
+    if controls.layers and controls.layers[0].int8_speedup is not None:
+        return controls.layers[0], ""
+    if controls.layers:
         return None, "onnxruntime and onnx are not installed"
-    missing = pay.controls.missing
-    return None, "nothing was large enough to time" if missing is None else missing.why
+    return None, "nothing was large enough to time" if controls.missing is None else controls.missing.why

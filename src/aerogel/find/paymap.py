@@ -157,29 +157,32 @@ def scattered(shape: tuple[int, int], share: float, pattern: str) -> NDArray[np.
 
 
 def measure_map(subject: Subject, target: Target, left: Left, progress: Say) -> PayMap:
-    """Time all of it, the most important first, as far as there is time: unstructured zeros, the control,
-    then the blocks."""
+    """Time all of it, the most important first, as far as there is time: the control, for at most half of it;
+    then unstructured zeros, then the blocks."""
     columns = lengths(subject.graph)
     every = uses(subject)
     small = tuple(use for use in every if use.weights < SMALLEST)
     large = [use for use in every if use.weights >= SMALLEST]
+    half = left() / 2
+    shapes = _shapes(large, columns)
+    controls = measure_controls(shapes, lambda: left() - half, progress) if large else Controls(None)
     timer = _Timer(target, columns, left, progress)
-    for use in large:
-        timer.time(use, PATTERNS[0])
-    controls = (
-        measure_controls(_by_importance(timer.found, columns), left, progress) if large else Controls(None)
-    )
-    for pattern in PATTERNS[1:]:
+    for pattern in PATTERNS:
         for use in large:
             timer.time(use, pattern)
-    missing = [*timer.missing, *([controls.missing] if controls.missing else [])]
+    missing = [*([controls.missing] if controls.missing else []), *timer.missing]
     return PayMap(columns, _rows(timer.found, controls), controls, small, tuple(missing))
 
 
-def _by_importance(found: Sequence[tuple[Use, Curve]], columns: Sequence[int]) -> list[tuple[Shape, float]]:
-    """Many columns before few, large shapes before small; each once."""
-    ordered = sorted(found, key=lambda pair: -columns.index(pair[1].columns))
-    return list({Shape(c.outputs, c.inputs, c.columns): c.dense_s for _, c in ordered}.items())
+def _shapes(large: Sequence[Use], columns: Sequence[int]) -> list[Shape]:
+    """Many columns before few, the heaviest first; a pooled layer sees few columns only. Each once."""
+    found = [
+        Shape(use.outputs, use.inputs, n)
+        for n in reversed(columns)
+        for use in large
+        if n == columns[0] or not use.pooled
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _rows(found: Sequence[tuple[Use, Curve]], controls: Controls) -> tuple[MapRow, ...]:

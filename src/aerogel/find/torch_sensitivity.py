@@ -21,6 +21,9 @@ from aerogel.prune.pattern import pattern_named
 from aerogel.prune.select import pruned_count, smallest
 from aerogel.prune.watch import observed
 
+# A line of progress for so many layers.
+_TOLD = 6
+
 
 def measure_sensitivity(
     subject: Subject, data: Any, left: Callable[[], float], progress: Callable[[str], None]
@@ -39,7 +42,8 @@ def measure_sensitivity(
             if left() <= 0:
                 missing.append(Skipped(f"the sensitivity of {len(layers) - done + 1} layers", NO_TIME))
                 break
-            progress(f"pruning one layer at a time: {done} of {len(layers)}")
+            if done % _TOLD == 1:
+                progress(f"pruning one layer at a time: {done} of {len(layers)}")
             rows += [_one(module, layer, share, calls, dense) for share in SPARSITIES]
     return SensitivityReport(fed.about, tuple(rows), tuple(missing))
 
