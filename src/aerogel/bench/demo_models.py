@@ -9,9 +9,7 @@ from pathlib import Path
 from aerogel.bench.corpus import Passage, paragraphs
 from aerogel.bench.encoder import DENSE, Variant
 from aerogel.bench.gradual import Gradual, Stage
-from aerogel.model import artefact
-from aerogel.model.artefact import Artefact
-from aerogel.model.from_torch import from_torch
+from aerogel.bench.model_file import write_file
 from aerogel.model.loaded import Source
 from aerogel.model.source import load_model
 from aerogel.prune import PruneResult
@@ -39,9 +37,6 @@ def make_models(
 
 def _variant(variant: Variant, source: Source, result: PruneResult | None, folder: Path) -> Variant:
     file = folder / f"{variant.name.replace(' ', '-').replace('%', 'percent')}.aero"
-    texts = source.texts()
-    tokenizer = (None, None) if texts is None else (texts.tokenizer, texts.max_tokens)
-    graph = from_torch(source.module if result is None else result.model, source.example_inputs)
-    record = provenance(source, None if result is None else result.report)
-    artefact.save(file, Artefact(graph, *tokenizer, record))
+    module = source.module if result is None else result.model
+    write_file(source, module, file, provenance(source, result and result.report))
     return replace(variant, file=file)

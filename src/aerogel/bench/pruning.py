@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ import aerogel
 from aerogel.bench.accuracy import Accuracy, ByTexts, Judge
 from aerogel.bench.evaluate import ByFunction
 from aerogel.bench.forecast import forecast
+from aerogel.bench.model_file import write_file
 from aerogel.bench.outcome import Outcome, Written
 from aerogel.bench.prune_data import PruneData, prepare
 from aerogel.bench.prune_job import ARTEFACT, Listener, PruneJob
@@ -25,9 +26,6 @@ from aerogel.core.errors import AerogelError, InputError, UnsupportedError, requ
 from aerogel.core.files import replace_file
 from aerogel.core.folders import require_place
 from aerogel.measure import Progress
-from aerogel.model import artefact
-from aerogel.model.artefact import Artefact
-from aerogel.model.from_torch import from_torch
 from aerogel.model.loaded import Source
 from aerogel.model.save_pretrained import checkpoint_bytes, save_pretrained
 from aerogel.model.source import load_model
@@ -172,19 +170,12 @@ def _dense_file(
         return None, "not asked for"
     listener.stage("compiling the dense model")
     try:
-        return _compiled(source, source.module, scratch / "dense.aero", provenance(source, None)), None
+        return write_file(source, source.module, scratch / "dense.aero", provenance(source, None)), None
     except UnsupportedError as error:
         if job.writes_artefact:
             raise
         listener.note(f"time and memory will not be measured: {error}")
         return None, str(error)
-
-
-def _compiled(source: Source, module: torch.nn.Module, to: Path, record: Mapping[str, Any]) -> Path:
-    texts = source.texts()
-    tokenizer = (None, None) if texts is None else (texts.tokenizer, texts.max_tokens)
-    artefact.save(to, Artefact(from_torch(module, source.example_inputs), *tokenizer, record))
-    return to
 
 
 def _foretell(ready: _Ready) -> None:
@@ -240,7 +231,7 @@ def _pruned_file(ready: _Ready, result: PruneResult, accuracy: Accuracy | None) 
         return None
     ready.listener.stage("compiling the pruned model")
     record = _record(ready, result, accuracy)
-    return _compiled(ready.source, result.model, ready.scratch / "pruned.aero", record)
+    return write_file(ready.source, result.model, ready.scratch / "pruned.aero", record)
 
 
 def _record(ready: _Ready, result: PruneResult, accuracy: Accuracy | None) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""Pruning in steps: each goes on from the last, and the points of a curve are of texts that nothing saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.bench.little import classifier, texts
+
+from aerogel.bench.curve import Texts
+from aerogel.bench.gradual import Gradual, Stage
+from aerogel.core.errors import InputError
+from aerogel.model.source import load_model
+
+pytest.importorskip("transformers")
+
+
+def test_each_stage_goes_on_from_the_recovered_one(tmp_path: Path) -> None:
+    source = load_model(str(classifier(tmp_path / "little")))
+    dense = {name: value.clone() for name, value in source.module.state_dict().items()}
+    told: list[tuple[str, float]] = []
+    gradual = Gradual(source, texts(20), texts(40), lambda words, share: told.append((words, share)))
+    zeros: dict[str, torch.Tensor] = {}
+    found: list[tuple[float, bool]] = []
+    for stage, result in gradual.stages((Stage(0.5, 0.2), Stage(0.75, 0.0)), tmp_path):
+        now = {name: result.model.get_parameter(name) == 0 for name in result.masks}
+        assert all(bool((now[name] | ~was).all()) for name, was in zeros.items()), "a zero stays one"
+        assert result.report.sparsity == pytest.approx(stage.sparsity, abs=1e-3)
+        zeros = now
+        found.append((stage.sparsity, result.report.recovery is not None))
+    assert found == [(0.5, True), (0.75, False)]
+    assert [file.name for file in tmp_path.glob("*.safetensors")] == ["50.safetensors"]
+    assert all(0 <= share <= 1 for _, share in told)
+    assert any(words.startswith("pruning to 75%") for words, _ in told)
+    assert any(words.startswith("recovering at 50%") for words, _ in told)
+    assert all(torch.equal(value, dense[name]) for name, value in source.module.state_dict().items())
+
+
+def test_what_judges_is_not_trained_on() -> None:
+    with pytest.raises(InputError, match="1 texts to judge by are also trained on"):
+        Texts(("a",), ("b", "c"), ("c", "d"))
