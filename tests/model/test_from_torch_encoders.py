@@ -16,6 +16,7 @@ from tests.model.agreement import agree, imported  # noqa: E402
 from tests.model.zoo import LENGTHS, POSITIONS, VOCABULARY, batch, hugging  # noqa: E402
 from torch import nn  # noqa: E402
 
+from aerogel.core.errors import UnsupportedError  # noqa: E402
 from aerogel.model.graph import (  # noqa: E402
     Activation,
     Add,
@@ -32,6 +33,22 @@ from aerogel.model.graph import (  # noqa: E402
     Pool,
 )
 
+# Families whose layers are those of the first four, otherwise embedded, ordered or shared.
+RELATIVES = (
+    *("AlbertModel", "CamembertModel", "Data2VecTextModel", "ElectraModel", "ErnieModel"),
+    *(
+        "MegatronBertModel",
+        "RemBertModel",
+        "RobertaPreLayerNormModel",
+        "XLMRobertaModel",
+        "XLMRobertaXLModel",
+    ),
+)
+RELATED_HEADS = (
+    *("AlbertForSequenceClassification", "CamembertForTokenClassification"),
+    *("DistilBertForTokenClassification", "ElectraForSequenceClassification"),
+    *("MPNetForTokenClassification", "RobertaForTokenClassification", "XLMRobertaForSequenceClassification"),
+)
 ENCODERS = ("BertModel", "DistilBertModel", "RobertaModel", "MPNetModel")
 HEADS = (
     "BertForSequenceClassification",
@@ -51,6 +68,64 @@ def test_encoders_and_their_heads_agree_with_torch(name: str):
     longest = POSITIONS - 2 if name.startswith(("Roberta", "MPNet")) else POSITIONS
     assert graph.max_length == longest
     agree(module, graph, batch((longest,)), 1e-4)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "ElectraModel" else pytest.param(name, marks=pytest.mark.slow)
+        for name in (*RELATIVES, *RELATED_HEADS)
+    ],
+)
+def test_their_relatives_agree_with_torch(name: str):
+    module = hugging(name, layers=2 if name.startswith("Albert") else 1)
+    graph = imported(module)
+    for lengths in LENGTHS.values():
+        agree(module, graph, batch(lengths), 1e-5)
+    assert graph.max_length is not None
+    agree(module, graph, batch((graph.max_length,)), 1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "activation", ["relu", "silu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "quick_gelu"]
+)
+@pytest.mark.parametrize("name", ["DistilBertForSequenceClassification", "BertForSequenceClassification"])
+def test_classifiers_with_other_activations(name: str, activation: str):
+    option = "activation" if name.startswith("Distil") else "hidden_act"
+    module = hugging(name, layers=1, **{option: activation})
+    if activation == "quick_gelu":
+        with pytest.raises(
+            UnsupportedError, match=r"an activation times a number|a function of each element"
+        ):
+            imported(module)
+        return
+    agree(module, imported(module), batch((5, 3)), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param(
+            "DebertaModel", r"aten.mean in module 'embeddings.LayerNorm' .*reduces", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "DebertaV2Model", r"aten.bmm in module 'encoder.layer.0.attention.self'", marks=pytest.mark.slow
+        ),
+        pytest.param("GPT2Model", r"attention_interface.*: causal attention", marks=pytest.mark.slow),
+        pytest.param("RoFormerModel", "aten.chunk .*rotary", marks=pytest.mark.slow),
+        pytest.param("SqueezeBertModel", "aten.conv1d .*does not know", marks=pytest.mark.slow),
+        pytest.param("NomicBertModel", "aten.mul .*rotary", marks=pytest.mark.slow),
+    ],
+)
+def test_other_families_are_refused_by_operation_and_line(name: str, message: str):
+    sizes = {"num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    sizes |= {"vocab_size": VOCABULARY, "hidden_size": 32, "max_position_embeddings": POSITIONS}
+    special = {"DebertaV2Model": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}}
+    special["SqueezeBertModel"] = {"embedding_size": 32}
+    config = getattr(transformers, name.removesuffix("Model") + "Config")(**sizes, **special.get(name, {}))
+    with pytest.raises(UnsupportedError, match=message):
+        imported(getattr(transformers, name)(config).eval())
 
 
 @pytest.fixture(scope="module")

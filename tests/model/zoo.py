@@ -15,6 +15,12 @@ from torch.nn import functional
 VOCABULARY, POSITIONS, HIDDEN = 100, 40, 32
 
 
+FAMILIES = (
+    *("Albert", "Bert", "Camembert", "Data2VecText", "DistilBert", "Electra", "Ernie", "MPNet"),
+    *("MegatronBert", "RemBert", "Roberta", "RobertaPreLayerNorm", "XLMRoberta", "XLMRobertaXL"),
+)
+
+
 def _config(family: str, layers: int, **options: Any) -> Any:
     shared = {
         "vocab_size": VOCABULARY,
@@ -30,9 +36,14 @@ def _config(family: str, layers: int, **options: Any) -> Any:
             "num_attention_heads": 4,
             "intermediate_size": 64,
         }
-    if family == "MPNet":  # it has no fused attention
+    if family in ("MPNet", "MegatronBert", "RemBert"):  # they have no fused attention
         del shared["attn_implementation"]
-    return getattr(transformers, f"{family}Config")(**(sizes | shared))
+    narrow = {
+        "Albert": {"embedding_size": 16},
+        "Electra": {"embedding_size": 16},
+        "RemBert": {"input_embedding_size": 16, "output_embedding_size": 16},
+    }
+    return getattr(transformers, f"{family}Config")(**(sizes | narrow.get(family, {}) | shared))
 
 
 def randomized(module: nn.Module) -> nn.Module:
@@ -46,7 +57,8 @@ def randomized(module: nn.Module) -> nn.Module:
 
 def hugging(name: str, layers: int = 2, **options: Any) -> nn.Module:
     """A transformers class by name, such as ``BertForSequenceClassification``."""
-    family = next(f for f in ("DistilBert", "Roberta", "MPNet", "Bert") if name.startswith(f))
+    known = [f for f in FAMILIES if name.startswith(f)]
+    family = max(known, key=len)
     torch.manual_seed(0)
     return randomized(getattr(transformers, name)(_config(family, layers, **options)))
 

@@ -37,6 +37,8 @@ def check(graph: Graph) -> None:
     for output in graph.outputs:
         known = output.value in checker.made
         require(known, UnsupportedError, f"output {output.name!r} needs {output.value!r}, never made")
+        single = not output.squeezed or checker.made[output.value].features == 1
+        require(single, UnsupportedError, f"output {output.name!r} leaves out a dimension that is not 1")
     kinds = {i.kind == "features" for i in graph.inputs}
     require(len(kinds) <= 1, UnsupportedError, "inputs are token ids and masks, or features, not both")
 

@@ -212,10 +212,12 @@ def weight_names(op: Op) -> tuple[str, ...]:
 @dataclass(frozen=True, slots=True)
 class Output:
     """``name`` as the user's model calls it. A value over tokens is returned as (B, S, features), zero where
-    the mask is 0; one over rows as (B, features), or as the input's leading dimensions + (features,)."""
+    the mask is 0; one over rows as (B, features), or as the input's leading dimensions + (features,). Where
+    ``squeezed``, its one feature is no dimension of its own."""
 
     name: str
     value: str
+    squeezed: bool = False
 
 
 @dataclass(frozen=True)

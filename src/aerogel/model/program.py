@@ -94,7 +94,7 @@ class Program:
         """Run steps ``span`` (all of them when None) on a checked batch; outputs by name."""
         out = self._outputs(work)
         if work.tokens == 0 and work.rows == 0:
-            return out
+            return self._squeezed(out)
         lane = self._take()
         try:
             lane.load(work, out, span or (0, len(self.built.steps)))
@@ -104,6 +104,12 @@ class Program:
             self._idle.append(lane)
         if work.holes:
             self._clear_holes(work, out)
+        return self._squeezed(out)
+
+    def _squeezed(self, out: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        for output in self.built.graph.outputs:
+            if output.squeezed:
+                out[output.name] = out[output.name][..., 0]
         return out
 
     def _clear_holes(self, work: Batch, out: Mapping[str, NDArray[np.float32]]) -> None:

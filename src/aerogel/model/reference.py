@@ -40,7 +40,8 @@ def evaluate(graph: Graph, inputs: Mapping[str, Array], dtype: DTypeLike = np.fl
     run = _Run(graph, inputs, np.dtype(dtype))
     for op in graph.ops:
         run.values[op.out.name] = run.compute(op)
-    return {output.name: run.shaped(output.value) for output in graph.outputs}
+    shaped = {output: run.shaped(output.value) for output in graph.outputs}
+    return {output.name: a[..., 0] if output.squeezed else a for output, a in shaped.items()}
 
 
 class _Run:

@@ -30,9 +30,9 @@ def formula(walk: Walk, call: Call) -> Formula | None:
         return None
     bases = {(k.x if isinstance(k, Formula) else k).value for k in inside}
     new = name in _ONLY or (name == "add" and len(inside) == 1 and _is_number(call))
-    scaled = name in ("tanh", "sigmoid", "relu") and any(
-        isinstance(k, Act) and k.scale != 1.0 for k in inside
-    )
+    # Where an activation times a number would be refused, it can only be a step of a formula.
+    bare = name in ("tanh", "sigmoid", "relu") or (name == "mul" and len(inside) == 2)
+    scaled = bare and any(isinstance(k, Act) and k.scale != 1.0 for k in inside)
     if len(bases) != 1 or not (new or scaled or any(isinstance(k, Formula) for k in inside)):
         return None
     if any(a not in walk.active and _number(walk, a) is None for a in call.node.all_input_nodes):

@@ -9,7 +9,7 @@ import torch
 from torch.fx import Node
 
 from aerogel.core.errors import UnsupportedError, require
-from aerogel.model import torch_attention, torch_dense, torch_layout, torch_pooling
+from aerogel.model import torch_attention, torch_dense, torch_layout, torch_parts, torch_pooling
 from aerogel.model.check import check
 from aerogel.model.graph import (
     Attention,
@@ -46,6 +46,7 @@ HANDLERS: dict[str, Handler] = {
     **torch_layout.HANDLERS,
     **torch_dense.HANDLERS,
     **torch_pooling.HANDLERS,
+    **torch_parts.HANDLERS,
     **torch_attention.HANDLERS,
 }
 # Ids of an input nothing looks up may be anything.
@@ -154,7 +155,7 @@ def _meaning(
     """Tells ids (something looks them up, or nothing reads them) from the mask; where each embedding looks;
     and how long a sequence may be."""
     ids = {node: _ANY_ID for node in tokens if not node.users}
-    index = {node: same_ids(node.args[1]) for node in embeddings}  # type: ignore[arg-type]
+    index = {node: same_ids(node.args[1], program.sizes) for node in embeddings}  # type: ignore[arg-type]
     rows = {node: int(program.sizes[node.args[0]][0]) for node in embeddings}  # type: ignore[arg-type]
     for node, source in index.items():
         if source in names:
@@ -207,10 +208,12 @@ def _output(walk: Walk, name: str, node: Node) -> Output:
     if node not in walk.active:
         unsupported(node, f"output {name!r} is computed from no activation")
     found = act(walk, node, node)
-    leading = tuple(f"L{i}" for i in range(len(found.axes) - 1))
-    if found.axes not in (("B", "S", "F"), ("B", "F"), (*leading, "F")):
+    squeezed = "F" not in found.axes and found.value.features == 1
+    axes = (*found.axes, "F") if squeezed else found.axes
+    leading = tuple(f"L{i}" for i in range(len(axes) - 1))
+    if axes not in (("B", "S", "F"), ("B", "F"), (*leading, "F")):
         unsupported(node, f"output {name!r} is laid out as {found.axes}: return (B, S, F) or (B, F)")
-    return Output(name, found.value.name)
+    return Output(name, found.value.name, squeezed)
 
 
 def _alive(ops: list[Op], outputs: tuple[Output, ...]) -> tuple[Op, ...]:

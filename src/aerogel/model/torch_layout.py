@@ -8,9 +8,10 @@ from typing import Any
 from torch.fx import Node
 
 from aerogel.model.graph import Pool, Value
-from aerogel.model.torch_program import Size
+from aerogel.model.torch_parts import chosen, is_part, part
+from aerogel.model.torch_shapes import Shape, reshaped
 from aerogel.model.torch_source import origin, unsupported
-from aerogel.model.torch_values import Act, Axis, Formula, Known, Norm, Scores, TokenSum
+from aerogel.model.torch_values import Act, Axis, Formula, Known, Norm, Parts, Scores, TokenSum
 from aerogel.model.torch_walk import Call, Handler, Walk, axis_of
 
 
@@ -35,46 +36,10 @@ def view(walk: Walk, call: Call) -> Known:
         return known
     if not isinstance(known, Act):
         unsupported(call.node, f"reshapes a {type(known).__name__}")
-    axes, heads = _regrouped(walk, call, known)
-    return replace(known, axes=axes, heads=heads)
-
-
-def _regrouped(walk: Walk, call: Call, known: Act) -> tuple[tuple[Axis, ...], int]:
-    """Axes of the new shape: each old axis kept, F split into H and D or joined again, B and S likewise."""
-    before, after = walk.sizes[call.first], walk.sizes[call.node]
-    axes, kept, heads = list(known.axes), list(before), known.heads
-    result: list[Axis] = []
-    for at, size in enumerate(after):
-        if kept and size == kept[0]:
-            result.append(axes[0])
-            del axes[0], kept[0]
-        elif axes[:1] == ["F"] and isinstance(size, int) and (size,) == _split(kept[0], after[at + 1 :]):
-            heads = size
-            result.append("H")
-            axes[0], kept[0] = "D", after[at + 1]
-        elif axes[:1] == ["BS"] and walk.symbols == after[at : at + 2]:
-            result.append("B")
-            axes[0], kept[0] = "S", after[at + 1]
-        elif (joined := _JOINED.get(tuple(axes[:2]))) and size == kept[0] * kept[1]:
-            heads = 1 if joined == "F" else heads
-            result.append(joined)
-            del axes[:2], kept[:2]
-        elif size == 1:
-            result.append("1")
-        else:
-            unsupported(call.node, f"reshapes {known.axes} of sizes {before} to {after}")
-    if any(a != "1" for a in axes):
+    found = reshaped(Shape(known.axes, before, known.heads), after, walk.symbols)
+    if found is None:
         unsupported(call.node, f"reshapes {known.axes} of sizes {before} to {after}")
-    return tuple(result), heads
-
-
-def _split(features: Size, rest: tuple[Size, ...]) -> tuple[Size, ...]:
-    """(heads,) where features are heads times the one size that is left, () where they are not."""
-    whole = len(rest) == 1 and isinstance(rest[0], int) and rest[0] > 0 and features % rest[0] == 0
-    return (features // rest[0],) if whole else ()
-
-
-_JOINED: dict[tuple[Axis, ...], Axis] = {("H", "D"): "F", ("B", "S"): "BS"}
+    return replace(known, axes=found.axes, heads=found.heads)
 
 
 def transpose(walk: Walk, call: Call) -> Known:
@@ -102,7 +67,7 @@ def squeeze(walk: Walk, call: Call) -> Known:
     if None in dims:
         unsupported(call.node, "squeezes every dimension of size one: name the dimension")
     gone = {axis_of(call.node, d, known.axes) for d in dims}
-    if any(known.axes[d] != "1" for d in gone):
+    if any(known.axes[d] not in _SQUEEZED or walk.sizes[call.first][d] != 1 for d in gone):
         unsupported(call.node, f"squeezes {[known.axes[d] for d in gone]} of {known.axes}")
     return replace(known, axes=tuple(a for i, a in enumerate(known.axes) if i not in gone))
 
@@ -124,16 +89,23 @@ def select(walk: Walk, call: Call) -> Known:
     rest = (*known.axes[:at], *known.axes[at + 1 :])
     if known.axes[at] == "1":
         return replace(known, axes=rest)
+    if is_part(known, at):
+        count = int(walk.sizes[call.first][at])
+        return chosen(walk, call.node, known, at, call["index"] % count, call.node.name)
     return _first(call.node, walk, known, at, call["index"], rest)
 
 
 def cut(walk: Walk, call: Call) -> Known:
-    """slice: all of a dimension, or its first token."""
+    """slice: all of a dimension, its first token, or some of its features."""
     known = walk.known[call.first]
     if call["step"] == 1 and walk.sizes[call.first] == walk.sizes[call.node]:
         return known
     act = _act(walk, call)
     at = axis_of(call.node, call["dim"], act.axes)
+    if is_part(act, at) and call["step"] == 1:
+        whole = int(walk.sizes[call.first][at])
+        start, end, _ = slice(call["start"], call["end"]).indices(whole)
+        return part(walk, call.node, act, at, start, end, call.node.name)
     alone = call["end"] == 1 and call["step"] == 1
     axes: tuple[Axis, ...] = (*act.axes[:at], "1", *act.axes[at + 1 :])
     return _first(call.node, walk, act, at, (call["start"] or 0) if alone else None, axes)
@@ -154,9 +126,12 @@ def _act(walk: Walk, call: Call) -> Act:
     match known:
         case Act():
             return known
-        case Scores() | TokenSum() | Norm() | Formula():
+        case Scores() | TokenSum() | Norm() | Formula() | Parts():
             return unsupported(call.node, f"applied to a {type(known).__name__}")
 
+
+# Axes that may go: one that was put there, and that of a single feature.
+_SQUEEZED = ("1", "F")
 
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("clone", "contiguous", "detach", "alias", "to", "type_as", "lift_fresh", "float"), same),

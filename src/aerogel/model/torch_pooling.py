@@ -9,7 +9,7 @@ from torch.fx import Node
 
 from aerogel.model.graph import Pool, PoolKind, Value
 from aerogel.model.torch_source import origin, unsupported
-from aerogel.model.torch_values import Act, Axis, Known, Norm, Part, Scores, TokenSum
+from aerogel.model.torch_values import Act, Axis, Known, Norm, Part, Parts, Scores, TokenSum
 from aerogel.model.torch_walk import Call, Handler, Walk, act, axis_of
 
 # A fill this low is below every real activation, so a maximum never sees it.
@@ -29,6 +29,7 @@ def total(walk: Walk, call: Call) -> Known:
 
 def mean(walk: Walk, call: Call) -> Known:
     x = act(walk, call.node, call["self"])
+    _left(call, x)
     if walk.meaning.mask is not None:
         unsupported(call.node, "averages over padding too: divide a masked sum by the mask's sum")
     return _pool(walk, call, x, "mean")
@@ -36,14 +37,17 @@ def mean(walk: Walk, call: Call) -> Known:
 
 def maximum(walk: Walk, call: Call) -> Known:
     x = act(walk, call.node, call["self"])
+    _left(call, x)
     if walk.meaning.mask is not None and x.padding != "low":
         unsupported(call.node, "takes the maximum over padding too: fill padding with -1e9 first")
     return _pool(walk, call, x, "max")
 
 
 def item(walk: Walk, call: Call) -> Known:
-    """The values of a maximum; its indices are no activation."""
+    """One of the parts of a split; or the values of a maximum, its indices being no activation."""
     source, index = call.node.args
+    if isinstance(source, Node) and isinstance(known := walk.known.get(source), Parts):
+        return known.parts[int(str(index))]
     if index != 0 or not isinstance(source, Node):
         unsupported(call.node, "uses the indices of a maximum")
     return walk.known[source]

@@ -11,8 +11,8 @@ from torch.fx import Node
 
 from aerogel.model.graph import Value
 
-# B, S: batch and token; F: all features; H, D: features split into heads; L0, L1 ...: the leading axes of
-# a plain MLP's input; BS: batch and token merged; 1: an axis of size one.
+# B, S: batch and token; F: all features; H, D: features split into heads, P, H, D: into parts of heads;
+# L0, L1 ...: the leading axes of a plain MLP's input; BS, SB, BH: two axes in one; 1: an axis of size one.
 Axis = str
 Padding = Literal["any", "zero", "low", "share"]
 
@@ -75,4 +75,11 @@ class Formula:
     fn: Callable[[torch.Tensor], torch.Tensor]
 
 
-Known = Act | Scores | TokenSum | Norm | Formula
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a split returns: each part a value of its own."""
+
+    parts: tuple[Act, ...]
+
+
+Known = Act | Scores | TokenSum | Norm | Formula | Parts

@@ -15,7 +15,7 @@ from aerogel.model.torch_meaning import Meaning
 from aerogel.model.torch_probe import content_arguments
 from aerogel.model.torch_program import Program, Size
 from aerogel.model.torch_source import module_path, op_name, origin, unsupported
-from aerogel.model.torch_values import Act, Axis, Formula, Known, Norm, Part, Scores, TokenSum
+from aerogel.model.torch_values import Act, Axis, Formula, Known, Norm, Part, Parts, Scores, TokenSum
 from aerogel.model.torch_weights import Weights
 
 ACTIVATIONS: dict[ActivationFn, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -108,11 +108,15 @@ def is_token_lookup(
     return sizes[index] in ((batch, length), (1, length), (length,))
 
 
-def same_ids(index: Node) -> Node:
-    """The ids an index is only a copy or cast of."""
+def same_ids(index: Node, sizes: Mapping[Node, tuple[Size, ...]]) -> Node:
+    """The ids an index is only a copy, a cast or a view of the same shape of."""
     kept = ("to", "clone", "contiguous", "alias", "detach", "type_as", "long")
-    while index.op == "call_function" and op_name(index).removeprefix("aten.") in kept:
-        index = index.args[0]  # type: ignore[assignment]
+    while index.op == "call_function":
+        source, name = index.args[0], op_name(index).removeprefix("aten.")
+        same = name in ("view", "reshape") and sizes.get(index) == sizes.get(source)  # type: ignore[arg-type]
+        if name not in kept and not same:
+            break
+        index = source  # type: ignore[assignment]
     return index
 
 
@@ -167,14 +171,16 @@ def axis_of(node: Node, dim: int, axes: tuple[Axis, ...]) -> int:
 
 def require_shape(walk: Walk, node: Node, known: Known) -> None:
     """What an operation is known to be has the shape torch gives it: a broadcast nobody meant ends here."""
-    if node not in walk.sizes or isinstance(known, (Formula, Norm)):
+    if node not in walk.sizes or isinstance(known, (Formula, Norm, Parts)):
         return
     batch, length = walk.symbols or (None, None)
     wanted: dict[Axis, Size | None] = {"B": batch, "S": length, "1": 1}
     match known:
         case Act():
             axes = known.axes
-            wanted |= {"F": known.value.features, "H": known.heads, "D": known.value.features // known.heads}
+            wanted |= {"F": known.value.features, "H": known.heads}
+            if "P" not in axes:
+                wanted["D"] = known.value.features // known.heads
         case TokenSum():
             axes, wanted["F"] = known.axes, known.value.features
         case Scores():

@@ -44,6 +44,14 @@ class Weights:
             self.arrays[name] = _array(name, tensor)
         return name, note
 
+    def rows(self, name: str, rows: slice) -> str:
+        """The name of some rows of a weight or of a bias that has been added."""
+        module, dot, last = name.rpartition(".")
+        part = f"[{rows.start}:{rows.stop}]"
+        own = f"{module}{part}{dot}{last}" if module else f"{name}{part}"
+        self.arrays.setdefault(own, self.arrays[name][rows])
+        return own
+
     def name_of(self, tensor: torch.Tensor) -> str | None:
         """The name of the parameter or buffer ``tensor`` is, None where it is something computed."""
         return self._names.get(_key(tensor))
