@@ -132,7 +132,7 @@ def test_little_time_is_kept_to(file: Path, capsys: pytest.CaptureFixture[str]) 
 def test_an_artefact_without_a_tokenizer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "m.aero", Artefact(mlp()))
     assert main(["inspect", str(tmp_path / "m.aero")]) == 0
-    assert "ACTIVATIONS not looked at" in capsys.readouterr().out
+    assert "ACTIVATIONS: not looked at" in capsys.readouterr().out
 
 
 def test_zeros_of_tables_stored_as_integers_are_counted_as_stored(

@@ -63,7 +63,7 @@ def test_a_refused_model(file: Path) -> None:
     assert found.weights.total("linear").zeros == 8 + 15
     assert found.activations is not None
     assert found.costs.assumed is not None
-    assert [s.what for s in found.skipped] == ["program"]
+    assert [s.what for s in found.skipped] == ["the whole model"]
     assert "compile would refuse this model" in str(found)
 
 
@@ -72,7 +72,7 @@ def test_an_artefact_without_anything_to_feed_it(tmp_path: Path) -> None:
     found = inspect(tmp_path / "m.aero")
     assert found.activations is None
     assert document(found)["skipped"] == {"activations": "it has neither a tokenizer nor example inputs"}
-    assert "ACTIVATIONS not looked at" in str(found)
+    assert "ACTIVATIONS: not looked at" in str(found)
     assert found.weights.total("linear").zeros == 9
 
 
@@ -113,7 +113,7 @@ def test_a_program_that_cannot_be_timed_does_not_end_the_inspection(
 
     monkeypatch.setattr(module, "measure_whole", fail)
     found = inspect(f"{file}:large", budget_s=1e-3)
-    assert {s.what: s.why for s in found.skipped} == {"program": "no clock"}
+    assert {s.what: s.why for s in found.skipped} == {"the whole model": "no clock"}
 
 
 @pytest.mark.slow

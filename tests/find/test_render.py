@@ -85,4 +85,4 @@ def test_the_header(refusal: str | None) -> None:
 def test_nothing_is_wider_than_a_terminal_but_tables() -> None:
     shown = text(verdict(evidence(QUICK, control())))
     assert shown.startswith("VERDICT\n") and max(map(len, shown.splitlines())) <= 110
-    assert text(Skipped("activations", "because")) == "ACTIVATIONS not looked at: because"
+    assert text(Skipped("activations", "it is dark")) == "ACTIVATIONS: not looked at, since it is dark"

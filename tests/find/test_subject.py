@@ -13,6 +13,7 @@ from tests.find.networks import encoder, factories
 
 import aerogel
 from aerogel.core.errors import AerogelError, FormatError, InputError, UnsupportedError
+from aerogel.find.samples import sample
 from aerogel.find.subject import Subject, linears, open_subject
 from aerogel.model.artefact import Artefact, save
 
@@ -90,6 +91,8 @@ def test_a_directory_of_another_kind_is_read_from_its_files(tmp_path: Path) -> N
         "wte.weight": ("embedding", (4, 3)),
         "h.0.mlp.c_fc.bias": ("other", (3,)),
     }
+    with pytest.raises(UnsupportedError, match="only its weights can be read"):
+        sample(found, None)
     weight = next(linears(found)).load()
     assert weight.dtype == np.float32
     np.testing.assert_array_equal(weight, np.arange(6).reshape(2, 3))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 BUDGET_S = 60.0
-ACTIVATIONS, PROGRAM = "activations", "program"
+ACTIVATIONS, PROGRAM = "activations", "the whole model"
 # What is left for the end.
 _END_S = 0.5
 
@@ -133,7 +133,7 @@ class _Run:
         """The whole model where compile takes it and it is large enough, then the map."""
         shapes, whole = uses(subject), Whole()
         if subject.graph is None:
-            self.skip(PROGRAM, "compile would refuse the model, so the whole of it is not timed")
+            self.skip(PROGRAM, "compile would refuse it, so that there is nothing to time")
         elif any(use.weights >= SMALLEST for use in shapes):
             share = weights.total("linear").share if weights.sparse else 0.0
             try:

@@ -48,7 +48,7 @@ def text(section: Section, *, every_layer: bool = False) -> str:
         case Verdict():
             return "VERDICT\n" + "\n".join(_wrapped(reason) for reason in section.reasons)
         case Skipped():
-            return _wrapped(f"{section.what.upper()} not looked at: {section.why}")
+            return _wrapped(f"{section.what.upper()}: not looked at, since {section.why}")
         case _:
             assert_never(section)
 

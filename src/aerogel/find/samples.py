@@ -42,6 +42,8 @@ def sample(subject: Subject, data: Path | Sequence[str] | None) -> Sample:
     """Texts for a model with a tokenizer: ``data`` (a file of texts, or a list), else built-in ones; for
     others its example inputs. UnsupportedError, saying why, where there is neither; InputError for unusable
     data."""
+    if subject.graph is None and subject.module is None:
+        raise UnsupportedError("compile refuses the model, and only its weights can be read")
     if subject.texts is None:
         lacking = f"{subject.name} has no tokenizer, so it takes no texts: leave data= or --data out"
         require(data is None, InputError, lacking)

@@ -124,16 +124,17 @@ def _headline(evidence: Evidence, choice: Choice) -> str:
             f"{SMALLEST:,} starting a layer takes about as long as running it."
         )
     at = f"on this CPU, at {evidence.columns} {evidence.unit}, one thread"
-    said = {True: "pays", False: "is not proven to pay", None: "was not measured"}
-    zeros, eight = said[_sparsity_pays(evidence)], said[_int8_pays(evidence)]
+    but = " But compile refuses this model as it is." if evidence.refused else ""
     match choice:
         case "both":
             together = "Both at once are not available in aerogel yet: it runs fp32."
-            return f"Sparsity and int8 each pay {at}. {together}"
+            return f"Sparsity and int8 each pay {at}. {together}{but}"
         case "neither":
             return f"Neither sparsity at {percent(AIM)} zeros nor int8 is proven to pay {at}."
         case _:
-            return f"Sparsity at {percent(AIM)} zeros {zeros}, int8 {eight}: {at}."
+            said = {True: "pays", False: "is not proven to pay", None: "was not measured"}
+            zeros, eight = said[_sparsity_pays(evidence)], said[_int8_pays(evidence)]
+            return f"Sparsity at {percent(AIM)} zeros {zeros}, int8 {eight}: {at}.{but}"
 
 
 def _breakevens(evidence: Evidence) -> list[str]:
@@ -163,17 +164,17 @@ def _gains(evidence: Evidence) -> list[str]:
 
 def _gain(evidence: Evidence, e: Estimate) -> str:
     how = "measured, pruned by magnitude" if e.measured else "an estimate"
-    control = ""
+    linear = f"the linear layers are {interval(e.linear)} as fast as dense"
     if e.over_control is not None and evidence.control is not None:
-        control = f"; the linear layers {interval(e.over_control)} as fast as in {evidence.control}"
+        linear += f", {interval(e.over_control)} as fast as in {evidence.control}"
+    at = f"At {percent(e.sparsity)} {e.pattern}"
     if e.whole is None or e.whole_s is None or evidence.split is None:
-        speed = f"the linear layers are {interval(e.linear)} as fast as dense{control}"
-        return f"At {percent(e.sparsity)} {e.pattern} {speed} ({how})."
-    linear, total = median(evidence.split.linear_s), median(evidence.split.total_s)
+        return f"{at} {linear} ({how})."
+    before = median(evidence.split.linear_s), median(evidence.split.total_s)
     return (
-        f"At {percent(e.sparsity)} {e.pattern} the linear layers take {milliseconds(e.linear_s)} of "
-        f"{milliseconds(e.whole_s)}, dense {milliseconds(linear)} of {milliseconds(total)}: the whole model "
-        f"is {interval(e.whole)} as fast{control} ({how})."
+        f"{at} {linear}: they take {milliseconds(e.linear_s)} of {milliseconds(e.whole_s)}, dense "
+        f"{milliseconds(before[0])} of {milliseconds(before[1])}. The whole model is {interval(e.whole)} as "
+        f"fast ({how})."
     )
 
 
