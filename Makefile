@@ -54,6 +54,7 @@ check: setup  ## what CI runs: format, lint, types, floors, fast tests
 bench: setup  ## write benchmarks/results/*.json, from which the README's numbers come
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/encoder.py
+	$(BIN)/python benchmarks/artefact.py
 	$(BIN)/python benchmarks/readme.py
 
 clean:  ## remove what was built and cached, but not .venv

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,9 @@ from typing import Any
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 BEGIN, END = "<!-- results: begin (made from benchmarks/results/*.json) -->", "<!-- results: end -->"
+
+# How artefact.py calls the row of a first load.
+FIRST = ", first load"
 
 KERNELS = (
     "One thread, geometric mean over 1536 x 384, 384 x 1536, 3072 x 768 and 768 x 768 at 32, 128 and 512"
@@ -68,11 +72,53 @@ def encoder(data: Mapping[str, Any]) -> str:
     return "\n\n".join([f"**{data['table']['headline']}**", table(head, rows), note])
 
 
+MEMORY = (
+    "Each in a fresh process that loads the model from disk and runs it at 8 x 128 and 1 x 16. Peak: the most"
+    " that was ever resident, loading included (VmHWM; the median of {runs}); in brackets the first load"
+    " ever, which also times kernels and generates code. At the end: what is resident after the last call,"
+    " and how much of that is no page of a file. First answer: from before the import, in a process without"
+    " torch, code and packing cached; to a text, tokenizing included."
+)
+
+
+def artefact(data: Mapping[str, Any]) -> str:
+    files = {file["name"]: file for file in data["files"]["files"]}
+    rows: list[list[str]] = []
+    for name, runs in data["memory"].items():
+        if name.endswith(FIRST):
+            continue
+        disk, (end, *_) = runs[0]["disk_bytes"], [run["phases"]["1x16"] for run in runs]
+        peak = megabytes(statistics.median(run["peak_bytes"] for run in runs))
+        answer = ""
+        if name in files:
+            peak += (
+                f" ({megabytes(statistics.median(r['peak_bytes'] for r in data['memory'][name + FIRST]))})"
+            )
+            answer = f"{data['answers'][f'{name}, text']['median_s']:.2f} s"
+        share = f"{100 * disk / data['checkpoint_bytes']:.0f} %"
+        held = f"{megabytes(end['resident_bytes'])}, {megabytes(end['anonymous_bytes'])}"
+        rows.append([name, f"{megabytes(disk)}, {share}", peak, held, answer])
+    head = [
+        "all-MiniLM-L6-v2",
+        "file, of the checkpoint",
+        "peak memory",
+        "at the end, no file's",
+        "first answer",
+    ]
+    where = machine(data["files"]["comparison"]["machine"])
+    times = max(len(runs) for runs in data["memory"].values())
+    return "\n\n".join([table(head, rows), f"{MEMORY.format(runs=times)} Measured on {where}."])
+
+
+def megabytes(count: float) -> str:
+    return f"{count / 1e6:.0f} MB"
+
+
 def claims(data: Mapping[str, Any], name: str) -> str:
     rows = [
         [
             claim["about"],
-            interval(claim["found"], claim["low"], claim["high"], " x" if claim["unit"] == "x" else ""),
+            interval(claim["found"], claim["low"], claim["high"], unit(claim["unit"])),
             f"{claim['sense']} {claim['wanted']:g}",
             "yes" if claim["holds"] else "**no**",
         ]
@@ -100,6 +146,11 @@ def accuracy(data: Mapping[str, Any]) -> str:
     return "\n\n".join([table(head, rows), note])
 
 
+def unit(name: str) -> str:
+    """What stands behind a number: units that the claim's own words do not say."""
+    return f" {name}" if name == "x" or name.startswith("of ") else ""
+
+
 def section() -> str:
     """The whole section, between the markers."""
     parts: list[str] = []
@@ -110,6 +161,8 @@ def section() -> str:
         parts += ["### A whole encoder", encoder(found["encoder"]), claims(found["encoder"], "claims")]
     if "accuracy" in found:
         parts += ["### What zeros cost", accuracy(found["accuracy"]), claims(found["accuracy"], "claims")]
+    if "artefact" in found:
+        parts += ["### What a file costs", artefact(found["artefact"]), claims(found["artefact"], "claims")]
     if "kernels" in found:
         where = machine(found["kernels"]["comparison"]["machine"])
         parts += ["### The linear kernel by itself", KERNELS, claims(found["kernels"], "claims")]
