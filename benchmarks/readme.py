@@ -73,11 +73,12 @@ def encoder(data: Mapping[str, Any]) -> str:
 
 
 MEMORY = (
-    "Each in a fresh process that loads the model from disk and runs it at 8 x 128 and 1 x 16. Peak: the most"
-    " that was ever resident, loading included (VmHWM; the median of {runs}); in brackets the first load"
-    " ever, which also times kernels and generates code. At the end: what is resident after the last call,"
-    " and how much of that is no page of a file. First answer: from before the import, in a process without"
-    " torch, code and packing cached; to a text, tokenizing included."
+    "Kept for this CPU: packed weights in the user's cache folder, made by the first load and mapped by later"
+    " ones. Memory: of a fresh process that loads the model from disk and runs it at 8 x 128 and 1 x 16."
+    " Peak: the most that was ever resident, loading included (VmHWM; the median of {runs}); in brackets the"
+    " first load ever, which also times kernels and generates code. At the end: what is resident after the"
+    " last call, and how much of that is no page of a file. First answer: from before the import, in a"
+    " process without torch, code and packing kept; to a text, tokenizing included."
 )
 
 
@@ -89,15 +90,16 @@ def artefact(data: Mapping[str, Any]) -> str:
             continue
         disk, (end, *_) = runs[0]["disk_bytes"], [run["phases"]["1x16"] for run in runs]
         peak = megabytes(statistics.median(run["peak_bytes"] for run in runs))
-        answer = ""
+        kept = answer = ""
         if name in files:
             peak += (
                 f" ({megabytes(statistics.median(r['peak_bytes'] for r in data['memory'][name + FIRST]))})"
             )
+            kept = megabytes(files[name]["constants_bytes"])
             answer = f"{data['answers'][f'{name}, text']['median_s']:.2f} s"
         share = f"{100 * disk / data['checkpoint_bytes']:.0f} %"
         held = f"{megabytes(end['resident_bytes'])}, {megabytes(end['anonymous_bytes'])}"
-        rows.append([name, f"{megabytes(disk)}, {share}", peak, held, answer])
+        rows.append([name, f"{megabytes(disk)}, {share}", kept, peak, held, answer])
     head = [
         "all-MiniLM-L6-v2",
         "file, of the checkpoint",

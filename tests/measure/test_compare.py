@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,6 +142,14 @@ def test_results_are_json_and_name_the_machine() -> None:
     assert [s["contender"] for s in case["speedups"]] == ["a"]
     assert len(case["timings"][0]["block_medians_s"]) == QUICK.rounds
     assert all(c["peak_rss_bytes"] > 1 << 20 for c in loaded["contenders"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_the_peak_is_the_contenders_own_and_not_its_parents() -> None:
+    block = np.ones(400 << 20, np.uint8)
+    found = compare([sample("a", "Sleeper", seconds=0.002)], settings=QUICK)
+    assert block[-1] == 1
+    assert (found.facts("a").peak_rss_bytes or 0) < 200 << 20
 
 
 @pytest.mark.parametrize(

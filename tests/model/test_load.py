@@ -85,11 +85,8 @@ def test_a_recalled_program_is_the_generated_one(
     for field in ("steps", "arena", "constant_bytes", "plan", "target", "layout", "graph"):
         one, other = getattr(recalled.built, field), getattr(again.built, field)
         if field == "graph":
-            assert (one.ops, one.outputs, list(one.weights)) == (
-                other.ops,
-                other.outputs,
-                list(other.weights),
-            )
+            assert replace(one, weights={}) == replace(other, weights={})
+            assert list(one.weights) == list(other.weights)
         else:
             assert one == other, field
     assert [p.name for p in recalled.built.compiled.params] == [p.name for p in again.built.compiled.params]

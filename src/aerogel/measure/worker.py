@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from aerogel.measure import wire
+from aerogel.measure.resident import resident
 
 _PR_SET_PDEATHSIG = 1
 
@@ -107,17 +108,7 @@ def _npy(output: Any) -> bytes:
 
 
 def _process_facts() -> dict[str, Any]:
-    return {"python": platform.python_version(), "peak_rss_bytes": _peak_rss_bytes()}
-
-
-def _peak_rss_bytes() -> int | None:
-    try:
-        import resource  # there is none on Windows
-    except ImportError:
-        return None
-    # Linux counts KiB, macOS bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {"python": platform.python_version(), "peak_rss_bytes": resident().peak_bytes}
 
 
 def _die_with_parent() -> None:
