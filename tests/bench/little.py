@@ -25,12 +25,12 @@ def tokenizer(folder: Path) -> None:
     made.save(str(folder / "tokenizer.json"))
 
 
-def sentence_encoder(folder: Path) -> Path:
-    """A BERT with mean pooling, as sentence-transformers lays it out."""
+def sentence_encoder(folder: Path, **config: Any) -> Path:
+    """A BERT with mean pooling, as sentence-transformers lays it out; ``config``: what differs."""
     import transformers
 
     torch.manual_seed(0)
-    transformers.BertModel(transformers.BertConfig(**CONFIG)).save_pretrained(folder)
+    transformers.BertModel(transformers.BertConfig(**{**CONFIG, **config})).save_pretrained(folder)
     tokenizer(folder)
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))

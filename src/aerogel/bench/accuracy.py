@@ -77,10 +77,10 @@ class Bounds:
             if self.keep is not None and pruned < self.keep * dense * (1 - _ROUNDING):
                 least = self.keep * dense
                 words.append(
-                    f"{name} is {pruned:.4g}, below {self.keep:g} of the dense {dense:.4g} ({least:.4g})"
+                    f"{name} is {pruned:.6g}, below {self.keep:g} of the dense {dense:.6g} ({least:.6g})"
                 )
             if self.floor is not None and pruned < self.floor:
-                words.append(f"{name} is {pruned:.4g}, below the floor {self.floor:g} (dense: {dense:.4g})")
+                words.append(f"{name} is {pruned:.6g}, below the floor {self.floor:g} (dense: {dense:.6g})")
         return tuple(words)
 
 

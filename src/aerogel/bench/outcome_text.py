@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aerogel.bench.accuracy import Accuracy
 from aerogel.bench.outcome import Outcome
 from aerogel.bench.render import milliseconds
 from aerogel.bench.trade import DENSE, PRUNED, Trade
@@ -29,11 +28,10 @@ def _accuracy(found: Outcome) -> str:
         [name, _number(dense), *(_number(column.pruned[name]) for column in columns)]
         for name, dense in seen.dense.items()
     ]
-    return f"{grid(rows)}\n{_how(seen)}"
-
-
-def _how(seen: Accuracy) -> str:
-    return seen.method[:1].upper() + seen.method[1:] + "."
+    lines = [grid(rows), f"{seen.method[:1].upper()}{seen.method[1:]}."]
+    if found.file_accuracy is None and any(written.kind == "file" for written in found.written):
+        lines.append("Judged as a torch module; the file holds embedding tables as 8-bit integers.")
+    return "\n".join(lines)
 
 
 def _sizes(found: Outcome) -> str:
