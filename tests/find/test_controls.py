@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import pytest
 
 from aerogel.core.errors import MeasureError
 from aerogel.find import controls as module
-from aerogel.find.controls import Control, Shape, installed, measure_controls
+from aerogel.find.controls import Shape, installed, measure_controls
 from aerogel.find.skipped import NO_TIME, Skipped
-from aerogel.measure import Progress
-from aerogel.tune.breakeven import Bounds
+from aerogel.measure import Case, Progress, Settings
 
 SHAPES = [Shape(64, 64, 128), Shape(64, 64, 16)]
 
@@ -39,7 +39,7 @@ def test_onnxruntime_where_it_can_be_used_else_torch_else_nothing(monkeypatch: p
 
 def test_no_time() -> None:
     found = measured(1.0)
-    assert (found.name, found.missing) == (None, Skipped(f"{installed()} at 128 columns", NO_TIME))
+    assert (found.name, found.missing) == (None, Skipped(str(installed()), NO_TIME))
 
 
 def test_as_many_shapes_as_there_is_time_for() -> None:
@@ -50,19 +50,29 @@ def test_as_many_shapes_as_there_is_time_for() -> None:
     assert module._affordable(huge, 3, 20) == []
 
 
-def test_the_comparison_that_was_done_stands_when_the_next_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def done_once(name: str, shapes: list[Shape], *_: object) -> list[Control]:
-        if shapes[0].columns == 16:
-            raise MeasureError(NO_TIME)
-        return [Control(shape, Bounds(1, 1, 1), None, None) for shape in shapes]
+def test_shapes_that_were_done_stand_when_a_comparison_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first shape is timed in full, the second in part: then time is up."""
+    monkeypatch.setattr(module, "installed", lambda: "onnxruntime fp32")
+    took = {module.OURS: 2.0, "onnxruntime fp32": 1.0, module.INT8: 0.25}
+    seconds = [1e9]
 
-    monkeypatch.setattr(module, "_compared", done_once)
-    found = measured()
-    assert [layer.shape for layer in found.layers] == SHAPES[:1]
-    assert found.name == installed()
-    assert found.missing == Skipped(f"{found.name} at 16 columns", NO_TIME)
+    def drag(contenders: object, cases: list[Case], settings: Settings, *, progress: Any) -> None:
+        for case in cases:
+            for turn in range(settings.rounds):
+                if case is cases[1] and turn == 2:
+                    seconds[0] = -1.0
+                for name, each in took.items():
+                    progress(Progress("block", name, case.name, 1, 99, each * (1 + turn)))
+        pytest.fail("nobody ended it")
+
+    monkeypatch.setattr(module, "compare", drag)
+    found = measure_controls(SHAPES, lambda: seconds[0], lambda _: None)
+    assert found.missing == Skipped("onnxruntime fp32 at 1 of 2 shapes", NO_TIME)
+    (only,) = found.layers
+    assert only.shape == SHAPES[0]
+    assert only.dense_over_control.value == 2.0
+    assert only.int8_speedup is not None and only.int8_speedup.value == 4.0
+    assert only.int8_error is None, "outputs come at the end"
 
 
 def test_a_failure_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +82,7 @@ def test_a_failure_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "compare", fail)
     found = measured()
     assert found.name is None
-    assert found.missing == Skipped(f"{installed()} at 128 columns", "contender 'x' has died.")
+    assert found.missing == Skipped(str(installed()), "contender 'x' has died.")
 
 
 @pytest.mark.slow
@@ -109,4 +119,4 @@ def test_a_comparison_that_takes_too_long_is_given_up(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(module, "compare", drag)
     found = measure_controls(SHAPES, lambda: next(seconds), lambda _: None)
-    assert found.missing == Skipped(f"{installed()} at 128 columns", NO_TIME)
+    assert found.missing == Skipped(str(installed()), NO_TIME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -77,18 +78,18 @@ def test_from_a_split_and_a_map() -> None:
     assert found[1].over_control is not None
 
 
-def test_shapes_without_a_curve_count_as_dense() -> None:
-    pay = pay_map((row(curve(QUICK)),))
-    unknown = Product(64, 999, 128, None, 1, ("c",), (8e-3,) * 9)
-    whole = Split(128, (*split().products, unknown), (0.0,) * 9)
-    found = estimates(pay, (whole,), USES)[1]
+def test_products_too_small_to_be_timed_stay_as_they_are() -> None:
+    tiny = Product(4, 9, 128, None, 1, ("c",), (8e-3,) * 9)
+    pay = replace(pay_map((row(curve(QUICK)),)), small=(Use(4, 9, ("c",), 1, pooled=False),))
+    found = estimates(pay, (Split(128, (*split().products, tiny), (0.0,) * 9),), USES)[1]
     assert found.linear.value == pytest.approx(16 / (8 + 8 * 0.3))
 
 
-def test_nothing_is_estimated_where_nothing_was_timed() -> None:
+def test_nothing_is_estimated_where_a_ratio_is_missing() -> None:
     pay = pay_map((row(curve(QUICK)),))
-    other = Split(128, (Product(64, 999, 128, None, 1, ("c",), (8e-3,) * 9),), (0.0,) * 9)
-    assert estimates(pay, (other,), USES) == ()
+    other = Product(64, 999, 128, None, 1, ("c",), (8e-3,) * 9)
+    assert estimates(pay, (Split(128, (*split().products, other), (0.0,) * 9),), USES) == ()
+    assert estimates(pay, (), (*USES, Use(64, 999, ("c",), 1, pooled=False))) == ()
     assert estimates(pay_map(()), (split(),), USES) == ()
 
 

@@ -4,14 +4,18 @@ in a process of its own, in alternating blocks, one thread."""
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from aerogel.bench.encoder import relative_error
 from aerogel.bench.int8_layer import NEEDS
 from aerogel.core.errors import AerogelError, MeasureError, require
 from aerogel.find.skipped import NO_TIME, Skipped
-from aerogel.measure import Case, CaseResult, Contender, Progress, Settings, compare
+from aerogel.measure import Case, Contender, Progress, Settings, compare
+from aerogel.measure.intervals import ratio_interval
 from aerogel.tune.breakeven import Bounds
 
 OURS, INT8 = "our dense kernel", "onnxruntime int8"
@@ -20,6 +24,8 @@ _SETTINGS = Settings(rounds=6, block_s=0.04, warm_s=0.01, load_timeout_s=60, cal
 # What a comparison costs: to load all, and per contender and case besides running; and the operations a
 # second that are taken for granted.
 _LOAD_S, _EACH_S, _FLOPS = 2.0, 0.15, 3e10
+
+Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,48 +75,59 @@ def installed() -> str | None:
 def measure_controls(
     shapes: Sequence[Shape], left: Callable[[], float], progress: Callable[[str], None]
 ) -> Controls:
-    """Time the control at ``shapes``, the most important first, as far as there is time; one comparison for
-    each number of columns, so that one which a busy machine drags out does not spoil the other. What goes
-    wrong is said in ``missing``: the rest of an inspection stands without."""
+    """Time the control at ``shapes``, the most important first, as far as there is time. What goes wrong is
+    said in ``missing``: what was timed before, and the rest of an inspection, stand without."""
     name = installed()
     if name is None:
         why = "neither onnxruntime nor torch is installed"
         return Controls(None, missing=Skipped("another runtime", why))
-    layers: list[Control] = []
-    for columns in dict.fromkeys(shape.columns for shape in shapes):
-        part = [shape for shape in shapes if shape.columns == columns]
-        chosen = _affordable(part, len(_contenders(name)), left())
-        what = name if len(part) == len(shapes) else f"{name} at {columns} columns"
-        if not chosen:
-            return _with(name, layers, Skipped(what, NO_TIME))
+    contenders = _contenders(name)
+    chosen = _affordable(shapes, len(contenders), left())
+    blocks, why, outputs = _Blocks(left, progress), NO_TIME, dict[str, Arrays]()
+    if chosen:
         try:
-            layers += _compared(name, chosen, left, progress)
+            cases = [_case(shape) for shape in chosen]
+            found = compare(contenders, cases, _SETTINGS, progress=blocks.tell)
+            outputs = {case.name: case.outputs for case in found.cases}
         except AerogelError as error:
-            return _with(name, layers, Skipped(what, str(error).splitlines()[0]))
-        if len(chosen) < len(part):
-            return _with(name, layers, Skipped(f"{name} at all other shapes", NO_TIME))
-    return _with(name, layers, None)
+            why = str(error).splitlines()[0]
+    # A case that was timed in full counts, even if the comparison was given up later.
+    done = [shape for shape in chosen if blocks.whole(_name(shape), len(contenders))]
+    layers = tuple(_control(name, shape, blocks, outputs.get(_name(shape), {})) for shape in done)
+    late = len(shapes) - len(done)
+    missing = (
+        Skipped(name if not done else f"{name} at {late} of {len(shapes)} shapes", why) if late else None
+    )
+    return Controls(name if done else None, layers, missing)
 
 
-def _with(name: str, layers: Sequence[Control], missing: Skipped | None) -> Controls:
-    return Controls(name if layers else None, tuple(layers), missing)
+class _Blocks:
+    """Hears every step of a comparison: keeps the blocks, ends it when time is up, and passes on a line per
+    shape."""
 
+    def __init__(self, left: Callable[[], float], progress: Callable[[str], None]) -> None:
+        self._left, self._progress = left, progress
+        self._told = set[str]()
+        self._seconds: dict[tuple[str, str], list[float]] = {}
 
-def _compared(
-    name: str, shapes: Sequence[Shape], left: Callable[[], float], progress: Callable[[str], None]
-) -> list[Control]:
-    told = set[str]()
-
-    def tell(step: Progress) -> None:
+    def tell(self, step: Progress) -> None:
+        if step.stage == "block" and step.seconds is not None:
+            self._seconds.setdefault((step.case, step.contender), []).append(step.seconds)
+        if (said := _said(step)) not in self._told:
+            self._told.add(said)
+            self._progress(said)
         # Raising ends the comparison.
-        require(left() > 0, MeasureError, NO_TIME)
-        # A line per shape, not per block.
-        if (said := _said(step)) not in told:
-            told.add(said)
-            progress(said)
+        require(self._left() > 0, MeasureError, NO_TIME)
 
-    found = compare(_contenders(name), [_case(shape) for shape in shapes], _SETTINGS, progress=tell)
-    return [_control(name, shape, found.case(_name(shape))) for shape in shapes]
+    def whole(self, case: str, contenders: int) -> bool:
+        """Was every contender timed in every round?"""
+        counts = [len(found) for (name, _), found in self._seconds.items() if name == case]
+        return counts == [_SETTINGS.rounds] * contenders
+
+    def ratio(self, case: str, slow: str, fast: str) -> Bounds:
+        """Seconds of ``slow`` over those of ``fast``, round by round."""
+        pair = self._seconds[case, slow], self._seconds[case, fast]
+        return Bounds(*ratio_interval(*pair, _SETTINGS.confidence, _SETTINGS.resolution))
 
 
 def _contenders(name: str) -> list[Contender]:
@@ -154,11 +171,10 @@ def _said(step: Progress) -> str:
     return f"timing {step.case}: our dense kernel beside others"
 
 
-def _control(name: str, shape: Shape, case: CaseResult) -> Control:
-    ratio = case.speedup(name, over=OURS)
-    dense = Bounds(ratio.value, ratio.low, ratio.high)
-    if INT8 not in case.outputs:
+def _control(name: str, shape: Shape, blocks: _Blocks, outputs: Arrays) -> Control:
+    case = _name(shape)
+    dense = blocks.ratio(case, OURS, name)
+    if name != _ONNX:
         return Control(shape, dense, None, None)
-    faster = case.speedup(INT8, over=name)
-    error = relative_error(case.outputs[INT8], case.outputs[name])
-    return Control(shape, dense, Bounds(faster.value, faster.low, faster.high), error)
+    error = relative_error(outputs[INT8], outputs[name]) if INT8 in outputs else None
+    return Control(shape, dense, blocks.ratio(case, name, INT8), error)

@@ -1,9 +1,10 @@
 """What zeros would gain, from the time split of a model and the break-even map: pure functions of
 measurements.
 
-Each linear layer's time is scaled by the ratio measured for its shape, at random zeros; everything else stays
-as it is (Amdahl). Layers without a ratio count as dense. The upper bound takes every ratio at its lower
-bound, and the other way round; so it covers the spread of the rounds and that of the ratios.
+Each linear kernel's time is scaled by the ratio measured for its shape, at random zeros; everything else
+stays as it is (Amdahl), products too small to be timed too. Where a ratio is missing nothing is estimated.
+The upper bound takes every ratio at its lower bound, and the other way round; so it covers the spread of the
+rounds and that of the ratios.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from aerogel.find.controls import Shape
-from aerogel.find.paymap import AIM, PATTERNS, PayMap, Use
+from aerogel.find.paymap import AIM, PATTERNS, SMALLEST, PayMap, Use
 from aerogel.find.program import Product, Split, gain
 from aerogel.find.whole import Trial
 from aerogel.measure.intervals import least_values, median_interval, ratio_interval
@@ -97,7 +98,7 @@ def _measured(pay: PayMap, trial: Trial, splits: Sequence[Split]) -> Iterator[Es
         linear = Bounds(*ratio_interval(dense.linear_s, sparse.linear_s, CONFIDENCE, RESOLUTION))
         # With every layer dense the ratio is 1: what is left is the control's time over ours.
         loads = _of_split(pay, dense, trial.pattern, None)
-        dense_over = None if loads is None else _over_control(loads)
+        dense_over = _over_control(loads) if loads else None
         yield Estimate(
             trial.pattern,
             trial.sparsity,
@@ -176,26 +177,25 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _of_split(pay: PayMap, split: Split, pattern: str, sparsity: float | None) -> list[Load] | None:
-    """``sparsity`` None: every layer dense. None where no ratio is known."""
+    """``sparsity`` None: every layer dense. None where the ratio of a product is not known."""
     loads: list[Load] = []
-    known = sparsity is None
     small = {(use.outputs, use.inputs) for use in pay.small}
     for product in split.products:
         shape = Shape(product.outputs, product.inputs, product.columns)
+        curve, control = pay.curve(shape, pattern), pay.control(shape)
+        over = None if control is None else control.dense_over_control
         if (shape.outputs, shape.inputs) in small:
             # Not timed elsewhere either: taken to be equal, as it hardly counts.
             loads.append(Load(product.seconds, _SAME, _SAME))
-            continue
-        curve, control = pay.curve(shape, pattern), pay.control(shape)
-        known = known or curve is not None
-        over = None if control is None else control.dense_over_control
-        if curve is None or sparsity is None:
+        elif sparsity is None:
             loads.append(Load(product.seconds, _SAME, over))
-            continue
-        stays = _stays(product, curve)
-        scaled = tuple(a - b for a, b in zip(product.seconds, stays, strict=True))
-        loads += [Load(scaled, curve.ratio(sparsity), over), Load(stays, _SAME, over)]
-    return loads if known else None
+        elif curve is None:
+            return None
+        else:
+            stays = _stays(product, curve)
+            scaled = tuple(a - b for a, b in zip(product.seconds, stays, strict=True))
+            loads += [Load(scaled, curve.ratio(sparsity), over), Load(stays, _SAME, over)]
+    return loads
 
 
 def _stays(product: Product, curve: Curve) -> tuple[float, ...]:
@@ -213,8 +213,10 @@ def _of_map(
     for use in uses:
         shape = Shape(use.outputs, use.inputs, tokens)
         curve, control = pay.curve(shape, pattern), pay.control(shape)
-        if curve is not None:
-            seconds = (curve.dense_s * use.count,)
-            dense = None if control is None else control.dense_over_control
-            loads.append(Load(seconds, curve.ratio(sparsity), dense))
+        if use.weights < SMALLEST:
+            continue
+        if curve is None:
+            return None
+        over = None if control is None else control.dense_over_control
+        loads.append(Load((curve.dense_s * use.count,), curve.ratio(sparsity), over))
     return loads or None

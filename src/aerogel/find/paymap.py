@@ -205,14 +205,15 @@ class _Timer:
 
     def __init__(self, target: Target, columns: tuple[int, ...], left: Left, progress: Say) -> None:
         self._target, self._columns, self._left, self._progress = target, columns, left, progress
-        self._per_weight = 0.0
+        self._longest_s, self._largest = 0.0, 0
         self.found: list[tuple[Use, Curve]] = []
         self.missing: list[Skipped] = []
 
     def time(self, use: Use, pattern: str) -> None:
         what = f"{use.outputs} x {use.inputs} {pattern}"
-        guess = self._per_weight * use.weights or _FIRST_S
-        if self._left() < _SLACK * guess:
+        # Slots take as long for a small layer; packing and single calls of a large one take longer.
+        guess = self._longest_s * max(1.0, use.weights / max(1, self._largest))
+        if self._left() < _SLACK * (guess or _FIRST_S):
             self.missing.append(Skipped(what, NO_TIME))
             return
         self._progress(f"timing {what}")
@@ -230,4 +231,5 @@ class _Timer:
             self.missing.append(Skipped(what, str(error)))
             return
         self.found += [(use, curve) for curve in made]
-        self._per_weight = max(self._per_weight, (before - self._left()) / use.weights)
+        self._longest_s = max(self._longest_s, before - self._left())
+        self._largest = max(self._largest, use.weights)
