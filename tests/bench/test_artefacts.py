@@ -42,6 +42,7 @@ def save(folder: Path, name: str, graph: Graph) -> Path:
     return folder / f"{name}.aero"
 
 
+@pytest.mark.slow
 def test_files_of_an_encoder_are_compared_at_shapes(tmp_path: Path) -> None:
     paths = {
         "half": save(tmp_path, "half", halved(encoder())),

@@ -113,6 +113,7 @@ def test_a_file_runs_in_a_process_without_torch(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_directory_and_the_file_made_of_it_agree(tmp_path: Path) -> None:
     module = zoo.hugging("BertModel")
     module.save_pretrained(tmp_path)
