@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aerogel.model.load import load
     from aerogel.model.program import Program
     from aerogel.model.sentence_transformer import SentenceEncoder
+    from aerogel.model.transformers_model import TransformersModel
     from aerogel.prune import PruneResult, Schedule, prune, recover
     from aerogel.tune.plan import Plan
 
@@ -30,6 +31,7 @@ __all__ = [
     "Reading",
     "Schedule",
     "SentenceEncoder",
+    "TransformersModel",
     "__version__",
     "compile",
     "inspect",
@@ -45,6 +47,7 @@ _HOME = {
     "load": "aerogel.model.load",
     "Program": "aerogel.model.program",
     "SentenceEncoder": "aerogel.model.sentence_transformer",
+    "TransformersModel": "aerogel.model.transformers_model",
     "Plan": "aerogel.tune.plan",
     "meter": "aerogel.energy.block",
     "Reading": "aerogel.energy.reading",

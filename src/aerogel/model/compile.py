@@ -24,7 +24,7 @@ Progress = Callable[[str], None]
 
 def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but three by name)
     model: torch.nn.Module,
-    example_inputs: Any,
+    example_inputs: Any = None,
     dynamic_shapes: Any = None,
     *,
     precision: Literal["fp32"] = "fp32",
@@ -35,13 +35,14 @@ def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but thr
 ) -> Program:
     """Compile a torch module into one native program for this CPU.
 
-    ``example_inputs``: what the module is called with (a tuple of tensors, or a dict by name); every batch,
-    sequence or leading dimension stays free unless ``dynamic_shapes`` (as in ``torch.export``) says
-    otherwise. Zeros in the weights are skipped wherever that is measured to be faster: prune first.
-    ``plan``: ``timed`` times the kernels for each kind of layer on this CPU (under a second for a small
-    encoder); ``quick`` decides by the share of zeros; or a Plan made before, which gives the same
-    program again. ``threads``: how many a call uses unless it says otherwise, None for all cores. ``texts``:
-    the model's tokenizer, for ``encode``; ``provenance``: what to record in a saved file.
+    ``example_inputs``: what the module is called with (a tuple of tensors, or a dict by name); an encoder
+    from transformers needs none. Every batch, sequence or leading dimension stays free unless
+    ``dynamic_shapes`` (as in ``torch.export``) says otherwise. Zeros in the weights are skipped wherever that
+    is measured to be faster: prune first. ``plan``: ``timed`` times the kernels for each kind of layer on
+    this CPU (under a second for a small encoder); ``quick`` decides by the share of zeros; or a Plan made
+    before, which gives the same program again. ``threads``: how many a call uses unless it says otherwise,
+    None for all cores. ``texts``: the model's tokenizer, for ``encode``; ``provenance``: what to record in a
+    saved file.
 
     Raises UnsupportedError naming the operation and source line of what cannot be compiled, InputError for
     unusable arguments or non-finite weights.

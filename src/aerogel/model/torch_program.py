@@ -17,6 +17,7 @@ from torch.fx import Node
 from torch.utils import _pytree as pytree
 
 from aerogel.core.errors import InputError, UnsupportedError, require
+from aerogel.model.torch_examples import encoder_inputs
 from aerogel.model.torch_inplace import functional
 from aerogel.model.torch_source import last_user_frame
 
@@ -41,8 +42,11 @@ class Program:
 
 
 def arguments(module: torch.nn.Module, example_inputs: Any) -> dict[str, Any]:
-    """The example inputs by argument name, in the order of ``forward``; None values are left out."""
+    """The example inputs by argument name, in the order of ``forward``; None values are left out. Where there
+    are none at all, those of an encoder from transformers."""
     signature = inspect.signature(module.forward)
+    if example_inputs is None:
+        example_inputs = encoder_inputs(module)
     try:
         if isinstance(example_inputs, Mapping):
             bound = signature.bind(**example_inputs)
