@@ -110,7 +110,7 @@ def test_an_activation_function_is_not_made_faster() -> None:
 
 def test_what_a_trial_measured_takes_the_place_of_its_estimate() -> None:
     pay = pay_map((row(curve(QUICK), control(1.5)),), control(1.5))
-    trial = Trial("unstructured", 0.8, (split(linear=4e-3),))
+    trial = Trial("unstructured", 0.8, (split(),), (split(linear=4e-3),))
     found = estimates(pay, (split(),), USES, (trial,))
     assert [e.measured for e in found] == [False, True, False]
     assert found[1].linear.value == pytest.approx(2.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from tests.model.graphs import Draft, rows_of
@@ -9,7 +11,7 @@ from tests.model.graphs import Draft, rows_of
 from aerogel.find import whole as module
 from aerogel.find.program import Split
 from aerogel.find.skipped import NO_TIME, Skipped
-from aerogel.find.whole import TRIALS, measure_whole, pruned
+from aerogel.find.whole import TRIALS, WholeTimer, pruned
 from aerogel.model.graph import Graph
 
 
@@ -63,44 +65,58 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
     monkeypatch.setattr(module, "dense_program", lambda graph: asked.append("dense") or "dense")
     monkeypatch.setattr(module, "build", lambda graph, threads: asked.append("sparse") or "sparse")
-    monkeypatch.setattr(
-        module,
-        "splits",
-        lambda programs, tokens, left: (
-            tuple(Split(tokens, (), (1.0,) * 9) for _ in programs) if left() > 0 else ()
-        ),
-    )
+
+    def splits(programs: list[str], tokens: int, left: Callable[[], float]) -> tuple[Split, ...]:
+        return tuple(Split(tokens, (), (1.0,) * 9) for _ in programs) if left() > 0 else ()
+
+    monkeypatch.setattr(module, "splits", splits)
     monkeypatch.setattr(module, "gain", lambda sparse, dense: (sparse.tokens, dense.tokens))
     return asked
 
 
+def timed(sparse_share: float, seconds: float = 1e9) -> WholeTimer:
+    made = WholeTimer(wide(), sparse_share, lambda: seconds, lambda _: None)
+    made.now()
+    for pattern in TRIALS:
+        made.trial(pattern)
+    return made
+
+
 def test_a_dense_model_is_pruned_for_trials(built: list[str]) -> None:
-    found = measure_whole(wide(), 0.0, lambda: 1e9, lambda _: None)
+    found = timed(0.0)
     assert built == ["dense", "sparse", "sparse"]
-    assert [(t.pattern, t.sparsity, len(t.splits)) for t in found.trials] == [(p, 0.8, 2) for p in TRIALS]
+    assert [(t.pattern, t.sparsity, len(t.dense), len(t.sparse)) for t in found.trials] == [
+        (pattern, 0.8, 2, 2) for pattern in TRIALS
+    ]
     assert [s.tokens for s in found.splits] == [16, 128]
-    assert (found.gains, found.missing) == ((), ())
+    assert (found.gains, found.missing) == ((), [])
 
 
 def test_a_sparse_model_is_timed_as_it_is(built: list[str]) -> None:
-    found = measure_whole(wide(), 0.8, lambda: 1e9, lambda _: None)
+    found = timed(0.8)
     assert built == ["dense", "sparse"], "it is a trial itself"
-    assert len(found.gains) == 2 and found.trials == ()
+    assert len(found.gains) == 2 and found.trials == []
 
 
 def test_a_slightly_sparse_model_is_both(built: list[str]) -> None:
-    found = measure_whole(wide(), 0.3, lambda: 1e9, lambda _: None)
+    found = timed(0.3)
     assert len(built) == 4 and len(found.gains) == 2 and len(found.trials) == 2
 
 
 def test_short_time_leaves_the_dense_program(built: list[str]) -> None:
-    found = measure_whole(wide(), 0.0, lambda: module._MAP_S - 1, lambda _: None)
-    assert built == ["dense"] and found.trials == ()
-    assert found.missing == tuple(Skipped(f"the whole model pruned to 80 % {p}", NO_TIME) for p in TRIALS)
+    found = timed(0.0, module._FIRST_S - 1)
+    assert built == ["dense"] and found.trials == []
+    assert found.missing == [Skipped(f"the whole model pruned to 80 % {p}", NO_TIME) for p in TRIALS]
     assert len(found.splits) == 2
 
 
 def test_without_time_nothing_is_timed(built: list[str]) -> None:
-    found = measure_whole(wide(), 0.0, lambda: 0.0, lambda _: None)
+    found = timed(0.0, 0.0)
     assert found.splits == ()
     assert Skipped("the whole model at 16 columns", NO_TIME) in found.missing
+
+
+def test_without_a_dense_program_there_is_no_trial(built: list[str]) -> None:
+    made = WholeTimer(wide(), 0.0, lambda: 1e9, lambda _: None)
+    made.trial("unstructured")
+    assert built == [] and made.trials == []

@@ -70,7 +70,7 @@ def estimates(
     """For every pattern and share, at each number of tokens that was split; without any split, for the linear
     layers alone by what the map measured. What a trial measured takes the place of its estimate."""
     found = {_key(e): e for e in _estimated(pay, splits, uses)}
-    found |= {_key(e): e for trial in trials for e in _measured(pay, trial, splits)}
+    found |= {_key(e): e for trial in trials for e in _measured(pay, trial)}
     order = {name: i for i, name in enumerate(PATTERNS)}
     return tuple(sorted(found.values(), key=lambda e: (order[e.pattern], e.sparsity, -e.tokens)))
 
@@ -92,9 +92,9 @@ def _estimated(pay: PayMap, splits: Sequence[Split], uses: Sequence[Use]) -> Ite
                     yield estimate(pattern, sparsity, tokens, loads, None)
 
 
-def _measured(pay: PayMap, trial: Trial, splits: Sequence[Split]) -> Iterator[Estimate]:
+def _measured(pay: PayMap, trial: Trial) -> Iterator[Estimate]:
     """Rounds of both were timed in turns: they are paired."""
-    for dense, sparse in zip(splits, trial.splits, strict=True):
+    for dense, sparse in zip(trial.dense, trial.sparse, strict=True):
         linear = Bounds(*ratio_interval(dense.linear_s, sparse.linear_s, CONFIDENCE, RESOLUTION))
         # With every layer dense the ratio is 1: what is left is the control's time over ours.
         loads = _of_split(pay, dense, trial.pattern, None)

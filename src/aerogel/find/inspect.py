@@ -8,26 +8,24 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aerogel.core.errors import AerogelError, InputError, UnsupportedError, require
-from aerogel.core.target import current
 from aerogel.find.activations import ActivationReport, measure_activations
 from aerogel.find.controls import Control
 from aerogel.find.cost import CostReport, count_costs, unit_of
-from aerogel.find.estimate import estimates
-from aerogel.find.paymap import SMALLEST, PayMap, measure_map, uses
-from aerogel.find.result import Header, Inspection, Section, Timing
+from aerogel.find.paymap import PayMap, uses
+from aerogel.find.result import Header, Inspection, Section
 from aerogel.find.sensitivity import SensitivityReport
 from aerogel.find.skipped import Skipped
 from aerogel.find.subject import Subject, open_subject
+from aerogel.find.timing import Timing, measure_timing
 from aerogel.find.verdict import Evidence, verdict
 from aerogel.find.weights import WeightReport, measure_weights
-from aerogel.find.whole import Whole, measure_whole
 from aerogel.measure import machine
 
 if TYPE_CHECKING:
     import torch
 
 BUDGET_S = 60.0
-ACTIVATIONS, PROGRAM = "activations", "the whole model"
+ACTIVATIONS = "activations"
 # What is left for the end.
 _END_S = 0.5
 
@@ -51,10 +49,10 @@ def inspect(
 
     ``model``: a Hugging Face directory, ``FILE.py:FUNCTION``, an .aero file; or a torch module with
     ``example_inputs``. ``data``: texts to feed it, or the path of a file of them (.txt, .jsonl, .csv, .tsv);
-    by default docstrings of the standard library. ``budget_s``: about how many seconds it may take; what
-    there is no time for is left out and named. ``sensitivity``: also prune each layer alone and see how much
-    the output changes, for at most as long again. ``progress``: told what is being done; ``found``: handed
-    every section of the result as soon as it is there.
+    by default docstrings of the standard library. ``budget_s``: about how many seconds it may take (half of
+    it after a model that was slow to load); what there is no time for is left out and named. ``sensitivity``:
+    also prune each layer alone and see how much the output changes, for at most as long again. ``progress``:
+    told what is being done; ``found``: handed every section of the result as soon as it is there.
 
     A model that ``compile`` would refuse is inspected as far as possible: the result says why it would.
     Raises InputError for what cannot be inspected: a wrong path, no linear layer, weights that are NaN or
@@ -66,7 +64,7 @@ def inspect(
     require(budget_s > 0, InputError, f"budget_s={budget_s!r}: give a number of seconds above 0")
     data = Path(data) if isinstance(data, str) else data
     began = perf_counter()
-    run = _Run(progress or (lambda _: None), found or (lambda _: None), began + budget_s - _END_S)
+    run = _Run(progress or (lambda _: None), found or (lambda _: None), budget_s - _END_S)
     subject = open_subject(model, example_inputs, run.say)
     if sensitivity:
         from aerogel.find.torch_sensitivity import required_module
@@ -88,8 +86,9 @@ def inspect(
 class _Run:
     """One inspection: tells of its progress, hands out sections, and knows how much time is left."""
 
-    def __init__(self, say: Say, found: Found, deadline: float) -> None:
-        self.say, self._found, self._deadline = say, found, deadline
+    def __init__(self, say: Say, found: Found, budget_s: float) -> None:
+        self.say, self._found, self._budget_s = say, found, budget_s
+        self._deadline = perf_counter() + budget_s
         self.skipped: list[Skipped] = []
 
     def left(self) -> float:
@@ -130,19 +129,10 @@ class _Run:
         return None
 
     def timing(self, subject: Subject, weights: WeightReport) -> Timing:
-        """The whole model where compile takes it and it is large enough, then the map."""
-        shapes, whole = uses(subject), Whole()
-        if subject.graph is None:
-            self.skip(PROGRAM, "compile would refuse it, so that there is nothing to time")
-        elif any(use.weights >= SMALLEST for use in shapes):
-            share = weights.total("linear").share if weights.sparse else 0.0
-            try:
-                whole = measure_whole(subject.graph, share, self.left, self.say)
-            except AerogelError as error:
-                self.skip(PROGRAM, str(error))
-        pay = measure_map(subject, current(), self.left, self.say)
-        found = estimates(pay, whole.splits, shapes, whole.trials)
-        return self.give(Timing(pay, whole.splits, found, whole.gains, (*whole.missing, *pay.missing)))
+        # Where loading took long, on a busy machine, half of the time is still for measuring.
+        self._deadline = max(self._deadline, perf_counter() + self._budget_s / 2)
+        share = weights.total("linear").share if weights.sparse else 0.0
+        return self.give(measure_timing(subject, share, self.left, self.say))
 
 
 def evidence(subject: Subject, weights: WeightReport, timing: Timing) -> Evidence:

@@ -156,24 +156,6 @@ def scattered(shape: tuple[int, int], share: float, pattern: str) -> NDArray[np.
     return np.where(known.spread(gone, shape), np.float32(0), dense)
 
 
-def measure_map(subject: Subject, target: Target, left: Left, progress: Say) -> PayMap:
-    """Time all of it, the most important first, as far as there is time: the control, for at most half of it;
-    then unstructured zeros, then the blocks."""
-    columns = lengths(subject.graph)
-    every = uses(subject)
-    small = tuple(use for use in every if use.weights < SMALLEST)
-    large = [use for use in every if use.weights >= SMALLEST]
-    half = left() / 2
-    shapes = _shapes(large, columns)
-    controls = measure_controls(shapes, lambda: left() - half, progress) if large else Controls(None)
-    timer = _Timer(target, columns, left, progress)
-    for pattern in PATTERNS:
-        for use in large:
-            timer.time(use, pattern)
-    missing = [*([controls.missing] if controls.missing else []), *timer.missing]
-    return PayMap(columns, _rows(timer.found, controls), controls, small, tuple(missing))
-
-
 def _shapes(large: Sequence[Use], columns: Sequence[int]) -> list[Shape]:
     """Many columns before few, the heaviest first; a pooled layer sees few columns only. Each once."""
     found = [
@@ -200,23 +182,46 @@ def _importance(row: MapRow) -> tuple[int, ...]:
     return -curve.columns, -work, curve.outputs, curve.inputs, PATTERNS.index(curve.pattern)
 
 
-class _Timer:
-    """Times curve after curve while there is time."""
+class MapTimer:
+    """Times the map while there is time, the most important of each kind first."""
 
-    def __init__(self, target: Target, columns: tuple[int, ...], left: Left, progress: Say) -> None:
-        self._target, self._columns, self._left, self._progress = target, columns, left, progress
+    def __init__(self, subject: Subject, target: Target, left: Left, say: Say) -> None:
+        self._target, self._left, self._say = target, left, say
+        self._columns = lengths(subject.graph)
+        every = uses(subject)
+        self._small = tuple(use for use in every if use.weights < SMALLEST)
+        self._large = [use for use in every if use.weights >= SMALLEST]
         self._longest_s, self._largest = 0.0, 0
-        self.found: list[tuple[Use, Curve]] = []
-        self.missing: list[Skipped] = []
+        self._controls = Controls(None)
+        self._found: list[tuple[Use, Curve]] = []
+        self._missing: list[Skipped] = []
 
-    def time(self, use: Use, pattern: str) -> None:
+    def control(self) -> None:
+        """The dense control, for at most half of the time."""
+        half = self._left() / 2
+        if self._large:
+            shapes = _shapes(self._large, self._columns)
+            self._controls = measure_controls(shapes, lambda: self._left() - half, self._say)
+
+    def pattern(self, name: str) -> None:
+        """A curve for every shape, under this pattern."""
+        for use in self._large:
+            self._curve(use, name)
+
+    def result(self) -> PayMap:
+        """All that was timed."""
+        control = self._controls.missing
+        missing = (*([control] if control else []), *self._missing)
+        return PayMap(self._columns, _rows(self._found, self._controls), self._controls, self._small, missing)
+
+    def _curve(self, use: Use, pattern: str) -> None:
         what = f"{use.outputs} x {use.inputs} {pattern}"
         # Slots take as long for a small layer; packing and single calls of a large one take longer.
         guess = self._longest_s * max(1.0, use.weights / max(1, self._largest))
         if self._left() < _SLACK * (guess or _FIRST_S):
-            self.missing.append(Skipped(what, NO_TIME))
+            self._missing.append(Skipped(what, NO_TIME))
             return
-        self._progress(f"timing {what}")
+        self._say(f"timing {what}")
         before = self._left()
         # A pooled layer sees as many columns as there are sequences: few.
         columns = self._columns[:1] if use.pooled else self._columns
@@ -228,8 +233,8 @@ class _Timer:
                 columns,
             )
         except AerogelError as error:
-            self.missing.append(Skipped(what, str(error)))
+            self._missing.append(Skipped(what, str(error)))
             return
-        self.found += [(use, curve) for curve in made]
+        self._found += [(use, curve) for curve in made]
         self._longest_s = max(self._longest_s, before - self._left())
         self._largest = max(self._largest, use.weights)

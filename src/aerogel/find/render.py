@@ -11,9 +11,10 @@ from aerogel.find.activations import ActivationReport, ActivationZeros
 from aerogel.find.cost import Cost, CostReport, LayerCost
 from aerogel.find.held import Role
 from aerogel.find.paymap import AIM, MapRow
-from aerogel.find.result import Header, Section, Timing
+from aerogel.find.result import Header, Section
 from aerogel.find.sensitivity import SPARSITIES, SensitivityReport
 from aerogel.find.skipped import Skipped, summed
+from aerogel.find.timing import Timing
 from aerogel.find.verdict import Verdict
 from aerogel.find.weights import SPARSE, WeightReport
 from aerogel.find.words import breaks_even, count, interval, milliseconds, percent, size

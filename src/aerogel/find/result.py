@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from aerogel.find.activations import ActivationReport
 from aerogel.find.cost import CostReport
-from aerogel.find.estimate import Estimate
-from aerogel.find.paymap import PayMap
-from aerogel.find.program import Gain, Split
 from aerogel.find.sensitivity import SensitivityReport
 from aerogel.find.skipped import Skipped
+from aerogel.find.timing import Timing
 from aerogel.find.verdict import Verdict
 from aerogel.find.weights import WeightReport
 from aerogel.measure import Machine
@@ -27,28 +25,6 @@ class Header:
     model: str
     kind: str
     refusal: str | None
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The part that is measured: the break-even ``pay`` map; ``splits``: where the time of the dense program
-    goes, per number of tokens; ``estimates`` from both; ``gains``: of the zeros that are there already;
-    ``missing``: what was not timed."""
-
-    pay: PayMap
-    splits: tuple[Split, ...]
-    estimates: tuple[Estimate, ...]
-    gains: tuple[Gain, ...]
-    missing: tuple[Skipped, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "map": self.pay.to_json(),
-            "splits": [split.to_json() for split in self.splits],
-            "estimates": [estimate.to_json() for estimate in self.estimates],
-            "gains": [gain.to_json() for gain in self.gains],
-            "missing": [asdict(each) for each in self.missing],
-        }
 
 
 Section = (

@@ -22,10 +22,9 @@ from aerogel.prune.select import pruned_count, smallest
 
 TRIALS = ("unstructured", "block4x1")
 """The patterns to which the model is pruned for a trial, as far as there is time."""
-# What must be left for the break-even map; how much longer than the longest before it a build may take.
-_MAP_S, _SLACK = 20.0, 1.5
-_NEARLY = 0.9
-_DENSE, _NOW = "with every layer dense", "as it is"
+# What the first trial may take, and how much longer than the longest before it another; from this part of AIM
+# on a model is a trial itself.
+_FIRST_S, _SLACK, _NEARLY = 8.0, 1.3, 0.9
 
 Say = Callable[[str], None]
 Left = Callable[[], float]
@@ -33,55 +32,66 @@ Left = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The model pruned by magnitude to ``sparsity`` under ``pattern``, timed in turns with the dense one: its
-    splits are in the order of the dense ones."""
+    """The model pruned by magnitude to ``sparsity`` under ``pattern``, its splits timed in turns with
+    ``dense`` ones; both per number of tokens."""
 
     pattern: str
     sparsity: float
-    splits: tuple[Split, ...]
+    dense: tuple[Split, ...]
+    sparse: tuple[Split, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """``splits``: of the dense program, per number of tokens; ``gains``: of the zeros that are there already;
-    ``missing``: what there was no time for."""
+class WholeTimer:
+    """Times the whole model while there is time. ``splits``: of the dense program, per number of tokens;
+    ``gains``: of zeros that are there already; ``missing``: what there was no time for."""
 
-    splits: tuple[Split, ...] = ()
-    gains: tuple[Gain, ...] = ()
-    trials: tuple[Trial, ...] = ()
-    missing: tuple[Skipped, ...] = ()
+    def __init__(self, graph: Graph, sparse_share: float, left: Left, say: Say) -> None:
+        """``sparse_share``: of the linear weights that are 0 now; 0 where no layer is sparse enough to
+        count."""
+        self._graph, self._share, self._left, self._say = graph, sparse_share, left, say
+        self._dense: Program | None = None
+        self._longest_s = _FIRST_S / _SLACK
+        self.splits: tuple[Split, ...] = ()
+        self.gains: tuple[Gain, ...] = ()
+        self.trials: list[Trial] = []
+        self.missing: list[Skipped] = []
 
+    def now(self) -> None:
+        """The dense program, and the model as it is if that is sparse."""
+        self._say("compiling it with every layer dense")
+        self._dense = dense_program(self._graph)
+        programs = [self._dense]
+        if self._share > 0:
+            self._say("compiling it with its zeros skipped")
+            programs.append(build(self._graph, threads=1))
+        found = self._timed(programs, "the whole model")
+        self.splits = tuple(each[0] for each in found)
+        self.gains = tuple(gain(each[1], each[0]) for each in found if self._share > 0)
 
-def measure_whole(graph: Graph, sparse_share: float, left: Left, say: Say) -> Whole:
-    """``sparse_share``: of the linear weights that are 0 now; 0 where no layer is sparse enough to count."""
-    builder = _Builder(left, say)
-    builder.add(_DENSE, lambda: dense_program(graph))
-    if sparse_share > 0:
-        builder.add(_NOW, lambda: build(graph, threads=1))
-    # A model that has so many zeros is a trial itself.
-    wanted = TRIALS if sparse_share < _NEARLY * AIM else ()
-    for pattern in wanted:
-        builder.add(_pruned_to(pattern), lambda p=pattern: build(pruned(graph, p, AIM), threads=1))
-    say("timing the steps of the whole model")
-    found: list[dict[str, Split]] = []
-    missing = builder.missing
-    for tokens in lengths(graph):
-        made = splits(list(builder.made.values()), tokens, lambda: left() - _MAP_S / 2)
-        if made:
-            found.append(dict(zip(builder.made, made, strict=True)))
-        else:
-            missing.append(Skipped(f"the whole model at {tokens} columns", NO_TIME))
-    gains = tuple(gain(each[_NOW], each[_DENSE]) for each in found if _NOW in each)
-    trials = tuple(
-        Trial(pattern, AIM, tuple(each[_pruned_to(pattern)] for each in found))
-        for pattern in wanted
-        if found and _pruned_to(pattern) in builder.made
-    )
-    return Whole(tuple(each[_DENSE] for each in found), gains, trials, tuple(missing))
+    def trial(self, pattern: str) -> None:
+        """The model pruned to AIM, unless it is as sparse already."""
+        if self._dense is None or self._share >= _NEARLY * AIM:
+            return
+        what = f"the whole model pruned to {100 * AIM:g} % {pattern}"
+        if self._left() < _SLACK * self._longest_s:
+            self.missing.append(Skipped(what, NO_TIME))
+            return
+        began = perf_counter()
+        self._say(f"compiling {what}")
+        program = build(pruned(self._graph, pattern, AIM), threads=1)
+        found = self._timed([self._dense, program], what)
+        if found:
+            self.trials.append(Trial(pattern, AIM, *map(tuple, zip(*found, strict=True))))
+        self._longest_s = max(self._longest_s, perf_counter() - began)
 
-
-def _pruned_to(pattern: str) -> str:
-    return f"pruned to {100 * AIM:g} % {pattern}"
+    def _timed(self, programs: list[Program], what: str) -> list[tuple[Split, ...]]:
+        """The splits of all programs, for each number of tokens."""
+        self._say(f"timing the steps of {what}")
+        tokens = lengths(self._graph)
+        found = [splits(programs, n, self._left) for n in tokens]
+        late = [n for n, each in zip(tokens, found, strict=True) if not each]
+        self.missing += [Skipped(f"{what} at {n} columns", NO_TIME) for n in late]
+        return [each for each in found if each]
 
 
 def pruned(graph: Graph, pattern: str, sparsity: float) -> Graph:
@@ -99,22 +109,3 @@ def pruned(graph: Graph, pattern: str, sparsity: float) -> Graph:
         shape = weight.shape[0], weight.shape[1]
         weights[name] = np.where(units.spread(gone, shape), np.float32(0), weight)
     return replace(graph, weights=weights)
-
-
-class _Builder:
-    """Builds programs while there is time for the next one."""
-
-    def __init__(self, left: Left, say: Say) -> None:
-        self._left, self._say, self._longest_s = left, say, 0.0
-        self.made: dict[str, Program] = {}
-        self.missing: list[Skipped] = []
-
-    def add(self, what: str, make: Callable[[], Program]) -> None:
-        # The first is always made: without it there is nothing to compare with.
-        if self.made and self._left() < _MAP_S + _SLACK * self._longest_s:
-            self.missing.append(Skipped(f"the whole model {what}", NO_TIME))
-            return
-        self._say(f"compiling it {what}")
-        began = perf_counter()
-        self.made[what] = make()
-        self._longest_s = max(self._longest_s, perf_counter() - began)

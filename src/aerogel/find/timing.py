@@ -1,0 +1,71 @@
+"""The part of an inspection that is measured: the whole model, and the break-even map, in turns, so that the
+most important of both is there when time runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from aerogel.core.errors import AerogelError
+from aerogel.core.target import current
+from aerogel.find.estimate import Estimate, estimates
+from aerogel.find.paymap import PATTERNS, SMALLEST, MapTimer, PayMap, uses
+from aerogel.find.program import Gain, Split
+from aerogel.find.skipped import Skipped
+from aerogel.find.subject import Subject
+from aerogel.find.whole import TRIALS, WholeTimer
+
+WHOLE = "the whole model"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The part that is measured: the break-even ``pay`` map; ``splits``: where the time of the dense program
+    goes, per number of tokens; ``estimates`` from both; ``gains``: of the zeros that are there already;
+    ``missing``: what was not timed."""
+
+    pay: PayMap
+    splits: tuple[Split, ...]
+    estimates: tuple[Estimate, ...]
+    gains: tuple[Gain, ...]
+    missing: tuple[Skipped, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "map": self.pay.to_json(),
+            "splits": [split.to_json() for split in self.splits],
+            "estimates": [estimate.to_json() for estimate in self.estimates],
+            "gains": [gain.to_json() for gain in self.gains],
+            "missing": [asdict(each) for each in self.missing],
+        }
+
+
+def measure_timing(
+    subject: Subject, sparse_share: float, left: Callable[[], float], say: Callable[[str], None]
+) -> Timing:
+    """``sparse_share``: of the linear weights that are 0 now; 0 where no layer is sparse enough to count."""
+    shapes = uses(subject)
+    timer = MapTimer(subject, current(), left, say)
+    whole, failed = None, list[Skipped]()
+    if subject.graph is None:
+        failed.append(Skipped(WHOLE, "compile would refuse it"))
+    elif any(use.weights >= SMALLEST for use in shapes):
+        whole = WholeTimer(subject.graph, sparse_share, left, say)
+    first, *others = PATTERNS
+    stages: list[Callable[[], None]] = [timer.control, partial(timer.pattern, first)]
+    if whole is not None:
+        stages = [whole.now, *stages, *(partial(whole.trial, pattern) for pattern in TRIALS)]
+    stages += [partial(timer.pattern, pattern) for pattern in others]
+    for stage in stages:
+        try:
+            stage()
+        except AerogelError as error:
+            # One stage that fails is no reason to lose the others.
+            failed.append(Skipped(WHOLE, str(error)))
+    pay = timer.result()
+    splits = whole.splits if whole else ()
+    found = estimates(pay, splits, shapes, whole.trials if whole else ())
+    missing = (*failed, *(whole.missing if whole else ()), *pay.missing)
+    return Timing(pay, splits, found, whole.gains if whole else (), missing)
