@@ -475,6 +475,11 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[object, ...]], str]] = {
     "other file": (lambda at: (at, "-o", at / "m.safetensors"), "a .safetensors file is not written"),
     "no folder": (lambda at: (at, "-o", at / "none" / "m.aero"), "there is no folder"),
     "twice": (lambda at: (at, "-o", at / "out", "-o", at / "x" / ".." / "out"), "is given twice"),
+    "inside": (lambda at: (at / "x", "-o", at / "out", "-o", at / "out" / "m.aero"), "in it would be lost"),
+    "checkpoint inside": (
+        lambda at: (at / "x", "-o", at / "out", "--recover", "1m", "--checkpoint", at / "out" / "c"),
+        "in it would be lost: give it another place",
+    ),
     "folder for a file": (lambda at: (at, "-o", at / "taken.aero"), "is a directory: give a name for a file"),
     "recover": (lambda at: (at, "-o", at / "out", "--recover", "long"), "is no length of training: give 90s"),
     "checkpoint alone": (lambda at: (at, "-o", at / "out", "--checkpoint", "c"), "give --recover, too"),

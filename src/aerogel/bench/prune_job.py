@@ -93,6 +93,10 @@ class PruneJob:
         require(len(set(places)) == len(places), InputError, "the same output is given twice: give it once")
         for out in self.outputs:
             self._check_output(out)
+            for other in (*self.outputs, self.checkpoint):
+                apart = other is None or out.resolve() not in other.resolve().parents
+                told = f"{out} is written anew, and {other} in it would be lost: give it another place"
+                require(apart, InputError, told)
         _ = self.schedule
         alone = self.checkpoint is None or self.recover is not None
         require(alone, InputError, "--checkpoint is of recovery: give --recover, too")

@@ -67,7 +67,7 @@ def _how_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _judging_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--eval", metavar="FILE.py:FUNCTION", help="your own measure of a model, see below")
+    parser.add_argument("--eval", metavar="FILE.py:FUNCTION", help="your own measure of a model, see above")
     about = "the least share of the dense number to accept, such as 0.99"
     parser.add_argument("--keep", type=_number, metavar="SHARE", help=about)
     parser.add_argument("--floor", type=_number, metavar="X", help="the least number to accept")

@@ -87,16 +87,17 @@ def checkpoint_bytes(folder: Path) -> int:
 
 
 def _foreign(out: Path) -> list[str]:
-    """The files of ``out`` that are not among those its record lists; all of them where it has none."""
-    listed: set[str] = set()
-    if (out / RECORD).is_file():
-        try:
-            record = read_json_object(out / RECORD)
-        except InputError:
-            record = {}
-        files = record.get("files")
-        if record.get("written_by") == WRITER and isinstance(files, list):
-            listed = {str(name) for name in files}
+    """The files of ``out`` that are not among those its record lists; where it has none, what is first."""
+    if not (out / RECORD).is_file():
+        # Not looked through: it may be any folder of the system.
+        return sorted(f.name for f in out.iterdir())[:1]
+    try:
+        record = read_json_object(out / RECORD)
+    except InputError:
+        record = {}
+    files = record.get("files")
+    ours = record.get("written_by") == WRITER and isinstance(files, list)
+    listed = {str(name) for name in files} if ours and isinstance(files, list) else set[str]()
     found = sorted(f.relative_to(out).as_posix() for f in out.rglob("*") if not f.is_dir())
     return [name for name in found if name not in listed]
 
