@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aerogel.bench.apart import apart
 from aerogel.bench.corpus import Passage, docstrings
 from aerogel.bench.encoder import RUNTIMES, EncoderBench, compare_encoder
 from aerogel.bench.quality import LOSS_BELOW
@@ -127,7 +128,9 @@ def made(
     except ModuleNotFoundError as error:
         raise MissingDependencyError(f'the demo needs {error.name}: pip install "aerogel[demo]"') from error
 
-    variants = make_models(settings.bench.model, docstrings(settings.passages), folder, tell)
+    # Pruning and training take 2 GB, which the runtimes compared afterwards need.
+    judged = docstrings(settings.passages)
+    variants = apart(make_models, settings.bench.model, judged, folder, tell=tell)
     bench = replace(settings.bench, variants=variants)
     return replace(settings, bench=bench), sum(stage.seconds for stage in STAGES)
 
