@@ -17,11 +17,11 @@ from pathlib import Path
 
 from aerogel.bench.claims import Claim, write
 from aerogel.bench.corpus import docstrings, paragraphs
-from aerogel.bench.curve import Curve, Point, Texts
 from aerogel.bench.demo import model_folder
-from aerogel.bench.gradual import Stage
 from aerogel.measure.machine import machine
 from aerogel.model.source import load_model
+from aerogel.prune.gradual import Stage
+from aerogel.trial.curve import Curve, Point, Texts
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.json"
 CALIBRATION = 512

@@ -12,11 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.bench.little import classifier, sentence_encoder, texts
+from tests.trial.little import classifier, sentence_encoder, texts
 
-from aerogel.bench import pruning
-from aerogel.bench.forecast import Forecast
-from aerogel.bench.trade import DENSE, PRUNED, TORCH, Trade
 from aerogel.cli import main
 from aerogel.cli import prune as command
 from aerogel.core.errors import MeasureError
@@ -25,6 +22,9 @@ from aerogel.measure import machine as this_machine
 from aerogel.model.source import load_model
 from aerogel.prune.budget import BUDGETS
 from aerogel.prune.methods import METHODS
+from aerogel.trial import pruning
+from aerogel.trial.forecast import Forecast
+from aerogel.trial.trade import DENSE, PRUNED, TORCH, Trade
 
 transformers = pytest.importorskip("transformers")
 
@@ -206,7 +206,7 @@ def test_docstrings_stand_in_for_texts_and_are_said_to(
             self.text = text
 
     monkeypatch.setattr(
-        "aerogel.bench.calibration.docstrings", lambda count: [Passage(t) for t in texts(count)]
+        "aerogel.trial.calibration.docstrings", lambda count: [Passage(t) for t in texts(count)]
     )
     words = (model, "--sparsity", "0.5", "--texts", "100", "-o", tmp_path / "out")
     status, found = run.json(*words)
@@ -221,7 +221,7 @@ def test_docstrings_stand_in_for_texts_and_are_said_to(
 def test_magnitude_needs_no_texts_but_is_judged_on_some(
     model: Path, data: Path, tmp_path: Path, run: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aerogel.bench.calibration.docstrings", lambda count: pytest.fail("not needed"))
+    monkeypatch.setattr("aerogel.trial.calibration.docstrings", lambda count: pytest.fail("not needed"))
     words = (model, "--sparsity", "0.5", "--method", "magnitude", "--pattern", "block4x1")
     (tmp_path / "one.py").write_text("def one(model): return 1")
     status, found = run.json(*words, "--eval", f"{tmp_path}/one.py:one", "-o", tmp_path / "out")

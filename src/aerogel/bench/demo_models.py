@@ -8,11 +8,11 @@ from pathlib import Path
 
 from aerogel.bench.corpus import Passage, paragraphs
 from aerogel.bench.encoder import DENSE, Variant
-from aerogel.bench.gradual import Gradual, Stage
-from aerogel.bench.model_file import write_file
+from aerogel.model.aero_file import write_file
 from aerogel.model.loaded import Source
 from aerogel.model.source import load_model
 from aerogel.prune import PruneResult
+from aerogel.prune.gradual import Gradual, Stage
 from aerogel.prune.provenance import provenance
 
 CALIBRATION = 512

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aerogel.bench.accuracy import Bounds
 from aerogel.bench.encoder import SHAPES
-from aerogel.bench.outcome_text import outcome_text
-from aerogel.bench.prune_job import PruneJob
-from aerogel.bench.trade import NEEDS
 from aerogel.cli.command import FAILED, OK, Command, add_pattern, add_threads, fraction, positive, show
 from aerogel.cli.stages import stages
 from aerogel.core.errors import MissingDependencyError
+from aerogel.trial.accuracy import Bounds
+from aerogel.trial.outcome_text import outcome_text
+from aerogel.trial.prune_job import PruneJob
+from aerogel.trial.trade import NEEDS
 
 METHODS = ("sparsegpt", "wanda", "magnitude")
 BUDGETS = ("uniform", "owl", "sensitivity")
@@ -121,7 +121,7 @@ def _run(args: argparse.Namespace) -> int:
     # Said before torch is loaded, which takes seconds.
     job.check()
     try:
-        from aerogel.bench.pruning import carry_out
+        from aerogel.trial.pruning import carry_out
     except ModuleNotFoundError as error:
         raise MissingDependencyError(f'pruning needs {error.name}: pip install "aerogel[bench]"') from error
     with stages() as told:

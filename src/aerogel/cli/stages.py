@@ -16,7 +16,7 @@ _EVERY_S = 10.0
 
 
 class Stages(Protocol):
-    """See ``bench.prune_job.Listener``."""
+    """See ``trial.prune_job.Listener``."""
 
     def stage(self, words: str, share: float | None = None) -> None: ...
 

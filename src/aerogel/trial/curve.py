@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 import aerogel
-from aerogel.bench.gradual import Gradual, Stage
 from aerogel.bench.quality import Quality, quality
 from aerogel.core.errors import InputError, require
 from aerogel.model.loaded import Source
 from aerogel.prune import PruneResult
+from aerogel.prune.gradual import Gradual, Stage
 
 CALIBRATED = "sparsegpt, least-squares repair"
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.bench.little import classifier
+from tests.trial.little import classifier
 
-from aerogel.bench.evaluate import ByFunction
 from aerogel.core.errors import InputError
 from aerogel.model.loaded import Source
 from aerogel.model.source import load_model
+from aerogel.trial.evaluate import ByFunction
 
 pytest.importorskip("transformers")
 

@@ -1,17 +1,18 @@
-"""A torch model as an .aero file: traced, not yet compiled for this CPU. Imports torch."""
+"""A torch model as an .aero file: traced, not yet compiled for this CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from aerogel.model import artefact
 from aerogel.model.artefact import Artefact
 from aerogel.model.from_torch import from_torch
 from aerogel.model.loaded import Source
+
+if TYPE_CHECKING:
+    import torch
 
 
 def write_file(source: Source, module: torch.nn.Module, to: Path, record: Mapping[str, Any]) -> Path:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from aerogel.bench import forecast as module
-from aerogel.bench.forecast import Forecast, forecast
 from aerogel.core.errors import InputError
+from aerogel.trial import forecast as module
+from aerogel.trial.forecast import Forecast, forecast
 from aerogel.tune.choose import DENSE, SPARSE
 from aerogel.tune.plan import LayerPlan, Plan
 

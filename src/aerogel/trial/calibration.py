@@ -5,17 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from aerogel.bench.accuracy import LEAST_TEXTS
 from aerogel.bench.corpus import docstrings, paragraphs
 from aerogel.core.errors import InputError, require
-from aerogel.model.loaded import Source
-
-if TYPE_CHECKING:
-    import torch
+from aerogel.trial.accuracy import LEAST_TEXTS
 
 MOST_HELD_OUT = 500
 """More texts would make the numbers steadier by little, and take long."""
@@ -23,7 +17,6 @@ MOST_TRAINING = 20_000
 """Recovery seldom gets through more, and each is held in memory as token ids."""
 FEW_TEXTS = 64
 """With fewer to calibrate on, what is found out about each layer is shaky."""
-_PER_BATCH = 512
 _SEED = 0
 DOCSTRINGS = "docstrings of Python's standard library"
 
@@ -72,27 +65,3 @@ def share_out(texts: Sequence[str], origin: str, calibrate: int, *, judge: bool)
         held = 0
     training = tuple(known[held : held + MOST_TRAINING])
     return TextShares(origin, len(known), training[:calibrate], training, tuple(known[:held]))
-
-
-def batches(source: Source, texts: Sequence[str]) -> list[dict[str, torch.Tensor]]:
-    """Arguments of ``source.module`` by name; texts of like length share a batch, of 512 tokens or one text.
-    Padding is computed like any token, so the fewer there are the better; and by steps of 512 tokens a
-    model learnt more in the same time than by 256 or 1,024."""
-    import torch
-
-    if not texts:
-        return []
-    ids, mask = source.tokenize(list(texts))
-    lengths = mask.sum(1)
-    # Equal lengths by their tokens: the order of ``texts`` does not matter.
-    order = np.lexsort((*ids.T[::-1], lengths))
-    found: list[dict[str, torch.Tensor]] = []
-    start = 0
-    for end in range(1, len(order) + 1):
-        longer = end == len(order) or (end - start + 1) * int(lengths[order[end]]) > _PER_BATCH
-        if longer:
-            rows, width = order[start:end], max(1, int(lengths[order[end - 1]]))
-            arrays = {"input_ids": ids[rows, :width], "attention_mask": mask[rows, :width]}
-            found.append({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
-            start = end
-    return found

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-import aerogel
-from aerogel.bench.calibration import batches
 from aerogel.model.loaded import Source
-from aerogel.prune import PruneResult, Schedule
+from aerogel.prune.entry import prune, recover
+from aerogel.prune.report import PruneResult
+from aerogel.prune.schedule import Schedule
+from aerogel.prune.text_batches import batches
 
 METHOD = "sparsegpt"
 
@@ -51,9 +52,7 @@ class Gradual:
             self._tell(f"pruning to {sparsity:.0%}: {name}", len(done) / max(1, layers))
 
         start = self._source.module if model is None else model
-        return aerogel.prune(
-            start, sparsity, method=METHOD, data=self._calibration, repair=True, progress=progress
-        )
+        return prune(start, sparsity, method=METHOD, data=self._calibration, repair=True, progress=progress)
 
     def stages(
         self, stages: Sequence[Stage], kept: Path | None = None
@@ -71,7 +70,7 @@ class Gradual:
     def _recovered(self, result: PruneResult, stage: Stage, kept: Path | None) -> PruneResult:
         words = f"recovering at {stage.sparsity:.0%}: {stage.seconds:.0f} s"
         file = None if kept is None else kept / f"{100 * stage.sparsity:g}.safetensors"
-        return aerogel.recover(
+        return recover(
             result,
             self._source.module,
             self._training,

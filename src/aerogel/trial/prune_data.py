@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aerogel.bench import calibration
-from aerogel.bench.accuracy import LEAST_TEXTS
-from aerogel.bench.calibration import DOCSTRINGS, FEW_TEXTS, TextShares
-from aerogel.bench.prune_job import PruneJob
 from aerogel.core.errors import InputError, require
 from aerogel.model.loaded import Source
+from aerogel.prune.text_batches import batches
+from aerogel.trial import calibration
+from aerogel.trial.accuracy import LEAST_TEXTS
+from aerogel.trial.calibration import DOCSTRINGS, FEW_TEXTS, TextShares
+from aerogel.trial.prune_job import PruneJob
 
 Batches = Sequence[Any]
 
@@ -57,9 +58,9 @@ def prepare(
     described = shares.to_json() if calibrates else {**shares.to_json(), "calibration": 0}
     few = f"{shares.given} different texts are too few to hold {LEAST_TEXTS} out: give more, or --eval"
     return PruneData(
-        calibration.batches(source, shares.calibration) if calibrates else None,
-        calibration.batches(source, shares.training) if job.recover is not None else None,
-        calibration.batches(source, shares.held_out),
+        batches(source, shares.calibration) if calibrates else None,
+        batches(source, shares.training) if job.recover is not None else None,
+        batches(source, shares.held_out),
         shares.origin,
         described if job.recover is not None else {**described, "training": 0},
         None if shares.held_out or not by_texts else few,
@@ -84,6 +85,6 @@ def _without_texts(job: PruneJob, source: Source, note: Callable[[str], None]) -
     )
     require(job.from_factory, InputError, told)
     note(f"calibrated on the inputs that {source.name} returns: many, and real ones, give a better model")
-    batches = [source.example_inputs]
+    given = [source.example_inputs]
     described = {"origin": f"inputs of {source.name}", "batches": 1}
-    return PruneData(batches, batches, (), "", described, missing)
+    return PruneData(given, given, (), "", described, missing)

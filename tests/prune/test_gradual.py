@@ -1,4 +1,4 @@
-"""Pruning in steps: each goes on from the last, and the points of a curve are of texts that nothing saw."""
+"""Pruning in steps: each goes on from the last, and zeros stay."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.bench.little import classifier, texts
+from tests.trial.little import classifier, texts
 
-from aerogel.bench.curve import Texts
-from aerogel.bench.gradual import Gradual, Stage
-from aerogel.core.errors import InputError
 from aerogel.model.source import load_model
+from aerogel.prune.gradual import Gradual, Stage
 
 pytest.importorskip("transformers")
 
@@ -35,8 +33,3 @@ def test_each_stage_goes_on_from_the_recovered_one(tmp_path: Path) -> None:
     assert any(words.startswith("pruning to 75%") for words, _ in told)
     assert any(words.startswith("recovering at 50%") for words, _ in told)
     assert all(torch.equal(value, dense[name]) for name, value in source.module.state_dict().items())
-
-
-def test_what_judges_is_not_trained_on() -> None:
-    with pytest.raises(InputError, match="1 texts to judge by are also trained on"):
-        Texts(("a",), ("b", "c"), ("c", "d"))

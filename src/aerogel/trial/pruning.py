@@ -14,18 +14,11 @@ from typing import IO, Any
 import torch
 
 import aerogel
-from aerogel.bench.accuracy import Accuracy, ByTexts, Judge
-from aerogel.bench.evaluate import ByFunction
-from aerogel.bench.forecast import forecast
-from aerogel.bench.model_file import write_file
-from aerogel.bench.outcome import Outcome, Written
-from aerogel.bench.prune_data import PruneData, prepare
-from aerogel.bench.prune_job import ARTEFACT, Listener, PruneJob
-from aerogel.bench.trade import Trade, Trading, cases, check_encoder, measure_trade, weight_bytes
 from aerogel.core.errors import AerogelError, InputError, UnsupportedError, require
 from aerogel.core.files import replace_file
 from aerogel.core.folders import require_place
 from aerogel.measure import Progress
+from aerogel.model.aero_file import write_file
 from aerogel.model.loaded import Source
 from aerogel.model.save_pretrained import checkpoint_bytes, save_pretrained
 from aerogel.model.source import load_model
@@ -33,6 +26,13 @@ from aerogel.model.text_files import read_texts
 from aerogel.prune import PruneResult, prune, recover
 from aerogel.prune.layers import Layer, prunable
 from aerogel.prune.provenance import provenance
+from aerogel.trial.accuracy import Accuracy, ByTexts, Judge
+from aerogel.trial.evaluate import ByFunction
+from aerogel.trial.forecast import forecast
+from aerogel.trial.outcome import Outcome, Written
+from aerogel.trial.prune_data import PruneData, prepare
+from aerogel.trial.prune_job import ARTEFACT, Listener, PruneJob
+from aerogel.trial.trade import Trade, Trading, cases, check_encoder, measure_trade, weight_bytes
 
 
 def carry_out(job: PruneJob, listener: Listener) -> Outcome:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from aerogel.bench.accuracy import Accuracy
-from aerogel.bench.trade import Trade
 from aerogel.prune.report import PruneReport
+from aerogel.trial.accuracy import Accuracy
+from aerogel.trial.trade import Trade
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aerogel.bench.outcome import Outcome
 from aerogel.bench.render import milliseconds
-from aerogel.bench.trade import DENSE, PRUNED, Trade
 from aerogel.measure import CaseResult
+from aerogel.trial.outcome import Outcome
+from aerogel.trial.trade import DENSE, PRUNED, Trade
 
 _NONE = "-"
 

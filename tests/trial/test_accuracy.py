@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from aerogel.bench.accuracy import NEIGHBOURS, RANKS, SAME, Accuracy, Bounds, ByTexts
 from aerogel.core.errors import InputError, UnsupportedError
+from aerogel.trial.accuracy import NEIGHBOURS, RANKS, SAME, Accuracy, Bounds, ByTexts
 
 MADE = torch.Generator().manual_seed(0)
 MASK = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 1, 1]])

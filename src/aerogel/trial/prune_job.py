@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from aerogel.bench.accuracy import Bounds
-from aerogel.bench.trade import check_against, check_threads
 from aerogel.core.errors import InputError, require
 from aerogel.core.folders import require_place
 from aerogel.model.save_pretrained import check_folder
 from aerogel.prune.schedule import Schedule
+from aerogel.trial.accuracy import Bounds
+from aerogel.trial.trade import check_against, check_threads
 
 ARTEFACT = ".aero"
 # Names that others' files have: whoever gives one does not mean a directory.

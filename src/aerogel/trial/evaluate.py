@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aerogel.bench.accuracy import Accuracy, Tell
 from aerogel.core.errors import InputError, require
 from aerogel.model.loaded import Source
+from aerogel.trial.accuracy import Accuracy, Tell
 
 if TYPE_CHECKING:
     import torch

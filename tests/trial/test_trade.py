@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.bench.little import CONFIG, classifier, sentence_encoder
+from tests.trial.little import CONFIG, classifier, sentence_encoder
 
 import aerogel
 from aerogel.bench import whole_model
 from aerogel.bench.encoder import RUNTIMES
-from aerogel.bench.trade import DENSE, EXAMPLE, PRUNED, TORCH, Trading, cases, check_against, check_encoder
-from aerogel.bench.trade import measure_trade as measure
 from aerogel.core.errors import InputError
 from aerogel.measure import Settings
 from aerogel.model.loaded import Source
 from aerogel.model.source import load_model
+from aerogel.trial.trade import DENSE, EXAMPLE, PRUNED, TORCH, Trading, cases, check_against, check_encoder
+from aerogel.trial.trade import measure_trade as measure
 
 pytest.importorskip("transformers")
 
