@@ -7,76 +7,26 @@ nothing but itself. NaN and infinities spoil their own column only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from aerogel.kernels.approx import Lets, Names, maximum, minimum
-from aerogel.kernels.layout import Layout, zero
-from aerogel.kernels.pack import COLUMNS, FEATURES, Place, place, share, sink, source, splat, vector_count
+from aerogel.kernels.approx import Lets, Names, maximum
+from aerogel.kernels.layout import Layout
+from aerogel.kernels.pack import COLUMNS, FEATURES, sink, source, splat
+from aerogel.kernels.runs import Run, over_runs
 from aerogel.loop.nodes import (
     F32,
-    I64,
-    Assign,
     Binary,
     Block,
     Broadcast,
-    Buf,
     Cast,
     Expr,
     Fma,
-    For,
     Function,
-    If,
     Load,
     Unary,
     Var,
-    VLoad,
     VStore,
-    While,
 )
 
 EPS = Var("eps", F32)
-PARTS = 4
-"""Partial sums of a column: enough chains to hide the latency of one vector's additions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Consecutive vectors of one tile, normalised together."""
-
-    layout: Layout
-    count: int
-    here: Place
-    names: Names
-
-    def at(self, row: Expr, vector: int) -> Expr:
-        return self.here.row(row) + vector * self.layout.lanes
-
-    def load(self, buf: Buf, row: Expr, vector: int) -> VLoad:
-        return VLoad(buf, self.at(row, vector), self.layout.lanes)
-
-    def total(self, out: Lets, term: Callable[[Expr, int, Expr, Lets], Expr]) -> list[Expr]:
-        """Per vector, the sum over all rows; ``term(row, vector, sum, lets)`` adds a row to a partial sum."""
-        nothing = splat(0.0, self.layout.lanes)
-        parts = [[out.define(nothing, "sum") for _ in range(self.count)] for _ in range(PARTS)]
-        whole = out.let(FEATURES // PARTS * PARTS, "whole")
-        row, last = Var(self.names.fresh("row"), I64), Var(self.names.fresh("row"), I64)
-        many, few = Lets(self.names), Lets(self.names)
-        for p, part in enumerate(parts):
-            for vector, total in enumerate(part):
-                many.add(Assign(total, term(row + p, vector, total, many)))
-        for vector, total in enumerate(parts[0]):
-            few.add(Assign(total, term(last, vector, total, few)))
-        out.add(For(row, zero(), whole, many.block(), step=PARTS), For(last, whole, FEATURES, few.block()))
-        return [out.let((a + b) + (c + d), "total") for a, b, c, d in zip(*parts, strict=True)]
-
-    def each(self, out: Lets, value: Callable[[Expr, list[int], Lets], list[Expr]], sink_: Buf) -> None:
-        """Stores ``value(row, vectors, lets)`` for every row."""
-        row = Var(self.names.fresh("row"), I64)
-        body = Lets(self.names)
-        for vector, result in enumerate(value(row, list(range(self.count)), body)):
-            body.add(VStore(sink_, self.at(row, vector), result))
-        out.add(For(row, zero(), FEATURES, body.block()))
 
 
 def layer_norm(layout: Layout, *, residual: bool = False, in_place: bool = False) -> Function:
@@ -125,7 +75,7 @@ def layer_norm(layout: Layout, *, residual: bool = False, in_place: bool = False
     name = "layer_norm" + ("_residual" if residual else "") + ("_in_place" if in_place else "")
     buffers = ((out,) if in_place else (x,)) + ((other,) if residual else ()) + (gamma, beta)
     buffers += () if in_place else (out,)
-    return Function(name, (*buffers, FEATURES, COLUMNS, EPS), _over_runs(layout, names, run))
+    return Function(name, (*buffers, FEATURES, COLUMNS, EPS), over_runs(layout, names, run))
 
 
 def l2_normalize(layout: Layout) -> Function:
@@ -145,23 +95,4 @@ def l2_normalize(layout: Layout) -> Function:
         vectors.each(body, lambda row, which, _: [vectors.load(x, row, v) / lengths[v] for v in which], out)
         return body.block()
 
-    return Function("l2_normalize", (x, out, FEATURES, COLUMNS, EPS), _over_runs(layout, names, run))
-
-
-def _over_runs(layout: Layout, names: Names, run: Callable[[Run], Block]) -> Block:
-    """Covers this thread's vectors with runs of 4, 2 or 1 vectors (as the width allows), each in one tile."""
-    body = Lets(names)
-    vectors = vector_count(layout, COLUMNS, body)
-    begin, end = share(vectors, body)
-    vector = body.define(begin, "vector")
-    inside = Lets(names)
-    here = place(layout, FEATURES, vectors, vector, inside)
-    left = inside.let(minimum(here.left, end - vector), "left")
-    step: Block = ()
-    for size in (1, 2, 4):
-        if size <= layout.width:
-            chosen = (*run(Run(layout, size, here, names)), Assign(vector, vector + size))
-            step = (If(left >= size, chosen, step),) if step else chosen
-    inside.add(*step)
-    body.add(While(vector < end, inside.block()))
-    return body.block()
+    return Function("l2_normalize", (x, out, FEATURES, COLUMNS, EPS), over_runs(layout, names, run))
