@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
+import sys
+from typing import Any
 
 import pytest
 
 from aerogel.core import target as targets
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import TargetError
-from aerogel.core.target import NAMES, Target, available, current
+from aerogel.core.target import NAMES, Target, available, current, named
 
 SSE2 = frozenset({"sse2"})
 AVX2 = SSE2 | {
@@ -29,7 +32,7 @@ def names(flags: frozenset[str] | set[str]) -> list[str]:
 
 
 def test_best_first() -> None:
-    assert names(AVX512) == ["avx512", "avx2", "sse2"] == list(NAMES)
+    assert names(AVX512) == ["avx512", "avx2", "sse2"]
     assert names(AVX2) == ["avx2", "sse2"]
     assert names(SSE2) == ["sse2"]
 
@@ -87,14 +90,76 @@ def test_what_the_cpu_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("machine", ["aarch64", "ARM64"])
 def test_arm(machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    (only,) = available()
+    (only,) = available(frozenset())
     assert (only.name, only.lanes(DType.F32), only.registers) == ("neon", 4, 32)
+    assert (only.arch, only.features) == ("aarch64", ("neon",))
+    (more,) = available(frozenset({"fp", "asimd", "asimddp", "i8mm", "sve"}))
+    assert more.features == ("dotprod", "i8mm", "neon")
 
 
 def test_other_machines_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     with pytest.raises(TargetError, match="'riscv64' is not supported"):
         available()
+
+
+def test_a_target_of_another_machine_can_be_chosen_to_generate_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AEROGEL_TARGET", "neon")
+    assert current() == named("neon")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setenv("AEROGEL_TARGET", "avx2")
+    assert current() == named("avx2") and current().arch == "x86_64"
+
+
+def test_targets_by_name() -> None:
+    assert [named(name).name for name in NAMES] == ["avx512", "avx2", "sse2", "neon"]
+    assert named("avx2", AVX2).features == named("avx2").features
+    assert named("avx2", {"avx_vnni", "avx512_vnni"}).has("avxvnni")
+    assert not named("avx2", {"avx512_vnni"}).has("avx512vnni")
+    with pytest.raises(TargetError, match="'sve' is unknown: choose one of avx512, avx2, sse2, neon"):
+        named("sve")
+
+
+CPUINFO = """processor\t: 0
+BogoMIPS\t: 50.00
+Features\t: fp asimd asimddp i8mm
+CPU implementer\t: 0x41
+
+processor\t: 1
+Features\t: fp asimd asimddp
+"""
+
+
+def test_flags_are_those_that_every_core_has() -> None:
+    assert targets._common_flags(CPUINFO) == {"fp", "asimd", "asimddp"}
+    assert targets._common_flags("processor : 0\nflags : fpu sse2\nvmx flags : ept\n") == {"fpu", "sse2"}
+    assert targets._common_flags("") == frozenset()
+
+
+def test_flags_on_macos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(targets, "_sysctl", lambda key: key == b"hw.optional.arm.FEAT_DotProd")
+    targets.cpu_flags.cache_clear()
+    try:
+        assert targets.cpu_flags() == {"asimddp"}
+    finally:
+        targets.cpu_flags.cache_clear()
+
+
+def test_sysctl_says_one_or_the_feature_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {b"on": 1, b"off": 0}
+
+    class LibC:
+        @staticmethod
+        def sysctlbyname(key: bytes, value: Any, size: Any, new: None, new_size: Any) -> int:
+            assert size._obj.value == ctypes.sizeof(value._obj) and new is None and new_size.value == 0
+            if key not in known:
+                return -1
+            value._obj.value = known[key]
+            return 0
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: LibC)
+    assert [targets._sysctl(key) for key in (b"on", b"off", b"unknown")] == [True, False, False]
 
 
 def test_a_target_is_known_by_its_parts() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from aerogel.core.dtypes import DType
-from aerogel.core.target import Target, available
+from aerogel.core.errors import TargetError
+from aerogel.core.target import Target, available, named
 from aerogel.loop.nodes import (
     F32,
     I64,
@@ -29,6 +34,7 @@ from aerogel.loop.nodes import (
     VStore,
 )  # fmt: skip
 from aerogel.native import compile
+from aerogel.native.compiler import generate
 
 
 def dot_module(lanes: int) -> Module:
@@ -57,3 +63,28 @@ def test_loop_with_accumulator(target: Target) -> None:
         want = (row.astype(np.float64) * 2 + want).astype(np.float32)
     want[0] = 5
     np.testing.assert_array_equal(y, want)
+
+
+def foreign() -> Target:
+    """A target of the architecture that this machine is not."""
+    return named("avx2" if platform.machine().lower() in ("aarch64", "arm64") else "neon")
+
+
+def test_code_for_another_machine_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = foreign()
+    with pytest.raises(TargetError, match=f"{other.name} is for {other.arch}, .* set AEROGEL_DUMP=FOLDER"):
+        compile(dot_module(4), other)
+    monkeypatch.setenv("AEROGEL_TARGET", other.name)
+    monkeypatch.setenv("AEROGEL_DUMP", str(tmp_path))
+    with pytest.raises(TargetError, match=f"its code is in {tmp_path}"):
+        compile(dot_module(4))
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".ll", ".ll", ".loop", ".s"]
+
+
+@pytest.mark.parametrize(("name", "machine", "line"), [
+    ("neon", 183, r"fmla\tv\d+.4s, v\d+.4s, v\d+.s\[0\]"), ("avx2", 62, r"vfmadd231ps")
+])  # fmt: skip
+def test_code_for_any_machine_is_generated(name: str, machine: int, line: str) -> None:
+    built = generate(dot_module(4), named(name), show=True)
+    assert built.object[:4] == b"\x7fELF" and int.from_bytes(built.object[18:20], "little") == machine
+    assert re.search(line, built.assembly)

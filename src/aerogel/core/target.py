@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,6 +53,7 @@ _AVX512 = _AVX2 | {
     "avx512f": "avx512f", "avx512bw": "avx512bw", "avx512cd": "avx512cd",
     "avx512dq": "avx512dq", "avx512vl": "avx512vl",
 }  # fmt: skip
+_NEON = {"neon": "asimd"}
 # Used where present, never required.
 _OPTIONAL = {
     "avx2": {"avxvnni": "avx_vnni"},
@@ -57,49 +61,83 @@ _OPTIONAL = {
         "avx512vnni": "avx512_vnni", "avx512vbmi": "avx512vbmi", "avx512vbmi2": "avx512_vbmi2",
         "avx512bf16": "avx512_bf16", "avx512vpopcntdq": "avx512_vpopcntdq",
     },
+    "neon": {"dotprod": "asimddp", "i8mm": "i8mm"},
 }  # fmt: skip
-_NEEDS = {"avx512": _AVX512, "avx2": _AVX2, "sse2": _SSE2}
-_SHAPE = {"avx512": (512, 32), "avx2": (256, 16), "sse2": (128, 16)}
+# Best first within an architecture; the last of each runs on every CPU of it.
+_NEEDS = {"avx512": _AVX512, "avx2": _AVX2, "sse2": _SSE2, "neon": _NEON}
+_SHAPE = {"avx512": (512, 32), "avx2": (256, 16), "sse2": (128, 16), "neon": (128, 32)}
+_ARCH = {"avx512": "x86_64", "avx2": "x86_64", "sse2": "x86_64", "neon": "aarch64"}
+_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 NAMES = tuple(_NEEDS)
+
+# The line of /proc/cpuinfo that lists flags: x86, then ARM.
+_LINES = ("flags", "Features")
+# What macOS calls the same flags, as keys of sysctl; of ARM alone, for on x86 SSE2 is right and enough.
+_SYSCTL = {"asimddp": b"hw.optional.arm.FEAT_DotProd", "i8mm": b"hw.optional.arm.FEAT_I8MM"}
 
 
 @cache
 def cpu_flags() -> frozenset[str]:
-    """The flags the kernel reports for this CPU; empty where it reports none."""
+    """The flags the kernel reports for this CPU, under Linux's names; empty where it reports none."""
+    if sys.platform == "darwin":
+        return frozenset(flag for flag, key in _SYSCTL.items() if _sysctl(key))
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return frozenset()
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "flags":
-            return frozenset(value.split())
-    return frozenset()
+    return _common_flags(text)
 
 
-def _x86(name: str, flags: frozenset[str]) -> Target | None:
-    if any(flag not in flags for flag in _NEEDS[name].values()):
-        return None
-    extra = [llvm for llvm, flag in _OPTIONAL.get(name, {}).items() if flag in flags]
+def _common_flags(cpuinfo: str) -> frozenset[str]:
+    """What every core has: on a machine of unlike cores a thread may run on any of them."""
+    parts = (line.partition(":") for line in cpuinfo.splitlines())
+    found = [frozenset(value.split()) for name, _, value in parts if name.strip() in _LINES]
+    return frozenset.intersection(*found) if found else frozenset()
+
+
+def _sysctl(key: bytes) -> bool:
+    """Whether macOS says 1 for ``key``; a key it does not know is a feature the CPU lacks."""
+    value, size = ctypes.c_int(0), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))
+    done = ctypes.CDLL(None).sysctlbyname(
+        key, ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)
+    )
+    return done == 0 and value.value == 1
+
+
+def architecture() -> str:
+    """``x86_64`` or ``aarch64``, whatever the system calls it; TargetError on any other."""
+    machine = platform.machine().lower()
+    if machine not in _MACHINES:
+        raise TargetError(f"CPU architecture {machine!r} is not supported: use x86-64 or 64-bit ARM")
+    return _MACHINES[machine]
+
+
+def named(name: str, flags: Iterable[str] = ()) -> Target:
+    """The target called ``name`` with what it requires and those of its optional features whose Linux
+    flags are in ``flags``. Whether this CPU has it is not asked; TargetError for an unknown name."""
+    if name not in _NEEDS:
+        raise TargetError(f"target {name!r} is unknown: choose one of {', '.join(NAMES)}")
+    have = frozenset(flags)
+    extra = [llvm for llvm, flag in _OPTIONAL.get(name, {}).items() if flag in have]
     bits, registers = _SHAPE[name]
-    return Target(name, "x86_64", bits, registers, tuple(sorted([*_NEEDS[name], *extra])))
+    return Target(name, _ARCH[name], bits, registers, tuple(sorted([*_NEEDS[name], *extra])))
 
 
 def available(flags: frozenset[str] | None = None) -> tuple[Target, ...]:
-    """The targets this CPU can run, best first."""
-    machine = platform.machine().lower()
-    if machine in ("x86_64", "amd64"):
-        known = cpu_flags() if flags is None else flags
-        found = tuple(t for t in (_x86(name, known) for name in NAMES) if t is not None)
-        # Every x86-64 CPU has SSE2, whether or not the system lists its flags.
-        return found or (Target("sse2", "x86_64", 128, 16, ("sse2",)),)
-    if machine in ("aarch64", "arm64"):
-        return (Target("neon", "aarch64", 128, 32, ("neon",)),)
-    raise TargetError(f"CPU architecture {machine!r} is not supported: use x86-64 or 64-bit ARM")
+    """The targets this CPU can run, best first. ``flags``: instead of those the system reports."""
+    known = cpu_flags() if flags is None else flags
+    *better, least = (name for name in NAMES if _ARCH[name] == architecture())
+    # Every CPU has the least of its architecture, whether or not the system lists its flags.
+    fitting = (*(name for name in better if known.issuperset(_NEEDS[name].values())), least)
+    return tuple(named(name, known) for name in fitting)
 
 
 def current() -> Target:
-    """The target to generate code for: ``AEROGEL_TARGET`` if set, else the best this CPU has."""
+    """The target to generate code for: ``AEROGEL_TARGET`` if set, else the best this CPU has.
+
+    The name of a target of another architecture is taken, without optional features: its code can be
+    generated and looked at, and ``native.compile`` refuses to run it.
+    """
     targets = available()
     wanted = os.environ.get("AEROGEL_TARGET", "").strip().lower()
     if not wanted:
@@ -107,6 +145,8 @@ def current() -> Target:
     for target in targets:
         if target.name == wanted:
             return target
+    if wanted in NAMES and _ARCH[wanted] != targets[0].arch:
+        return named(wanted)
     have = ", ".join(t.name for t in targets)
     if wanted in NAMES:
         raise TargetError(f"AEROGEL_TARGET={wanted}, but this CPU lacks it: it has {have}")

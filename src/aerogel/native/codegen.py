@@ -11,6 +11,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from aerogel.core.errors import NativeError
+from aerogel.core.target import architecture
 from aerogel.native.lock import LOCK
 
 _Output = TypeVar("_Output", bytes, str)
@@ -18,17 +19,23 @@ _Output = TypeVar("_Output", bytes, str)
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What one module became. ``optimised`` and ``assembly`` are filled only when asked for."""
+    """What one module became. All but the object is filled only when asked for; ``given``: the LLVM
+    assembly that came in."""
 
     object: bytes
+    given: str = ""
     optimised: str = ""
     assembly: str = ""
 
 
+# What stands for an architecture that is not this machine's: ELF objects for Linux.
+_FOREIGN = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-linux-gnu"}
+
+
 @cache
-def triple() -> str:
-    """The machine's LLVM triple."""
-    return llvm.get_process_triple()
+def triple(arch: str | None = None) -> str:
+    """The LLVM triple of this machine, or of ``arch`` (``x86_64``, ``aarch64``) where that is another."""
+    return llvm.get_process_triple() if arch is None or arch == architecture() else _FOREIGN[arch]
 
 
 def versions() -> str:
@@ -37,12 +44,16 @@ def versions() -> str:
 
 
 @cache
-def _machine() -> llvm.TargetMachine:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
+def _machine(triple_: str) -> llvm.TargetMachine:
+    if triple_ == triple():
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    else:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
     # Position-independent and small: data is reached relative to the code, wherever both are loaded.
-    return llvm.Target.from_triple(triple()).create_target_machine(
-        cpu="x86-64" if triple().startswith("x86_64") else "generic",
+    return llvm.Target.from_triple(triple_).create_target_machine(
+        cpu="x86-64" if triple_.startswith("x86_64") else "generic",
         opt=2,
         reloc="pic",
         codemodel="small",
@@ -50,28 +61,30 @@ def _machine() -> llvm.TargetMachine:
     )
 
 
-def _optimise(parsed: llvm.ModuleRef) -> None:
+def _optimise(parsed: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
     options = llvm.create_pipeline_tuning_options(speed_level=1)
     # What to vectorise and unroll is decided by who wrote the loops.
     options.loop_vectorization = False
     options.slp_vectorization = False
     options.loop_interleaving = False
     options.loop_unrolling = False
-    builder = llvm.create_pass_builder(_machine(), options)
+    builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(parsed, builder)
 
 
 def build(text: str, *, show: bool = False) -> Build:
-    """Optimise and assemble LLVM assembly; ``show`` also returns what a reader wants to see."""
+    """Optimise and assemble LLVM assembly, for the machine its triple names; ``show`` also returns what a
+    reader wants to see."""
     with LOCK:
         try:
-            machine = _machine()
             parsed = llvm.parse_assembly(text)
             parsed.verify()
-            _optimise(parsed)
-            optimised = str(parsed) if show else ""
-            assembly = _emit(machine.emit_assembly, parsed) if show else ""
-            return Build(_emit(machine.emit_object, parsed), optimised, assembly)
+            machine = _machine(parsed.triple)
+            _optimise(parsed, machine)
+            if not show:
+                return Build(_emit(machine.emit_object, parsed))
+            optimised, assembly = str(parsed), _emit(machine.emit_assembly, parsed)
+            return Build(_emit(machine.emit_object, parsed), text, optimised, assembly)
         except RuntimeError as error:
             raise NativeError(f"LLVM refused the generated code: {error}") from error
 

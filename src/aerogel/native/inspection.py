@@ -30,10 +30,10 @@ def dump_folder() -> Path | None:
         raise InputError(f"AEROGEL_DUMP={wanted}: {error}") from error
 
 
-def dump(folder: Path, key: str, module: Module, target: Target, llvm: str, build: Build) -> None:
+def dump(folder: Path, key: str, module: Module, target: Target, build: Build) -> None:
     """Write Loop IR, LLVM, optimised LLVM and assembly as ``name-target-key.*``."""
     stem = f"{re.sub(r'[^A-Za-z0-9_.-]', '_', module.name)}-{target.name}-{key[:8]}"
-    stages = {"loop": show(module), "ll": llvm, "opt.ll": build.optimised, "s": build.assembly}
+    stages = {"loop": show(module), "ll": build.given, "opt.ll": build.optimised, "s": build.assembly}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, text in stages.items():
