@@ -36,10 +36,10 @@ def test_layers_that_differ_in_numbers_are_one_line() -> None:
 
 
 def test_definitions_ties_and_sparse_layers_are_said() -> None:
-    shown = text(measure_weights((held("a", 5),), lambda _: None))
+    shown = text(measure_weights((held("a", 3),), lambda _: None))
     assert "Near zero: not 0, but in size below 1 % of the layer's largest" in shown.replace("\n  ", " ")
     assert "Used more than once (tied): none." in shown
-    assert "Sparse already (15 % zeros or more): a (50 %, unstructured)." in shown
+    assert "Sparse already (15 % zeros or more): a (30 %, unstructured)." in shown
 
 
 def test_a_long_name_keeps_its_end() -> None:
