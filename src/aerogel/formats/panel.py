@@ -14,7 +14,11 @@ in that order walk their own columns in step: a single loop, whatever the sparsi
 quad is padded with zeros at one of *its own* columns, so a pruned weight never meets an activation
 (0 x inf stays 0); a row without any non-zero shares a quad only with its like.
 
-Streams: ``values`` f32; ``columns`` u16 (index in the whole matrix); ``runs`` u16, what the kernel
+An entry of W is a float32, or a *word* of four int8: 4 consecutive inputs of a row (see ``words``), zero
+where all four are. Then ``columns`` counts words, everything else is the same: a panel's word column that is
+whole is a block of 4 outputs x 4 inputs.
+
+Streams: ``values`` f32 or i32; ``columns`` u16 (index in the whole matrix); ``runs`` u16, what the kernel
 loops over; ``starts`` i64 [groups + 1, 3], where each group begins in the three; ``work`` i64 [groups + 1],
 the running sum of multiply-adds, by which threads share the groups.
 """
@@ -37,19 +41,23 @@ MAX_COLUMNS = 1 << 16
 GENERAL, DENSE, WHOLE, HALVES = 0, 1, 2, 3
 MASKS_OF_KIND = {GENERAL: tuple(range(1, 16)), WHOLE: (15,), HALVES: (3, 12, 15)}
 
+WORD = 4
+"""Integers in a word."""
+
 Kind = Literal["panel", "quad"]
+Matrix = NDArray[np.float32 | np.int32]
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A packed matrix; every array is C-contiguous and read-only."""
+    """A packed matrix; every array is C-contiguous and read-only. ``nonzeros``: entries that are not 0."""
 
     kind: Kind
     rows: int
     columns: int
     block: int
     nonzeros: int
-    values: NDArray[np.float32]
+    values: Matrix
     indices: NDArray[np.uint16]
     runs: NDArray[np.uint16]
     starts: NDArray[np.int64]
@@ -69,17 +77,26 @@ class Packed:
         return sum(a.nbytes for a in (self.values, self.indices, self.runs, self.starts, self.work))
 
 
-def pack(weight: NDArray[np.float32], kind: Kind, block: int, *, dense: bool = False) -> Packed:
-    """Pack ``weight`` [rows, columns] float32; -0.0 counts as zero.
+def words(integers: NDArray[np.int8]) -> NDArray[np.int32]:
+    """[rows, ceil(inputs / 4)] of int8 [rows, inputs]: 4 consecutive inputs each, the first lowest; a missing
+    one is 0."""
+    missing = -integers.shape[1] % WORD
+    whole = np.pad(integers, ((0, 0), (0, missing))) if missing else np.ascontiguousarray(integers)
+    return whole.view("<i4").astype(np.int32, copy=False)
+
+
+def pack(weight: Matrix, kind: Kind, block: int, *, dense: bool = False) -> Packed:
+    """Pack ``weight`` [rows, columns], float32 or int32 words; -0.0 counts as zero.
 
     ``block``: columns per block, at least 1. ``dense`` (panel only): zeros are stored like any other
     number. InputError for another rank or dtype, for non-finite
     weights and for more than 65,536 columns (the indices are 16 bits wide).
     """
     require(
-        weight.ndim == 2 and weight.dtype == np.float32,
+        weight.ndim == 2 and weight.dtype.name in ("float32", "int32"),
         InputError,
-        f"a packed weight is a float32 matrix, got {weight.dtype} of shape {weight.shape}",
+        "a packed weight is a matrix of float32, or of int8 in words of int32, got "
+        f"{weight.dtype} of shape {weight.shape}",
     )
     rows, columns = weight.shape
     require(rows > 0 and columns > 0, InputError, f"cannot pack an empty weight of shape {weight.shape}")
@@ -104,9 +121,7 @@ def pack(weight: NDArray[np.float32], kind: Kind, block: int, *, dense: bool = F
             return _pack_quad(weight, block)
 
 
-def _finish(
-    weight: NDArray[np.float32], kind: Kind, block: int, streams: tuple[NDArray[np.generic], ...]
-) -> Packed:
+def _finish(weight: Matrix, kind: Kind, block: int, streams: tuple[NDArray[np.generic], ...]) -> Packed:
     values, indices, runs, starts, work = streams
     for stream in streams:
         stream.setflags(write=False)
@@ -118,7 +133,7 @@ def _finish(
 # --- panel ----------------------------------------------------------------------------------
 
 
-def _pack_panel(weight: NDArray[np.float32], block: int, live: NDArray[np.bool_]) -> Packed:
+def _pack_panel(weight: Matrix, block: int, live: NDArray[np.bool_]) -> Packed:
     rows, columns = weight.shape
     panels, blocks = -(-rows // PANEL), -(-columns // block)
     # [panel, column, 4]: the four weights of a panel's column side by side.
@@ -154,12 +169,12 @@ def _pack_panel(weight: NDArray[np.float32], block: int, live: NDArray[np.bool_]
 
 
 def _by_mask(
-    fours: NDArray[np.float32],
+    fours: NDArray[Any],
     occupied: NDArray[np.bool_],
     mask: NDArray[np.uint8],
     kinds: NDArray[np.int64],
     block: int,
-) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+) -> tuple[NDArray[Any], NDArray[np.uint16]]:
     """The values and column indices of all panels, ordered by group, block, panel, mask, column."""
     per_group = GROUP // PANEL
     panel, column = np.nonzero(mask)
@@ -203,7 +218,7 @@ def _panel_kinds(counts: NDArray[np.int64], columns: int, block: int) -> NDArray
 # --- quad -----------------------------------------------------------------------------------
 
 
-def _pack_quad(weight: NDArray[np.float32], block: int) -> Packed:
+def _pack_quad(weight: Matrix, block: int) -> Packed:
     rows, columns = weight.shape
     groups, blocks = -(-rows // GROUP), -(-columns // block)
     row_of, column_of = np.nonzero(weight)
@@ -216,7 +231,7 @@ def _pack_quad(weight: NDArray[np.float32], block: int) -> Packed:
     own = np.zeros(rows, np.int64)
     own[row_of[::-1]] = column_of[::-1]
     empty = counts.sum(axis=1) == 0
-    values: list[NDArray[np.float32]] = []
+    values: list[NDArray[Any]] = []
     indices: list[NDArray[np.uint16]] = []
     runs: list[int] = []
     starts = np.zeros((groups + 1, 3), np.int64)
@@ -239,7 +254,7 @@ def _pack_quad(weight: NDArray[np.float32], block: int) -> Packed:
         starts[g + 1] = (steps_total * PANEL, steps_total * PANEL, len(runs))
         work[g + 1] += work[g] + starts[g + 1, 0] - starts[g, 0]
     streams = (
-        np.concatenate(values) if values else np.zeros(0, np.float32),
+        np.concatenate(values) if values else np.zeros(0, weight.dtype),
         np.concatenate(indices) if indices else np.zeros(0, np.uint16),
         np.array(runs, np.uint16),
         starts,
@@ -259,10 +274,10 @@ def _quads(
 
 def _steps(
     quad: NDArray[np.intp], b: int, steps: int, source: tuple[NDArray[np.generic], ...]
-) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+) -> tuple[NDArray[Any], NDArray[np.uint16]]:
     """Values and columns of one quad in one block, step by step, four side by side."""
     counts, first, found, column_of, own = source
-    values = np.zeros((steps, PANEL), np.float32)
+    values = np.zeros((steps, PANEL), found.dtype)
     columns = np.zeros((steps, PANEL), np.uint16)
     for place, row in enumerate(quad):
         n, at = int(counts[row, b]), int(first[row, b])
@@ -277,7 +292,7 @@ def _steps(
 # --- back again -----------------------------------------------------------------------------
 
 
-def unpack(packed: Packed) -> NDArray[np.float32]:
+def unpack(packed: Packed) -> Matrix:
     """The matrix [rows, columns] again, exactly; FormatError if the streams do not fit each other."""
     try:
         match packed.kind:
@@ -296,8 +311,8 @@ def unpack(packed: Packed) -> NDArray[np.float32]:
     return out
 
 
-def _unpack_panel(packed: Packed) -> tuple[NDArray[np.float32], tuple[int, int, int]]:
-    out = np.zeros((packed.rows, packed.columns), np.float32)
+def _unpack_panel(packed: Packed) -> tuple[Matrix, tuple[int, int, int]]:
+    out = np.zeros((packed.rows, packed.columns), packed.values.dtype)
     v = c = r = 0
     per_group = GROUP // PANEL
     panels = -(-packed.rows // PANEL)
@@ -322,8 +337,8 @@ def _unpack_panel(packed: Packed) -> tuple[NDArray[np.float32], tuple[int, int, 
     return out, (v, c, r)
 
 
-def _unpack_quad(packed: Packed) -> tuple[NDArray[np.float32], tuple[int, int, int]]:
-    out = np.zeros((packed.rows, packed.columns), np.float32)
+def _unpack_quad(packed: Packed) -> tuple[Matrix, tuple[int, int, int]]:
+    out = np.zeros((packed.rows, packed.columns), packed.values.dtype)
     v = r = 0
     for g in range(packed.groups):
         for _ in range(packed.blocks):

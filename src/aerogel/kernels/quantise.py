@@ -18,25 +18,20 @@ from dataclasses import dataclass
 from aerogel.core.dtypes import DType
 from aerogel.kernels.approx import Lets, Names, maximum, minimum
 from aerogel.kernels.layout import Layout, zero
-from aerogel.kernels.pack import COLUMNS, FEATURES, sink, source, splat
+from aerogel.kernels.pack import COLUMNS, FEATURES, source, splat
 from aerogel.kernels.runs import Run, over_runs
 from aerogel.loop.nodes import (
-    F32,
-    I32,
     Assign,
     Binary,
     Block,
-    Broadcast,
     Buf,
     BufferType,
     Cast,
-    Compare,
     Const,
     Expr,
     For,
     Function,
     If,
-    Select,
     Var,
     Vec,
     VStore,
