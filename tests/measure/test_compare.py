@@ -246,3 +246,30 @@ def test_asking_for_what_was_not_measured_names_what_was() -> None:
         found.case("default").speedup("b", over="a")
     with pytest.raises(MeasureError, match="no case 'x': there are default"):
         found.case("x")
+
+
+def test_another_interpreter_finds_its_own_libraries_and_is_lent_this_package_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What PYTHONPATH names here is built for this interpreter: there it would hide that one's own.
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "numpy.py").write_text("raise RuntimeError('built for another Python')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "hidden"))
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "their_contender.py").write_text(
+        "import os, sys, aerogel\n"
+        "class Made:\n"
+        "    def run(self): pass\n"
+        "    def facts(self):\n"
+        "        lent = os.path.dirname(os.path.dirname(aerogel.__file__))\n"
+        "        return {'by': os.environ['BY'], 'beside': os.listdir(lent), 'lent': lent}\n"
+    )
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nBY=another PYTHONPATH=$PYTHONPATH:{own} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    contender = Contender("other", "their_contender:Made", python=python)
+    found = compare([contender], [Case("x")], settings=QUICK).facts("other").facts
+    assert found["by"] == "another"
+    assert found["beside"] == ["aerogel"]
+    assert not Path(str(found["lent"])).exists()

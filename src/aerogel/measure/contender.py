@@ -33,7 +33,8 @@ class Contender:
     - ``facts() -> dict``: what else is worth a line in the table (bytes, versions), as JSON.
 
     ``env`` is added to the environment of the process; ``python`` is the interpreter to use, by default
-    this one. It needs aerogel importable, but nothing else that this process uses.
+    this one. Another one finds its own libraries and is lent this package, but nothing else from here, so
+    what the factory imports of aerogel must make do with NumPy of any version from 1.26 on.
     """
 
     name: str

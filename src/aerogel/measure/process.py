@@ -44,12 +44,13 @@ class ContenderProcess:
         self.load_s = 0.0
         self._settings = settings
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+        self._lent = _lend_package() if contender.python is not None else None
         self._connection, theirs = socket.socketpair()
         try:
             self._process = self._spawn(theirs)
         except OSError as error:
             self._connection.close()
-            self._stderr.close()
+            self._give_up()
             raise MeasureError(f"contender {contender.name!r} cannot be started: {error}") from error
         finally:
             theirs.close()
@@ -57,6 +58,7 @@ class ContenderProcess:
     def _spawn(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         contender = self.contender
         python = str(contender.python or sys.executable)
+        path = _import_path() if self._lent is None else {"PYTHONPATH": self._lent.name}
         arguments = [str(theirs.fileno()), contender.factory, json.dumps(dict(contender.args))]
         return subprocess.Popen(
             [python, "-m", "aerogel.measure.worker", *arguments],
@@ -66,7 +68,7 @@ class ContenderProcess:
             pass_fds=[theirs.fileno()],
             # Its own group, so that stopping it stops all its processes; and Ctrl-C reaches only us.
             start_new_session=True,
-            env={**os.environ, **_import_path(), **contender.env},
+            env={**os.environ, **path, **contender.env},
         )
 
     def __enter__(self) -> Self:
@@ -116,7 +118,12 @@ class ContenderProcess:
         if self._process.poll() is None:
             self._signal(signal.SIGKILL)
         self._process.wait()
+        self._give_up()
+
+    def _give_up(self) -> None:
         self._stderr.close()
+        if self._lent is not None:
+            self._lent.cleanup()
 
     def _signal(self, number: int) -> None:
         try:
@@ -176,6 +183,15 @@ class ContenderProcess:
         self._stderr.seek(max(0, end - 16384))
         lines = self._stderr.read().decode(errors="replace").rstrip().splitlines()
         return "\n".join(f"  | {line}" for line in lines[-_TAIL_LINES:])
+
+
+def _lend_package() -> tempfile.TemporaryDirectory[str]:
+    """A folder with this package in it and nothing else: another interpreter must not meet the libraries
+    that lie beside it here, which are built for this one."""
+    lent = tempfile.TemporaryDirectory(prefix="aerogel-lent-")
+    package = Path(__file__).resolve().parents[1]
+    (Path(lent.name) / package.name).symlink_to(package, target_is_directory=True)
+    return lent
 
 
 def _import_path() -> dict[str, str]:
