@@ -5,13 +5,14 @@
     found = Report("A title", "The frank first line.", (Section("Part", (Paragraph("text"),)),))
     write(found, Path("report.html"))
 
-``document`` has the parts a report is made of, ``chart`` the picture of points; ``encoder`` makes a report
-from the table of a comparison.
+``document`` has the parts a report is made of, ``chart`` the picture of points and ``curves`` that of curves.
+``encoder``, ``demo``, ``prune`` and ``inspect`` make a report from what was found.
 """
 
 from __future__ import annotations
 
 from aerogel.report.chart import Axis, Chart, Limit, Point
+from aerogel.report.curves import Curve, Curves, Level, Stop
 from aerogel.report.document import (
     NOT_MEASURED,
     Block,
@@ -38,10 +39,13 @@ __all__ = [
     "Block",
     "Cell",
     "Chart",
+    "Curve",
+    "Curves",
     "Exchange",
     "Grid",
     "KeyFigure",
     "KeyFigures",
+    "Level",
     "Limit",
     "Note",
     "Notes",
@@ -52,6 +56,7 @@ __all__ = [
     "Reply",
     "Report",
     "Section",
+    "Stop",
     "Tone",
     "render",
     "require_target",

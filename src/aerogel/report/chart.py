@@ -21,10 +21,10 @@ SMALLEST = 1e-15
 @dataclass(frozen=True, slots=True)
 class Axis:
     """``unit`` follows every tick. ``low`` and ``high``: what is shown at least; give both to pictures that
-    stand side by side, and they have one scale. ``better``: which end is."""
+    stand side by side, and they have one scale. ``better``: which end is, None for neither."""
 
     title: str
-    better: Literal["high", "low"]
+    better: Literal["high", "low"] | None
     log: bool = False
     unit: str = ""
     low: float | None = None
@@ -33,7 +33,7 @@ class Axis:
     def __post_init__(self) -> None:
         for value in (self.low, self.high):
             if value is not None:
-                _require_drawable(value, self, f"axis {self.title!r}")
+                require_drawable(value, self, f"axis {self.title!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,9 @@ class Chart:
             InputError,
             f"{about} has {len(self.groups)} groups, and there are {len(MARKS)} marks: join some",
         )
+        for axis in (self.x, self.y):
+            told = f"{about}: neither end of {axis.title!r} is better, so no point is: say which"
+            require(axis.better is not None, InputError, told)
         for point in self.points:
             require(
                 point.group in self.groups,
@@ -88,9 +91,9 @@ class Chart:
             )
             _require_point(point, self, about)
         if self.limit is not None:
-            _require_drawable(self.limit.y, self.y, f"the limit of {about}")
+            require_drawable(self.limit.y, self.y, f"the limit of {about}")
         if self.origin is not None:
-            _require_drawable(self.origin, self.x, f"the origin of {about}")
+            require_drawable(self.origin, self.x, f"the origin of {about}")
 
     def front(self) -> tuple[Point, ...]:
         """The points that no other is better than in both measures, best y first: the Pareto front. Of points
@@ -127,7 +130,7 @@ def _require_point(point: Point, chart: Chart, about: str) -> None:
         (chart.y, point.y, point.y_interval),
     ):
         for number in (value, *(interval or ())):
-            _require_drawable(number, axis, who)
+            require_drawable(number, axis, who)
         require(
             interval is None or interval[0] <= interval[1],
             InputError,
@@ -135,7 +138,8 @@ def _require_point(point: Point, chart: Chart, about: str) -> None:
         )
 
 
-def _require_drawable(value: float, axis: Axis, who: str) -> None:
+def require_drawable(value: float, axis: Axis, who: str) -> None:
+    """InputError, naming ``who``, for what ``axis`` cannot show."""
     require(
         math.isfinite(value) and abs(value) <= _LARGEST,
         InputError,

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from aerogel.core.errors import InputError, require
 from aerogel.report.chart import Chart
+from aerogel.report.curves import Curves
 
 NOT_MEASURED = "not measured"
 """What stands where a number would: missing is not zero."""
@@ -26,11 +27,20 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """``details``: what belongs to the text, each on a line under it: an interval, how it was obtained."""
+    """``details``: what belongs to the text, each on a line under it: an interval, how it was obtained.
+    ``bar``: drawn under the number as a bar, in shares of the full one: solid up to the first, pale up to
+    the second; equal where the number is one."""
 
     text: str
     details: tuple[str, ...] = ()
     tone: Tone = "plain"
+    bar: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.bar is not None:
+            low, high = self.bar
+            told = f"cell {self.text!r} has the bar {self.bar}: give two shares, 0 <= low <= high <= 1"
+            require(0 <= low <= high <= 1, InputError, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +89,14 @@ class KeyFigures:
 @dataclass(frozen=True, slots=True)
 class Pictures:
     """One picture, or several of the same kind side by side: each as wide as the page where one of them has
-    many points. ``caption``: how to read them."""
+    many points to name. ``caption``: how to read them."""
 
-    charts: tuple[Chart, ...]
+    charts: tuple[Chart | Curves, ...]
     caption: str
 
     @property
     def crowded(self) -> bool:
-        return any(len(chart.points) > _CROWD for chart in self.charts)
+        return any(isinstance(chart, Chart) and len(chart.points) > _CROWD for chart in self.charts)
 
     def __post_init__(self) -> None:
         require(self.charts, InputError, f"there is no picture over the caption {self.caption!r}: give one")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
+from aerogel.report.axes import axis_titles, fitted, horizontal_ticks, tick, vertical_ticks
 from aerogel.report.boxes import Box
-from aerogel.report.chart import Axis, Chart, Limit, span
+from aerogel.report.chart import Chart, Limit, span
 from aerogel.report.letters import text_width
 from aerogel.report.marks import LINE, TEXT, Canvas, Mark, Seat, Text, key, mark, radii, solid
 from aerogel.report.placement import Surroundings, Wanted, leader, place
@@ -19,7 +20,6 @@ WIDE = Canvas("wide", 760, 440, 18)
 Corner: TypeAlias = tuple[float, float]
 
 _LONGEST_NAME = 0.55  # of the frame's width; the table has the whole name
-_CUT = "\N{HORIZONTAL ELLIPSIS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,9 @@ def draw(chart: Chart, canvas: Canvas) -> Drawing:
     return Drawing(
         canvas,
         frame,
-        x_ticks=_x_ticks(chart.x, x, frame, canvas),
-        y_ticks=tuple(Text(frame.left - 5, y.at(t) + 4, _tick(t, chart.y), "end") for t in y.ticks()),
-        titles=_titles(chart, canvas, frame),
+        x_ticks=horizontal_ticks(chart.x, x, frame, canvas.width),
+        y_ticks=vertical_ticks(chart.y, y, frame),
+        titles=axis_titles(chart.x, chart.y, frame, canvas),
         key=samples,
         band=band,
         origin=origin,
@@ -93,7 +93,7 @@ def draw(chart: Chart, canvas: Canvas) -> Drawing:
 def _frame(chart: Chart, canvas: Canvas, key_bottom: float) -> Box:
     # What the ticks say does not depend on where the axis is drawn, so any frame tells how wide they are.
     _, y = _scales(chart, Box(0, 0, 1, 1))
-    left = 8 + max(text_width(_tick(tick, chart.y), TEXT) for tick in y.ticks())
+    left = 8 + max(text_width(tick(t, chart.y), TEXT) for t in y.ticks())
     return Box(left, key_bottom + LINE + 8, canvas.width - 6, canvas.height - 2 * LINE - 8)
 
 
@@ -107,44 +107,10 @@ def _scales(chart: Chart, frame: Box) -> tuple[Scale, Scale]:
     return across, scale(*span(ys, chart.y), frame.bottom, frame.top + LINE, log=chart.y.log)
 
 
-def _tick(value: float, axis: Axis) -> str:
-    return f"{value:g}{axis.unit}"
-
-
-def _x_ticks(axis: Axis, x: Scale, frame: Box, canvas: Canvas) -> tuple[Text, ...]:
-    """Those that keep clear of each other and of the picture's edge."""
-    found: list[Text] = []
-    free = 0.0
-    for tick in x.ticks():
-        text, middle = _tick(tick, axis), x.at(tick)
-        half = text_width(text, TEXT) / 2
-        if middle - half >= free and middle + half <= canvas.width:
-            found.append(Text(middle, frame.bottom + LINE, text, "middle"))
-            free = middle + half + 6
-    return tuple(found)
-
-
-def _titles(chart: Chart, canvas: Canvas, frame: Box) -> tuple[Text, Text]:
-    right = "\N{RIGHTWARDS ARROW}" if chart.x.better == "high" else "\N{LEFTWARDS ARROW}"
-    up = "\N{UPWARDS ARROW}" if chart.y.better == "high" else "\N{DOWNWARDS ARROW}"
-    x = _fitted(f"{chart.x.title}, {right} better", canvas.width - 8)
-    y = _fitted(f"{chart.y.title}, {up} better", canvas.width - 8)
-    return Text(frame.right, canvas.height - 6, x, "end"), Text(2, frame.top - 7, y)
-
-
-def _fitted(text: str, room: float) -> str:
-    """``text``, cut where it is wider than ``room``."""
-    if text_width(text, TEXT) <= room:
-        return text
-    while text and text_width(text + _CUT, TEXT) > room:
-        text = text[:-1]
-    return text.rstrip() + _CUT
-
-
 def _band(limit: Limit, frame: Box, y: Scale, full: Iterable[Box]) -> Band:
     """Its label is under the line, where it covers the fewest marks."""
     top, marks = y.at(limit.y), list(full)
-    text = _fitted(limit.label, frame.right - frame.left - 12)
+    text = fitted(limit.label, frame.right - frame.left - 12)
     width = text_width(text, TEXT)
     room = frame.right - frame.left - width - 12
     places = [
@@ -166,7 +132,7 @@ def _labels(
     chart: Chart, seats: Sequence[Seat], around: Surroundings
 ) -> tuple[tuple[Label, ...], tuple[str, ...]]:
     room = (around.frame.right - around.frame.left) * _LONGEST_NAME
-    texts = [_fitted(seat.point.name, room) for seat in seats]
+    texts = [fitted(seat.point.name, room) for seat in seats]
     front = chart.front()
     wanted = [
         Wanted(seat.x, seat.y, seat.radius, text_width(text, TEXT), LINE, first=seat.point in front)

@@ -88,8 +88,8 @@ def mark(chart: Chart, seat: Seat, x: Scale, y: Scale) -> Mark:
         low, high = (y.at(v) for v in p.y_interval)
         caps = " ".join(f"M {seat.x - _CAP:.2f} {end:.2f} h {2 * _CAP}" for end in (low, high))
         lines.append(f"M {seat.x:.2f} {low:.2f} V {high:.2f} {caps}")
-    outline = _outline(MARKS[group], seat.x, seat.y, seat.radius)
-    return Mark(p.name, outline, group, p.size is not None, tuple(lines))
+    path = outline(MARKS[group], seat.x, seat.y, seat.radius)
+    return Mark(p.name, path, group, p.size is not None, tuple(lines))
 
 
 def solid(seat: Seat, x: Scale, y: Scale) -> list[Box]:
@@ -117,8 +117,8 @@ def key(chart: Chart, canvas: Canvas) -> tuple[tuple[tuple[Mark, Text], ...], fl
         if x > 0 and x + width > canvas.width:
             x, y = 0.0, y + tall
         height = y + tall / 2
-        outline = _outline(shape, x + half, height, radius)
-        found.append((Mark(text, outline, group, measured), Text(x + 2 * half + 4, height + 4, text)))
+        path = outline(shape, x + half, height, radius)
+        found.append((Mark(text, path, group, measured), Text(x + 2 * half + 4, height + 4, text)))
         x += width + 12
     return tuple(found), y + tall
 
@@ -143,7 +143,7 @@ def _round_below(value: float) -> float:
     return max(found for f in ("1", "2", "5") if (found := float(f"{f}e{decade}")) <= value * (1 + 1e-9))
 
 
-def _outline(shape: str, x: float, y: float, radius: float) -> str:
+def outline(shape: str, x: float, y: float, radius: float) -> str:
     """A path; shapes of one radius are of one area, that of the circle."""
     match shape:
         case "circle":

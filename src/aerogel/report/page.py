@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from aerogel.core.errors import InputError, MissingDependencyError, require
 from aerogel.core.files import replace_file
+from aerogel.report import curve_drawing
 from aerogel.report.chart import Chart
+from aerogel.report.curve_drawing import CurveDrawing, draw_curves
+from aerogel.report.curves import Curves
 from aerogel.report.document import (
     NOT_MEASURED,
     Block,
@@ -102,7 +105,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     filters = cast("dict[str, Any]", made.filters)
-    filters |= {"known": _known, "kind": _kind, "px": _px, "drawings": _drawings, "spoken": _spoken}
+    filters |= {
+        "known": _known,
+        "kind": _kind,
+        "px": _px,
+        "drawings": _drawings,
+        "spoken": _spoken,
+        "picture": _picture,
+    }
     return made
 
 
@@ -138,12 +148,36 @@ def _px(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def _drawings(chart: Chart) -> tuple[Drawing, Drawing]:
+def _picture(chart: Chart | Curves) -> str:
+    """The macro that copies a drawing of it."""
+    return "points" if isinstance(chart, Chart) else "curves"
+
+
+def _drawings(chart: Chart | Curves) -> tuple[Drawing, Drawing] | tuple[CurveDrawing, CurveDrawing]:
+    if isinstance(chart, Curves):
+        return draw_curves(chart, curve_drawing.NARROW), draw_curves(chart, curve_drawing.WIDE)
     return draw(chart, NARROW), draw(chart, WIDE)
 
 
-def _spoken(chart: Chart) -> str:
+def _spoken(chart: Chart | Curves) -> str:
     """The picture in words, for those who cannot see it."""
+    return _spoken_points(chart) if isinstance(chart, Chart) else _spoken_curves(chart)
+
+
+def _spoken_curves(picture: Curves) -> str:
+    told = [f"{picture.y.title} by {picture.x.title}"]
+    for curve in picture.curves:
+        stops = (
+            f"{stop.y:.3g}{picture.y.unit} at {stop.x:.3g}{picture.x.unit}"
+            + (" (an estimate)" if stop.estimated else "")
+            for stop in curve.stops
+        )
+        told.append(f"{curve.name}: {', '.join(stops)}")
+    told += [f"{level.name}: {level.y:.3g}{picture.y.unit}" for level in picture.levels]
+    return "; ".join(told) + "."
+
+
+def _spoken_points(chart: Chart) -> str:
     told = [
         f"{p.name}: {chart.x.title} {p.x:.3g}{chart.x.unit}, {chart.y.title} {p.y:.3g}{chart.y.unit}, "
         f"{chart.size_title} {NOT_MEASURED if p.size is None else f'{p.size:.3g}{chart.size_unit}'}"
