@@ -233,10 +233,11 @@ def entry(node: n.Function) -> str:
 def attributes(target: Target) -> str:
     """Function attributes that pin the instruction set; the tuning model adds no instructions."""
     pairs = {"target-features": ",".join(f"+{name}" for name in target.features)}
+    # Large scratch memory is touched page by page, so that a stack that is too small faults at its end.
+    pairs |= {"probe-stack": "inline-asm"}
     if target.arch == "x86_64":
         tune = {512: "znver4", 256: "skylake"}.get(target.vector_bits, "generic")
-        # Large scratch memory is touched page by page, so that a stack that is too small faults at its end.
-        pairs |= {"target-cpu": "x86-64", "tune-cpu": tune, "probe-stack": "inline-asm"}
+        pairs |= {"target-cpu": "x86-64", "tune-cpu": tune}
     # Without these LLVM splits 512-bit vectors in two wherever the tuned CPU would rather have 256 bits.
     pairs |= {name: str(target.vector_bits) for name in ("prefer-vector-width", "min-legal-vector-width")}
     words = " ".join(f'"{key}"="{value}"' for key, value in pairs.items())
