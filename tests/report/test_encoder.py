@@ -93,14 +93,14 @@ def test_without_a_loss_that_is_said_too() -> None:
 
 def test_what_may_be_noise_reads_not_proven_everywhere() -> None:
     noisy = made({**TIMES, "aerogel dense": NOISE}, OVERLAPS)
-    cell = latency(noisy, noisy.timed[0], "aerogel dense")
+    cell = latency(noisy.timed[0], "aerogel dense", noisy.comparison.reference)
     assert cell.details[-1] == "not proven" and cell.tone == "unproven"
     causes = gains(noisy)
     assert causes is not None
     assert cells(causes)["aerogel dense"]["1x16"].endswith("not proven")
     (figures, *_) = key_numbers(noisy)
     assert figures.figures[0].note.endswith("not proven")
-    proven = latency(table(), table().timed[0], "aerogel dense")
+    proven = latency(table().timed[0], "aerogel dense", table().comparison.reference)
     assert "not proven" not in " ".join(proven.details)
 
 

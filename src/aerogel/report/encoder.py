@@ -40,7 +40,7 @@ def encoder_report(table: Table, title: str, more: Sequence[Section] = ()) -> Re
 
 def encoder_sections(table: Table) -> tuple[Section, ...]:
     """What stands out, the picture, every row, where speed comes from; last, how it was obtained."""
-    busy = disturbance(table)
+    busy = disturbance(table.comparison.machine)
     outcome: list[Block] = [loss_words(table), *([busy] if busy else []), *key_numbers(table)]
     sections = [Section("What came out", tuple(outcome))]
     drawn = speed_pictures(table)
@@ -88,7 +88,7 @@ def rows(table: Table) -> Grid:
         tuple(
             (
                 _title(table, row),
-                *(latency(table, case, row) for case in table.timed),
+                *(latency(case, row, reference) for case in table.timed),
                 Cell(size(table, row) or NOT_MEASURED),
                 *((overlap(table, row), correlation(table, row)) if table.qualities else ()),
             )

@@ -6,16 +6,15 @@ import math
 
 from aerogel.bench import Table
 from aerogel.bench.quality import LOSS_BELOW
-from aerogel.measure import ContenderFacts, Machine
+from aerogel.measure import Comparison, ContenderFacts, Machine
 from aerogel.report.document import NOT_MEASURED, Cell, Grid, Note, Notes, Paragraph
 from aerogel.report.wording import counted, megabytes
 
 _BUSY = 1.5  # times the cores: what is timed keeps each of them busy once at most
 
 
-def disturbance(table: Table) -> Paragraph | None:
+def disturbance(about: Machine) -> Paragraph | None:
     """That other programs took the cores meanwhile, where the system's load says so."""
-    about = table.comparison.machine
     if about.load_average is None or about.load_average <= _BUSY * about.usable_cores:
         return None
     return Paragraph(
@@ -27,12 +26,33 @@ def disturbance(table: Table) -> Paragraph | None:
 
 def method(table: Table) -> Notes:
     """One note for each kind of number in the report."""
-    found, settings = table.comparison, table.comparison.settings
-    level = f"{100 * settings.confidence:g} %"
-    given = "its own default" if table.threads is None else counted(table.threads, "thread")
     notes = [
-        Note("Machine", _machine(found.machine)),
-        Note("Versions", ", ".join(f"{k} {v}" for k, v in found.machine.versions.items())),
+        *machine_notes(table.comparison.machine),
+        *timing_notes(table.comparison, table.threads),
+        *_quality(table),
+        *_error_note(table),
+        Note(
+            "Size",
+            "As each runtime tells it: of aerogel the file where one was given, else the weights and tables "
+            "that it holds in memory, packed for this CPU; of others the file or the weights they load.",
+        ),
+        memory_note(),
+    ]
+    return Notes(tuple(notes))
+
+
+def machine_notes(about: Machine) -> tuple[Note, Note]:
+    """Where, and with which versions."""
+    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
+    return Note("Machine", _machine(about)), Note("Versions", versions)
+
+
+def timing_notes(found: Comparison, threads: int | None) -> tuple[Note, ...]:
+    """How contenders were timed; ``threads``: what each was given, None for its own default."""
+    settings = found.settings
+    level = f"{100 * settings.confidence:g} %"
+    given = "its own default" if threads is None else counted(threads, "thread")
+    return (
         Note(
             "Latency",
             f"Measured: each row in a process of its own with {given}, the others stopped meanwhile. "
@@ -47,20 +67,15 @@ def method(table: Table) -> Notes:
             f"{100 * settings.resolution:g} % for what two processes of one program differ by.",
         ),
         Note("Not proven", "The interval of the speed-up holds 1: the difference may be noise."),
-        *_quality(table),
-        *_error_note(table),
-        Note(
-            "Size",
-            "As each runtime tells it: of aerogel the file where one was given, else the weights and tables "
-            "that it holds in memory, packed for this CPU; of others the file or the weights they load.",
-        ),
-        Note(
-            "Memory",
-            "Of the row's process with all that is in it, Python and libraries too: the most there was, and "
-            "what there was in RAM when all was done. 1 MB is 10^6 bytes.",
-        ),
-    ]
-    return Notes(tuple(notes))
+    )
+
+
+def memory_note() -> Note:
+    return Note(
+        "Memory",
+        "Of the row's process with all that is in it, Python and libraries too: the most there was, and "
+        "what there was in RAM when all was done. 1 MB is 10^6 bytes.",
+    )
 
 
 def _machine(about: Machine) -> str:

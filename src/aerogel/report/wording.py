@@ -27,9 +27,8 @@ def ratio_lines(ratio: Ratio) -> tuple[str, ...]:
     return f"{ratio.value:.2f}x", f"[{ratio.low:.2f}, {ratio.high:.2f}]", *proven
 
 
-def latency(table: Table, case: CaseResult, row: str) -> Cell:
+def latency(case: CaseResult, row: str, reference: str) -> Cell:
     """The median with its interval; how many times the reference's speed it is, with its interval."""
-    reference = table.comparison.reference
     timing = case.timing(row)
     low, high = (milliseconds(bound).removesuffix(" ms") for bound in timing.interval_s)
     around = f"[{low}, {high}]"
