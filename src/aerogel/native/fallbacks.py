@@ -5,10 +5,10 @@ Every function gives the same bits on every target; only the instructions differ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from aerogel.core.dtypes import DType
-from aerogel.loop.nodes import Binary, Bitcast, Cast, Compare, Const, Expr, Scalar, Select, Unary, Vec
+from aerogel.loop.nodes import Binary, Bitcast, Cast, Compare, Const, Expr, Scalar, Select, Type, Unary, Vec
 from aerogel.native.emitter import Emitter
 from aerogel.native.halves import like
 from aerogel.native.spelling import Value, in_memory, lanes_of, literal, spell, suffix, with_lanes
@@ -147,10 +147,11 @@ def dot4(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
     """Lane i: acc[i] + sum over j < 4 of a[4i+j] * b[4i+j], wrapping."""
     lanes = lanes_of(acc.type)
     width = min(lanes, e.target.vector_bits // 32)
-    if e.target.arch != "x86_64" or width < 4:
+    if width < 4:
         return _dot4_plain(e, acc, a, b)
+    piece = _dot4_piece(e, width)
     parts = [
-        _dot4_piece(
+        piece(
             e,
             take(e, acc, range(at, at + width)) if width < lanes else acc,
             take(e, a, range(4 * at, 4 * (at + width))) if width < lanes else a,
@@ -161,30 +162,72 @@ def dot4(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
     return concat(e, parts)
 
 
-def _dot4_piece(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
-    width = lanes_of(acc.type)
-    kind, bytes_ = spell(acc.type), spell(a.type)
+def _dot4_piece(e: Emitter, width: int) -> Callable[[Emitter, Value, Value, Value], Value]:
+    """The best way for one register of ``width`` lanes."""
     if e.target.has("avx512vnni") or (e.target.has("avxvnni") and width <= 8):
-        return e.value(
-            f"call {kind} @llvm.x86.avx512.vpdpbusd.{32 * width}"
-            f"({kind} {acc.ref}, {bytes_} {a.ref}, {bytes_} {b.ref})",
-            acc.type,
-        )
-    # vpmaddubsw would saturate; 16-bit products are exact and vpmaddwd adds pairs of them in 32 bits.
-    name = {4: "sse2.pmadd.wd", 8: "avx2.pmadd.wd", 16: "avx512.pmaddw.d.512"}[width]
-    halves: list[Value] = []
-    for part in range(2):
-        lanes = range(2 * width * part, 2 * width * (part + 1))
-        low, high = take(e, a, lanes), take(e, b, lanes)
-        words = f"<{2 * width} x i16>"
-        x = e.register(f"zext {spell(low.type)} {low.ref} to {words}")
-        y = e.register(f"sext {spell(high.type)} {high.ref} to {words}")
-        halves.append(e.value(f"call {kind} @llvm.x86.{name}({words} {x}, {words} {y})", acc.type))
-    pairs = concat(e, halves)
-    even = take(e, pairs, range(0, 2 * width, 2))
-    odd = take(e, pairs, range(1, 2 * width, 2))
-    sums = e.register(f"add {kind} {even.ref}, {odd.ref}")
-    return e.value(f"add {kind} {acc.ref}, {sums}", acc.type)
+        return _dot4_vnni
+    if e.target.has("i8mm"):
+        return _dot4_mixed
+    if e.target.has("dotprod"):
+        return _dot4_signed
+    return _dot4_by_words
+
+
+def _dot4_vnni(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
+    width, kind, bytes_ = lanes_of(acc.type), spell(acc.type), spell(a.type)
+    name = f"llvm.x86.avx512.vpdpbusd.{32 * width}"
+    return e.value(f"call {kind} @{name}({kind} {acc.ref}, {bytes_} {a.ref}, {bytes_} {b.ref})", acc.type)
+
+
+def _dot4_mixed(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
+    args = f"<4 x i32> {acc.ref}, <16 x i8> {a.ref}, <16 x i8> {b.ref}"
+    return e.value(f"call <4 x i32> @llvm.aarch64.neon.usdot.v4i32.v16i8({args})", acc.type)
+
+
+def _dot4_signed(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
+    """Both sides signed: a = (a - 128) + 128, and what 128 contributes is the same for every ``a``."""
+
+    def sdot(total: str, x: str) -> str:
+        args = f"<4 x i32> {total}, <16 x i8> {x}, <16 x i8> {b.ref}"
+        return e.register(f"call <4 x i32> @llvm.aarch64.neon.sdot.v4i32.v16i8({args})")
+
+    low = e.register(f"xor <16 x i8> {a.ref}, splat (i8 -128)")
+    less = sdot("zeroinitializer", "splat (i8 -128)")
+    return e.value(f"sub <4 x i32> {sdot(acc.ref, low)}, {less}", acc.type)
+
+
+def _dot4_by_words(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
+    """Even and odd bytes as 16-bit words, where they lie: so no lane has to move. Their products fit 16
+    bits, their sums in pairs do not (vpmaddubsw would saturate); those are taken in 32 bits.
+
+    Four instructions but for splitting ``a`` (two) and ``b`` (three), which LLVM does once where several
+    dot products share an operand.
+    """
+    words = Vec(DType.I16, 2 * lanes_of(acc.type))
+    kind, eight = spell(words), literal(8, words)
+    x = e.register(f"bitcast {spell(a.type)} {a.ref} to {kind}")
+    y = e.register(f"bitcast {spell(b.type)} {b.ref} to {kind}")
+    x_even = e.register(f"and {kind} {x}, {literal(255, words)}")
+    x_odd = e.register(f"lshr {kind} {x}, {eight}")
+    shifted = e.register(f"shl {kind} {y}, {eight}")
+    y_even = e.register(f"ashr {kind} {shifted}, {eight}")
+    y_odd = e.register(f"ashr {kind} {y}, {eight}")
+    total = acc.ref
+    for left, right in ((x_even, y_even), (x_odd, y_odd)):
+        total = e.register(f"add {spell(acc.type)} {total}, {_pairs(e, left, right, acc.type)}")
+    return Value(total, acc.type)
+
+
+def _pairs(e: Emitter, x: str, y: str, sums: Type) -> str:
+    """Products of 16-bit words that fit 16 bits, summed in pairs of neighbours in 32 bits."""
+    lanes, kind = lanes_of(sums), spell(sums)
+    words = f"<{2 * lanes} x i16>"
+    if e.target.arch == "x86_64":
+        name = {4: "sse2.pmadd.wd", 8: "avx2.pmadd.wd", 16: "avx512.pmaddw.d.512"}[lanes]
+        return e.register(f"call {kind} @llvm.x86.{name}({words} {x}, {words} {y})")
+    products = e.register(f"mul {words} {x}, {y}")
+    name = f"llvm.aarch64.neon.saddlp.v{lanes}i32.v{2 * lanes}i16"
+    return e.register(f"call {kind} @{name}({words} {products})")
 
 
 def _dot4_plain(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
