@@ -233,6 +233,14 @@ def test_magnitude_needs_no_texts_but_is_judged_on_some(
     assert found["pruned"]["peak_bytes"] > 0
 
 
+def test_a_pattern_may_say_how_many_go(model: Path, data: Path, tmp_path: Path, run: Runs) -> None:
+    words = (model, "--pattern", "2:4", "--method", "magnitude", "--no-repair", "--data", data)
+    status, found = run.json(*words, "-o", tmp_path / "out")
+    assert (status, found["pruned"]["pattern"], found["pruned"]["sparsity"]) == (0, "2:4", 0.5)
+    assert "sparsity is 0.8, but" in run.refused(*words, "--sparsity", "0.8", "-o", tmp_path / "out")
+    assert "how many weights" in run.refused(model, "--data", data, "-o", tmp_path / "out")
+
+
 @pytest.mark.parametrize("more", [("--method", "wanda"), ("--budget", "owl"), ("--no-repair",)])
 def test_each_axis_can_be_chosen(
     more: tuple[str, ...], model: Path, data: Path, tmp_path: Path, run: Runs

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tests.prune.encoder import batches, encoder
+from tests.prune.units import FIXED, all_of, dropped
 
 from aerogel.prune import PATTERNS, PruneResult, prune
 from aerogel.prune.methods import METHODS
 
-ROWS = {"unstructured": 1, "block2x1": 2, "block4x1": 4}
 methods = pytest.mark.parametrize("method", METHODS)
 patterns = pytest.mark.parametrize("pattern", PATTERNS)
+every_pattern = pytest.mark.parametrize("pattern", [*PATTERNS, "2:4", "4:8"])
 
 
 def layer_of(weight: np.ndarray, *, bias: bool = True) -> torch.nn.Linear:
@@ -34,26 +35,34 @@ def random_weight(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def gone(result: PruneResult, rows: int) -> np.ndarray:
+def gone(result: PruneResult, pattern: str) -> np.ndarray:
     """Units that are wholly masked."""
     (mask,) = result.masks.values()
-    return ~np.logical_or.reduceat(mask, np.arange(0, len(mask), rows), axis=0)
+    return all_of(~mask, pattern)
 
 
-def expected(method: str, share: float, units: tuple[int, int]) -> int:
-    return units[0] * round(share * units[1]) if method == "wanda" else round(share * units[0] * units[1])
+def rows_apart(method: str, pattern: str, units: tuple[int, int]) -> list[int]:
+    """The sizes of what a method ranks apart: all, or by Wanda each row of units, or each panel."""
+    if method != "wanda":
+        return [units[0] * units[1]]
+    step = 4 if pattern == "panel4" else 1
+    return [min(step, units[0] - top) * units[1] for top in range(0, units[0], step)]
+
+
+def expected(method: str, pattern: str, share: float, units: tuple[int, int]) -> int:
+    return sum(round(share * size) for size in rows_apart(method, pattern, units))
 
 
 @methods
 @patterns
-@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (5, 3), (8, 8), (4, 300), (7, 129)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (5, 3), (8, 8), (4, 300), (7, 130)])
 def test_counts_are_exact(method: str, pattern: str, shape: tuple[int, int]) -> None:
     data = inputs_for(shape[1])
     for share, repair in product([0.0, 0.3, 0.5, 0.83, 1.0], [False, True]):
         layer = layer_of(random_weight(shape))
         result = prune(layer, share, method=method, pattern=pattern, data=data, repair=repair)
-        flags = gone(result, ROWS[pattern])
-        wanted = expected(method, share, flags.shape)
+        flags = gone(result, pattern)
+        wanted = expected(method, pattern, share, flags.shape)
         (report,) = result.report.layers
         assert (np.count_nonzero(flags), report.pruned, report.units) == (wanted, wanted, flags.size)
         weight = result.model.weight.detach().numpy()
@@ -79,13 +88,59 @@ def test_zeros_of_either_sign_stay_and_count_and_ties_are_exact(
     found = result.model.weight.detach().numpy()
     assert (found[weight == 0] == 0).all() and not np.signbit(found[weight == 0]).any()
     assert not result.masks["weight"][weight == 0].any()
-    rows = ROWS[pattern]
-    empty = ~np.logical_or.reduceat(weight != 0, np.arange(0, len(weight), rows), axis=0)
-    if method == "wanda":
-        wanted = np.maximum(round(share * weight.shape[1]), empty.sum(1)).sum()
-    else:
-        wanted = max(round(share * empty.size), int(empty.sum()))
+    empty = all_of(weight == 0, pattern).reshape(-1)
+    sizes = rows_apart(method, pattern, all_of(weight == 0, pattern).shape)
+    parts = np.split(empty, np.cumsum(sizes)[:-1])
+    wanted = sum(max(round(share * part.size), int(part.sum())) for part in parts)
     assert result.report.layers[0].pruned == wanted
+
+
+def check_groups(result: PruneResult, weight: np.ndarray, kept: int, of: int) -> None:
+    """Of every group as many are kept as may be, but none that was zero."""
+    (mask,) = result.masks.values()
+    for left in range(0, weight.shape[1], of):
+        group = np.s_[:, left : left + of]
+        np.testing.assert_array_equal(mask[group].sum(1), np.minimum((weight[group] != 0).sum(1), kept))
+    found = result.model.weight.detach().numpy()
+    np.testing.assert_array_equal(found == 0, ~mask)
+    assert np.isfinite(found).all() and not np.signbit(found[found == 0]).any()
+
+
+@methods
+@pytest.mark.parametrize("pattern", FIXED)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (5, 3), (3, 300), (7, 130)])
+def test_of_every_m_inputs_n_are_kept(method: str, pattern: str, shape: tuple[int, int]) -> None:
+    kept, of = map(int, pattern.split(":"))
+    weight, data = random_weight(shape), inputs_for(shape[1])
+    for repair in (False, True):
+        result = prune(layer_of(weight), method=method, pattern=pattern, data=data, repair=repair)
+        check_groups(result, weight, kept, of)
+        (report,) = result.report.layers
+        assert (report.pruned, report.units) == (shape[0] * dropped(kept, of, shape[1]), weight.size)
+        assert result.report.requested == 1 - kept / of
+    if method == "magnitude":
+        check_groups(prune(layer_of(weight), pattern=pattern), weight, kept, of)
+
+
+@methods
+@settings(max_examples=40, deadline=None)
+@given(weight=few_values, pattern=st.sampled_from(FIXED))
+def test_zeros_of_either_sign_are_the_first_of_a_group_to_go(
+    method: str, weight: np.ndarray, pattern: str
+) -> None:
+    data = inputs_for(weight.shape[1])
+    result = prune(layer_of(weight), method=method, pattern=pattern, data=data)
+    check_groups(result, weight, *map(int, pattern.split(":")))
+
+
+@methods
+def test_equal_ones_of_a_group_go_by_lowest_index(method: str) -> None:
+    weight = np.ones((3, 9), np.float32)
+    # Inputs that know nothing of each other, so that no choice makes up for more than another.
+    data = [torch.cat([torch.eye(9), -torch.eye(9)])]
+    mask = prune(layer_of(weight), method=method, pattern="2:4", data=data).masks["weight"]
+    np.testing.assert_array_equal(mask[0], [False, False, True, True, False, False, True, True, True])
+    assert (mask == mask[0]).all()
 
 
 @methods
@@ -97,16 +152,17 @@ def test_equal_models_give_equal_masks(method: str) -> None:
 
 
 @methods
-@patterns
+@every_pattern
 def test_pruning_again_changes_no_mask(method: str, pattern: str) -> None:
     data = inputs_for(12)
-    once = prune(layer_of(random_weight((8, 12))), 0.5, method=method, pattern=pattern, data=data)
-    twice = prune(once.model, 0.5, method=method, pattern=pattern, data=data)
+    share = None if ":" in pattern else 0.5
+    once = prune(layer_of(random_weight((8, 12))), share, method=method, pattern=pattern, data=data)
+    twice = prune(once.model, share, method=method, pattern=pattern, data=data)
     np.testing.assert_array_equal(once.masks["weight"], twice.masks["weight"])
 
 
 @methods
-@patterns
+@every_pattern
 @pytest.mark.parametrize("bias", [False, True])
 def test_inputs_that_are_never_seen(method: str, pattern: str, bias: bool) -> None:
     """Dead columns, and a Hessian that is zero altogether."""
@@ -114,12 +170,16 @@ def test_inputs_that_are_never_seen(method: str, pattern: str, bias: bool) -> No
     (x,) = inputs_for(6)
     for dead in ([2, 5], range(6)):
         x[:, list(dead)] = 0
-        result = prune(
-            layer_of(weight, bias=bias), 0.5, method=method, pattern=pattern, data=[x], repair=True
-        )
+        share = None if ":" in pattern else 0.5
+        layer = layer_of(weight, bias=bias)
+        result = prune(layer, share, method=method, pattern=pattern, data=[x], repair=True)
         found = result.model.weight.detach().numpy()
         assert np.isfinite(found).all()
-        assert result.report.layers[0].pruned * 2 == result.report.layers[0].units
+        (report,) = result.report.layers
+        if ":" in pattern:
+            check_groups(result, weight, *map(int, pattern.split(":")))
+        else:
+            assert report.pruned == expected(method, pattern, 0.5, all_of(weight == 0, pattern).shape)
 
 
 @pytest.mark.parametrize("method", ["wanda", "sparsegpt"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,12 +13,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tests.prune.units import SIZES, units
 
 import aerogel.prune
 from aerogel.core.errors import AerogelError, InputError, UnsupportedError
 from aerogel.prune import PATTERNS, prune
-
-ROWS = {"unstructured": 1, "block2x1": 2, "block4x1": 4}
+from aerogel.prune.panel import LOAD
 
 
 def linear(weight: np.ndarray) -> torch.nn.Linear:
@@ -25,17 +27,29 @@ def linear(weight: np.ndarray) -> torch.nn.Linear:
     return layer
 
 
-def oracle(weight: np.ndarray, sparsity: float, rows: int) -> np.ndarray:
+def oracle(weight: np.ndarray, sparsity: float, pattern: str) -> np.ndarray:
     """The mask, found by sorting a list of (saliency, row-major index)."""
-    tops = range(0, weight.shape[0], rows)
-    columns = range(weight.shape[1])
-    units = [
-        (sum(float(w) ** 2 for w in weight[top : top + rows, k]), top, k) for top in tops for k in columns
-    ]
+    squares = weight.astype(np.float64) ** 2
+    if pattern == "panel4":
+        squares = by_time(squares)
+    ranked = [(float(squares[place].sum()), place) for _, place in units(pattern, weight.shape)]
+    # Sorting is stable, and units come in order.
+    ranked.sort(key=lambda unit: unit[0])
     mask = np.ones(weight.shape, bool)
-    for _, top, k in sorted(units)[: round(sparsity * len(units))]:
-        mask[top : top + rows, k] = False
+    for _, place in ranked[: round(sparsity * len(ranked))]:
+        mask[place] = False
     return mask
+
+
+def by_time(squares: np.ndarray) -> np.ndarray:
+    """Each weight's gain per time: of the set of weights of its panel's column that it enters with."""
+    found = squares.copy()
+    for top, k in product(range(0, len(squares), 4), range(squares.shape[1])):
+        column = sorted(range(top, min(top + 4, len(squares))), key=lambda i: -squares[i, k])
+        gains = [squares[column[:n], k].sum() / (LOAD + n) for n in range(1, len(column) + 1)]
+        together = int(np.argmax(gains)) + 1
+        found[column[:together], k] = max(gains)
+    return found
 
 
 # Few distinct values, so that ties, zeros and -0.0 are common, and squares exact.
@@ -49,7 +63,7 @@ weights = hnp.arrays(
 @given(weights, st.floats(0, 1), st.sampled_from(list(PATTERNS)))
 def test_the_mask_is_the_one_found_by_sorting(weight: np.ndarray, sparsity: float, pattern: str) -> None:
     result = prune(linear(weight), sparsity, pattern=pattern)
-    expected = oracle(weight, sparsity, ROWS[pattern])
+    expected = oracle(weight, sparsity, pattern)
     np.testing.assert_array_equal(result.masks["weight"], expected)
     pruned = result.model.weight.detach().numpy()
     np.testing.assert_array_equal(pruned, np.where(expected, weight, 0))
@@ -65,7 +79,7 @@ def test_global_scope_ranks_all_layers_in_one_list(a: np.ndarray, b: np.ndarray,
     masks = prune(model, sparsity, scope="global").masks
     joined = np.concatenate([a.reshape(1, -1), b.reshape(1, -1)], axis=1)
     got = np.concatenate([masks["a.weight"].reshape(1, -1), masks["b.weight"].reshape(1, -1)], axis=1)
-    np.testing.assert_array_equal(got, oracle(joined, sparsity, 1))
+    np.testing.assert_array_equal(got, oracle(joined, sparsity, "unstructured"))
 
 
 @pytest.mark.parametrize("pattern", list(PATTERNS))
@@ -74,9 +88,9 @@ def test_global_scope_ranks_all_layers_in_one_list(a: np.ndarray, b: np.ndarray,
 def test_counts_are_exact_at_the_edges(pattern: str, shape: tuple[int, int], sparsity: float) -> None:
     weight = np.arange(1, 1 + shape[0] * shape[1], dtype=np.float32).reshape(shape)
     result = prune(linear(weight), sparsity, pattern=pattern)
-    units = -(-shape[0] // ROWS[pattern]) * shape[1]
+    count = math.prod(-(-n // size) for n, size in zip(shape, SIZES[pattern], strict=True))
     (report,) = result.report.layers
-    assert (report.units, report.pruned, report.shape) == (units, round(sparsity * units), shape)
+    assert (report.units, report.pruned, report.shape) == (count, round(sparsity * count), shape)
     if sparsity in (0, 1):
         assert result.report.sparsity == sparsity
 
@@ -107,13 +121,15 @@ def test_zero_rows_columns_and_matrices(pattern: str) -> None:
     for index in (np.s_[2, :], np.s_[:, 5], np.s_[:, :]):
         weight[index] = 0
         mask = prune(linear(weight), 0.5, pattern=pattern).masks["weight"]
-        np.testing.assert_array_equal(mask, oracle(weight, 0.5, ROWS[pattern]))
+        np.testing.assert_array_equal(mask, oracle(weight, 0.5, pattern))
 
 
 def test_a_partial_last_block_is_a_block_of_its_own() -> None:
     weight = np.array([[3.0], [3.0], [3.0], [3.0], [5.0]], np.float32)  # squares: 36 against 25
     mask = prune(linear(weight), 0.5, pattern="block4x1").masks["weight"]
     np.testing.assert_array_equal(mask[:, 0], [True, True, True, True, False])
+    mask = prune(linear(weight.T), 0.5, pattern="block1x4").masks["weight"]
+    np.testing.assert_array_equal(mask[0], [True, True, True, True, False])
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
@@ -222,6 +238,12 @@ def test_non_finite_weights_are_refused_by_name_and_nothing_changes(bad: float) 
     ("options", "message"),
     [
         ({"pattern": "block3x1"}, "pattern 'block3x1' is unknown: choose one of unstructured"),
+        ({"pattern": "4:4"}, "pattern '4:4': of every M at most N are kept, 1 <= N < M"),
+        ({"pattern": "0:4"}, "1 <= N < M"),
+        ({"pattern": "2:1000000000000"}, "is unknown"),
+        ({"pattern": "1:4"}, "sparsity is 0.5, but pattern 1:4 is 0.75: leave sparsity out"),
+        ({"pattern": "2:4", "scope": "global"}, "2:4 is alike in all layers"),
+        ({"pattern": ["2:4"]}, "pattern \\['2:4'\\] is unknown"),
         ({"method": "magic"}, "method 'magic' is unknown: choose from magnitude"),
         ({"scope": "world"}, "scope 'world' is unknown"),
         ({"layers": "nowhere"}, "takes none of them"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aerogel.core.errors import InputError
-from aerogel.prune.pattern import PATTERNS
+from aerogel.prune.pattern import PATTERNS, pattern_named, wanted_sparsity
 
 OK, FAILED, BAD_INPUT, BROKEN_PIPE = 0, 1, 2, 141
 
@@ -51,7 +51,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_pruning(parser: argparse.ArgumentParser) -> None:
-    """``--sparsity S --pattern P``; without a sparsity the model stays as it is."""
+    """``--sparsity S --pattern P``; without a sparsity the model stays as it is (but see ``sparsity_of``)."""
     about = "prune by magnitude first: the share of weights to set to zero, 0 to 1"
     parser.add_argument("--sparsity", type=fraction, metavar="S", help=about)
     add_pattern(parser)
@@ -59,9 +59,21 @@ def add_pruning(parser: argparse.ArgumentParser) -> None:
 
 def add_pattern(parser: argparse.ArgumentParser) -> None:
     """``--pattern P``."""
-    parser.add_argument(
-        "--pattern", choices=list(PATTERNS), default="unstructured", help="which weights go together"
-    )
+    about = f"which weights go together: {', '.join(PATTERNS)}, or N:M as in 2:4 (default: unstructured)"
+    parser.add_argument("--pattern", type=_pattern, default="unstructured", metavar="P", help=about)
+
+
+def _pattern(text: str) -> str:
+    try:
+        return pattern_named(text).name
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def sparsity_of(args: argparse.Namespace) -> float | None:
+    """``--sparsity``, or what ``--pattern`` fixes it to, as 2:4 does; None where neither says. InputError
+    where they disagree."""
+    return wanted_sparsity(pattern_named(args.pattern), args.sparsity)
 
 
 def add_threads(parser: argparse.ArgumentParser, default: str = "all granted") -> None:

@@ -6,9 +6,21 @@ import argparse
 from pathlib import Path
 
 from aerogel.bench.encoder import SHAPES
-from aerogel.cli.command import FAILED, OK, Command, add_pattern, add_threads, fraction, positive, show
+from aerogel.cli.command import (
+    FAILED,
+    OK,
+    Command,
+    add_pattern,
+    add_threads,
+    fraction,
+    positive,
+    show,
+    sparsity_of,
+)
+from aerogel.cli.reported import add_report, require_reportable, write_report
 from aerogel.cli.stages import stages
-from aerogel.core.errors import MissingDependencyError
+from aerogel.core.errors import InputError, MissingDependencyError
+from aerogel.report.prune import prune_report
 from aerogel.trial.accuracy import Bounds
 from aerogel.trial.outcome_text import outcome_text
 from aerogel.trial.prune_job import PruneJob
@@ -34,8 +46,8 @@ _EVAL = """\
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a Hugging Face directory, or FILE.py:FUNCTION")
-    about = "the share of weights to set to zero in the linear layers, 0 to 1"
-    parser.add_argument("--sparsity", type=fraction, required=True, metavar="S", help=about)
+    about = "the share of weights to set to zero in the linear layers, 0 to 1; needless with --pattern N:M"
+    parser.add_argument("--sparsity", type=fraction, metavar="S", help=about)
     about = "what to write: a Hugging Face directory, or a FILE.aero, which runs without torch; or give both"
     parser.add_argument(
         "-o", "--output", type=Path, action="append", required=True, metavar="OUT", help=about
@@ -45,6 +57,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     _judging_options(parser)
     _measuring_options(parser)
     add_threads(parser)
+    add_report(parser)
 
 
 def _how_options(parser: argparse.ArgumentParser) -> None:
@@ -97,9 +110,12 @@ def _number(text: str) -> float:
 
 
 def _run(args: argparse.Namespace) -> int:
+    sparsity = sparsity_of(args)
+    if sparsity is None:
+        raise InputError("how many weights shall go? Give --sparsity, such as 0.8, or --pattern N:M")
     job = PruneJob(
         model=args.model,
-        sparsity=args.sparsity,
+        sparsity=sparsity,
         outputs=tuple(args.output),
         method=args.method,
         pattern=args.pattern,
@@ -120,6 +136,7 @@ def _run(args: argparse.Namespace) -> int:
     )
     # Said before torch is loaded, which takes seconds.
     job.check()
+    require_reportable(args)
     try:
         from aerogel.trial.pruning import carry_out
     except ModuleNotFoundError as error:
@@ -127,6 +144,7 @@ def _run(args: argparse.Namespace) -> int:
     with stages() as told:
         found = carry_out(job, told)
     show(args, found.to_json(), outcome_text(found))
+    write_report(args, lambda: prune_report(found))
     return OK if found.ok else FAILED
 
 

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 
 import aerogel
+from aerogel.cli.command import sparsity_of
 from aerogel.core.errors import InputError
 from aerogel.model.program import Program
 from aerogel.model.source import Source, load_model
@@ -31,19 +32,18 @@ class Ready:
 def load_pruned(args: argparse.Namespace) -> tuple[Source, PruneReport | None]:
     """The model that ``MODEL`` names, and what pruning did to it, None where it was not asked for."""
     source = load_model(args.model)
-    if args.sparsity is None:
+    sparsity = sparsity_of(args)
+    if sparsity is None:
         return source, None
-    result = prune(source.module, args.sparsity, pattern=args.pattern, inplace=True)
+    result = prune(source.module, sparsity, pattern=args.pattern, inplace=True)
     return replace(source, module=result.model), result.report
 
 
 def load_program(args: argparse.Namespace) -> Ready:
     """The program of ``MODEL``: loaded from an .aero file, which needs no torch, or compiled."""
     if args.model.endswith(ARTEFACT):
-        if args.sparsity is not None:
-            raise InputError(
-                f"{args.model!r} is compiled already: give --sparsity with the model it was made from"
-            )
+        if sparsity_of(args) is not None:
+            raise InputError(f"{args.model!r} is compiled already: prune the model it was made from")
         program = aerogel.load(args.model, threads=args.threads)
         return Ready(program, Path(args.model).name, None, _weight_bytes(program))
     source, report = load_pruned(args)

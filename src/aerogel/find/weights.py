@@ -103,9 +103,8 @@ def _row(held: Held) -> WeightZeros:
 def pattern_of(weight: NDArray[np.float32]) -> str:
     """The coarsest pattern in whose units all zeros of ``weight`` [outputs, inputs] lie."""
     zero = weight == 0
-    for pattern in sorted(PATTERNS.values(), key=lambda p: -p.rows):
-        starts = np.arange(0, zero.shape[0], pattern.rows)
-        whole = np.logical_and.reduceat(zero, starts, axis=0)
+    for pattern in sorted(PATTERNS.values(), key=lambda p: -p.rows * p.columns):
+        whole = pattern.per_unit(zero, np.logical_and)
         if np.array_equal(pattern.spread(whole, zero.shape), zero):
             return pattern.name
     raise AssertionError("every zero is a unit of its own")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def prune(  # noqa: PLR0913  the public face: every choice by keyword, each with a default
     model: torch.nn.Module,
-    sparsity: float | Mapping[str, float],
+    sparsity: float | Mapping[str, float] | None = None,
     *,
     method: str = "magnitude",
     pattern: str = "unstructured",
@@ -40,8 +40,11 @@ def prune(  # noqa: PLR0913  the public face: every choice by keyword, each with
     shares: the first that finds a layer counts, and a layer that none finds is left alone.
     ``method``: ``magnitude`` needs no data; ``wanda`` (weights by the norm of their input, per output) and
     ``sparsegpt`` (what is pruned is made up for by what is kept) do.
-    ``pattern``: ``unstructured`` (a unit is one weight), ``block2x1`` or ``block4x1`` (2 or 4 consecutive
-    outputs share an input's fate).
+    ``pattern``: ``unstructured`` (a unit is one weight); ``block2x1``, ``block4x1``, ``block1x4`` or
+    ``block4x4`` (consecutive outputs x consecutive inputs share one fate); ``panel4`` (single weights, but
+    those of 4 consecutive outputs that share an input are kept rather than lone ones: as many zeros, and a
+    faster kernel); or N:M as in ``2:4`` (of every M consecutive inputs of an output at most N are kept; the
+    sparsity, 1 - N/M, may then be left out).
     ``data``: batches of what the model takes: each a tensor, a tuple of arguments, or a dict of them; some
     hundred short texts are enough. Tokens where ``attention_mask`` is 0 do not count.
     ``layers``: a regular expression searched in layer names, or a predicate on (name, layer); by default

@@ -1,7 +1,8 @@
 """Optimal brain surgeon, column by column (SparseGPT, Frantar and Alistarh 2023). Imports torch.
 
-Inputs are decided from the last to the first, 128 at a time: those go whose removal, after the inputs not yet
-decided have made up for it, costs least: w^2 / M_jj^2, where (H + d I)^-1 = M^T M. What is lost by zeroing
+Inputs are decided from the last to the first, 128 at a time: those units go whose removal, after the inputs
+not yet decided have made up for it, costs least: w^2 / M_jj^2 for a weight, where (H + d I)^-1 = M^T M, and
+for a unit of several inputs w^T (T^T T)^-1 w, T the part of M that is theirs alone. What is lost by zeroing
 w is spread over the inputs still to come, first inside the block, then over all of them at once.
 """
 
@@ -13,53 +14,98 @@ from numpy.typing import NDArray
 
 from aerogel.prune.problem import Problem, Solution, spread
 from aerogel.prune.select import smallest
+from aerogel.prune.subset import Groups
+from aerogel.prune.sweep import edges, settle, sweep
 
-BLOCK = 128
 _DEAD = 1e-10
 
 
 def sparsegpt(problem: Problem) -> Solution:
     """Exactly ``problem.budget`` units go: in each block of inputs its share, the cheapest over all outputs;
-    equal ones by lowest index."""
+    equal ones by lowest index. By N:M the cheapest set of each group, found as the sweep gets there."""
     factor = problem.moments.factor(problem.damping)
-    inputs = problem.shape[1]
     # Inputs x outputs: all that happens to one input is then contiguous.
     weight = problem.weight.t().clone(memory_format=torch.contiguous_format)
-    spread_of = problem.moments.hessian.diagonal()
-    dead = spread_of <= _DEAD * spread_of.mean()
-    frozen = problem.frozen_units()
-    gone = np.zeros(frozen.shape, np.bool_)
-    edges = [(max(0, stop - BLOCK), stop) for stop in range(inputs, 0, -BLOCK)]
-    counts = _shares(problem.budget(int(frozen.sum())), [frozen[:, a:b] for a, b in edges])
-    for (start, stop), count in zip(edges, counts, strict=True):
-        block = weight[start:stop]
-        scores = (block / factor.diagonal()[start:stop, None]).square_().t()
+    chooser = (
+        _Groups(problem, factor, weight) if problem.pattern.kept_of else _Blocks(problem, factor, weight)
+    )
+    sweep(weight, factor, chooser.blocks, chooser.inside)
+    return Solution(weight.t(), chooser.gone)
+
+
+class _Chooser:
+    """``gone``: flags per unit, of the blocks settled so far; ``blocks``: those to settle."""
+
+    def __init__(self, problem: Problem, factor: torch.Tensor, weight: torch.Tensor) -> None:
+        self._problem, self._factor, self._weight = problem, factor, weight
+        spread_of = problem.moments.hessian.diagonal()
         # Nothing is lost with an input that is never there; the damping pretends that there were a little.
-        scores = torch.where(dead[start:stop], scores * _DEAD, scores)
-        ranked = problem.unit_sums(scores).cpu().numpy().copy()
-        ranked[frozen[:, start:stop]] = -1
-        gone[:, start:stop] = smallest(ranked, count)
+        self._worth = torch.where(spread_of <= _DEAD * spread_of.mean(), _DEAD, 1.0)
+        self._frozen = problem.frozen_units()
+        self.gone = np.zeros(self._frozen.shape, np.bool_)
+        self.blocks = edges(problem.shape[1], problem.pattern.group)
+
+
+class _Blocks(_Chooser):
+    """All units of a block of inputs compete."""
+
+    def __init__(self, problem: Problem, factor: torch.Tensor, weight: torch.Tensor) -> None:
+        super().__init__(problem, factor, weight)
+        held = [self._frozen[:, self._units(a, b)] for a, b in self.blocks]
+        counts = _shares(problem.budget(int(self._frozen.sum())), held)
+        self._counts = dict(zip(self.blocks, counts, strict=True))
+
+    def _units(self, start: int, stop: int) -> slice:
+        width = self._problem.pattern.columns
+        return slice(start // width, -(-stop // width))
+
+    def inside(self, start: int, stop: int) -> torch.Tensor:
+        problem, units = self._problem, self._units(start, stop)
+        block, factor = self._weight[start:stop], self._factor[start:stop, start:stop]
+        scores = _costs(block, factor, problem.pattern.columns).mul_(self._worth[start:stop, None])
+        ranked = problem.ranked(scores.t())
+        ranked[self._frozen[:, units]] = -1
+        self.gone[:, units] = smallest(ranked, self._counts[start, stop])
         part = Problem(problem.weight[:, start:stop], problem.frozen[:, start:stop], problem.moments,
                        problem.pattern, problem.sparsity)  # fmt: skip
-        lost = _eliminate(block, factor[start:stop, start:stop], spread(part, gone[:, start:stop]).t())
-        weight[:start].addmm_(factor[start:stop, :start].t(), lost, alpha=-1)
-    return Solution(weight.t(), gone)
+        zero = spread(part, self.gone[:, units]).t()
+        return settle(block, factor, (~zero).to(block.dtype))
 
 
-def _eliminate(block: torch.Tensor, factor: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:
-    """Zero ``block`` [inputs, outputs] where ``zero`` says, in place, each input's loss spread over those
-    before it; the losses w / M_jj, [inputs, outputs]."""
-    lost = torch.zeros_like(block)
-    keep = (~zero).to(block.dtype)
-    scale = factor.diagonal().reciprocal()
-    for j in range(len(block) - 1, -1, -1):
-        torch.mul(block[j], (1 - keep[j]) * scale[j], out=lost[j])
-        block[j] *= keep[j]
-        if j:
-            block[:j].addr_(factor[j, :j], lost[j], alpha=-1)
-    # Times 0.0 leaves -0.0 where a weight was negative.
-    block.masked_fill_(zero, 0.0)
-    return lost
+class _Groups(_Chooser):
+    """Of each output's M consecutive inputs the cheapest set goes that is large enough."""
+
+    def inside(self, start: int, stop: int) -> torch.Tensor:
+        kept, of = self._problem.pattern.kept_of or (1, 1)
+        lost = torch.empty_like(self._weight[start:stop])
+        for left in range((stop - 1) // of * of, start - 1, -of):
+            right = min(left + of, stop)
+            group, factor = self._weight[left:right], self._factor[left:right, left:right]
+            frozen = torch.from_numpy(self._frozen[:, left:right]).to(group.device)
+            worth = self._worth[left:right].sqrt()
+            sets = Groups(factor, right - left - kept)
+            zero = sets.cheapest(group.t() * worth, frozen)
+            self.gone[:, left:right] = zero.cpu().numpy()
+            losses = sets.zero(group, zero)
+            self._weight[start:left].addmm_(self._factor[left:right, start:left].t(), losses, alpha=-1)
+            lost[left - start : right - start] = losses
+        return lost
+
+
+def _costs(block: torch.Tensor, factor: torch.Tensor, width: int) -> torch.Tensor:
+    """[inputs, outputs]: what each input's weight costs, those behind it in its unit of ``width`` inputs gone
+    and made up for; over a unit they add up to w^T (T^T T)^-1 w = |T^-T w|^2. ``factor``: the block's."""
+    if width == 1:
+        return (block / factor.diagonal()[:, None]).square_()
+    inputs, outputs = block.shape
+    missing = -inputs % width
+    whole = torch.eye(inputs + missing, dtype=factor.dtype, device=factor.device)
+    whole[:inputs, :inputs] = factor
+    groups = len(whole) // width
+    own = whole.reshape(groups, width, groups, width).diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+    weights = torch.nn.functional.pad(block, (0, 0, 0, missing)).reshape(groups, width, outputs)
+    lost = torch.linalg.solve_triangular(own.mT, weights, upper=True)
+    return lost.square_().reshape(-1, outputs)[:inputs]
 
 
 def _shares(total: int, frozen: list[NDArray[np.bool_]]) -> list[int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from aerogel.prune.hessian import Moments
+from aerogel.prune.panel import density
 from aerogel.prune.pattern import Pattern
 from aerogel.prune.select import pruned_count
 
@@ -17,7 +19,8 @@ from aerogel.prune.select import pruned_count
 @dataclass(frozen=True, slots=True)
 class Problem:
     """``weight``: what the layer should do, [outputs, inputs] float32; ``frozen``: weights of the layer that
-    are zero already, and stay so; ``moments``: of its inputs; ``sparsity``: the share of units to go."""
+    are zero already, and stay so; ``moments``: of its inputs; ``sparsity``: the share of units to go, unless
+    the pattern itself says how many do."""
 
     weight: torch.Tensor
     frozen: torch.Tensor
@@ -36,20 +39,20 @@ class Problem:
         return rows * columns
 
     def frozen_units(self) -> NDArray[np.bool_]:
-        """Units all of whose weights are frozen, [units of outputs, inputs]: they go before any other."""
-        frozen = self.frozen.cpu().numpy()
-        if self.pattern.rows == 1:
-            return frozen
-        return np.logical_and.reduceat(frozen, np.arange(0, frozen.shape[0], self.pattern.rows), axis=0)
+        """Units all of whose weights are frozen, by row and column of units: they go before any other."""
+        return self.pattern.per_unit(self.frozen.cpu().numpy(), np.logical_and).astype(np.bool_, copy=False)
 
-    def unit_sums(self, scores: torch.Tensor) -> torch.Tensor:
-        """[outputs, any] -> [units of outputs, any]: the sum of each unit's scores."""
-        rows = self.pattern.rows
-        if rows == 1:
-            return scores
-        missing = -scores.shape[0] % rows
-        padded = torch.nn.functional.pad(scores, (0, 0, 0, missing))
-        return padded.reshape(-1, rows, scores.shape[1]).sum(1)
+    def ranked(self, scores: torch.Tensor) -> NDArray[np.floating[Any]]:
+        """From the scores of weights [outputs, any whole units of inputs] to those of units: sums, or by
+        panels. A fresh array; the least go first."""
+        for axis, size in enumerate((self.pattern.rows, self.pattern.columns)):
+            if size > 1:
+                missing = -scores.shape[axis] % size
+                pad = (0, 0, 0, missing) if axis == 0 else (0, missing)
+                padded = torch.nn.functional.pad(scores, pad)
+                scores = padded.unflatten(axis, (padded.shape[axis] // size, size)).sum(axis + 1)
+        found = scores.cpu().numpy()
+        return density(found) if self.pattern.panel else found.copy()
 
     def budget(self, frozen: int) -> int:
         """How many units go: those asked for, or all that are frozen, if these are more."""

@@ -19,11 +19,11 @@ from aerogel.prune.budget import BUDGETS, checked_map, owl, sensitivity
 from aerogel.prune.layers import Layer, LayerChoice, prunable
 from aerogel.prune.magnitude import magnitude
 from aerogel.prune.methods import METHODS
-from aerogel.prune.pattern import Pattern
+from aerogel.prune.pattern import Pattern, wanted_sparsity
 from aerogel.prune.recovery import recover
 from aerogel.prune.report import LayerReport, PruneReport, PruneResult
 from aerogel.prune.schedule import Schedule
-from aerogel.prune.select import Scope, checked_sparsity, pruned_count, select, smallest
+from aerogel.prune.select import Scope, checked_sparsity, per_group, pruned_count, select, smallest
 from aerogel.prune.stream import Calibration, Outcome, Stream
 from aerogel.prune.watch import observed
 
@@ -41,7 +41,7 @@ class Recipe:
     layers: LayerChoice | None
     inplace: bool
 
-    def check(self, sparsity: float | Mapping[str, float], data: object) -> None:
+    def check(self, sparsity: object, data: object) -> None:
         """InputError for choices that do not go together."""
         known = ", ".join(BUDGETS)
         require(self.budget in BUDGETS, InputError, f"budget {self.budget!r} is unknown: choose from {known}")
@@ -64,6 +64,10 @@ class Recipe:
             self.scope == "layer" or alone, InputError,
             "scope='global' ranks by magnitude alone: leave data and maps out, or set budget='owl'",
         )  # fmt: skip
+        fixed = self.pattern.kept_of is not None
+        free = self.scope == "layer" and self.budget == "uniform"
+        told = f"pattern {self.pattern.name} is alike in all layers: leave scope and budget out"
+        require(not fixed or free, InputError, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class _Job:
 
 def carry_out(
     model: object,
-    sparsity: float | Mapping[str, float],
+    sparsity: float | Mapping[str, float] | None,
     recipe: Recipe,
     data: Iterable[Any] | None,
     progress: Callable[[str], None],
@@ -87,14 +91,17 @@ def carry_out(
     """Do what ``prune`` says."""
     module = weights.checked_module(model)
     recipe.check(sparsity, data)
-    share = None if isinstance(sparsity, Mapping) else checked_sparsity(sparsity)
+    if isinstance(sparsity, Mapping):
+        share, asked = None, {key: wanted_sparsity(recipe.pattern, v) for key, v in sparsity.items()}
+    else:
+        share, asked = checked_sparsity(wanted_sparsity(recipe.pattern, sparsity)), None
     schedule = None if recipe.recovery is None else Schedule.parse(recipe.recovery)
     # With data the dense model is needed to the end: to imitate, and unchanged should anything fail.
     work = module if recipe.inplace and data is None else weights.copied(module)
     chosen = prunable(work, recipe.layers)
     shares: dict[str, float] = {}
-    if isinstance(sparsity, Mapping):
-        shares = checked_map(sparsity, chosen)
+    if asked is not None:
+        shares = checked_map(asked, chosen)
         chosen = [layer for layer in chosen if layer.name in shares]
     job = _Job(work, recipe, chosen, share, shares)
     arrays = [weights.finite_array(layer) for layer in chosen]
@@ -135,7 +142,9 @@ def _by_magnitude(job: _Job, arrays: Sequence[NDArray[np.floating[Any]]]) -> dic
     """Without data, or for layers that the data does not reach."""
     began, pattern = time.perf_counter(), job.recipe.pattern
     saliencies = [magnitude(array, pattern) for array in arrays]
-    if job.share is not None:
+    if pattern.kept_of is not None:
+        picked = [per_group(s, np.zeros(s.shape, np.bool_), *pattern.kept_of) for s in saliencies]
+    elif job.share is not None:
         picked = select(saliencies, job.share, job.recipe.scope)
     else:
         named = zip(job.chosen, saliencies, strict=True)

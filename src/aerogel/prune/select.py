@@ -44,6 +44,23 @@ def smallest(saliency: Saliency, count: int) -> NDArray[np.bool_]:
     return chosen.reshape(saliency.shape)
 
 
+def per_group(saliency: Saliency, frozen: NDArray[np.bool_], kept: int, of: int) -> NDArray[np.bool_]:
+    """Flags, in the shape of ``saliency`` [rows, columns]: of every ``of`` consecutive columns of a row all
+    but ``kept`` go, the smallest first, ``frozen`` ones before others, equal ones by lowest index. Of a
+    shorter last group as many are kept; and where more are frozen, these all go."""
+    rows, columns = saliency.shape
+    groups = -(-columns // of)
+    # What is not there goes last, so that of a shorter group, too, no more than ``kept`` stay.
+    padded = np.full((rows, groups * of), np.inf)
+    padded[:, :columns] = np.where(frozen, -1.0, saliency)
+    order = np.argsort(padded.reshape(rows, groups, of), axis=2, kind="stable")
+    places = np.empty_like(order)
+    np.put_along_axis(places, order, np.arange(of).reshape(1, 1, of), axis=2)
+    there = np.minimum(of, columns - of * np.arange(groups)).reshape(1, groups, 1)
+    chosen = (places < there - kept).reshape(rows, -1)[:, :columns]
+    return chosen | frozen
+
+
 def select(saliencies: Sequence[Saliency], sparsity: float, scope: Scope) -> list[NDArray[np.bool_]]:
     """The units to prune, one array of flags per layer.
 
