@@ -7,7 +7,7 @@ import re
 import pytest
 
 from aerogel.core.dtypes import DType
-from aerogel.core.target import Target, available
+from aerogel.core.target import Target, available, named
 from aerogel.loop.nodes import (
     F32,
     I64,
@@ -35,6 +35,7 @@ from aerogel.loop.nodes import (
 )  # fmt: skip
 from aerogel.native import llvm
 from aerogel.native.codegen import build, triple
+from aerogel.native.compiler import generate
 
 X, Y = Buf("x", BufferType(DType.F32, const=True)), Buf("y", BufferType(DType.F32))
 N, STEP = Var("n", I64), Var("i", I64)
@@ -109,15 +110,32 @@ def test_one_instruction_where_the_cpu_has_one() -> None:
     assert re.search(r"vexpandps\s+%zmm", text)
 
 
-def test_expand_on_avx2_is_a_table_and_a_permutation() -> None:
-    target = BY_NAME.get("avx2")
-    if target is None:
-        pytest.skip("this CPU has no avx2")
-    bits = Buf("bits", BufferType(DType.U8, const=True))
-    spread = Expand(Load(bits, ZERO), VLoad(X, ZERO, 8))
-    text = assembly(Module("m", (Function("main", (X, Y, bits), (VStore(Y, ZERO, spread),)),)), target)
-    assert re.search(r"vperm(d|ps)", text)
-    assert "expand.table" in text
+# Of each kind of CPU and each element type: the instruction that moves the values of one register.
+SHUFFLES = [
+    ("avx2", DType.F32, r"vperm(d|ps)"),
+    ("avx2", DType.BF16, r"vpshufb\s.*ymm"),
+    ("avx2", DType.I8, r"vpshufb\s.*ymm"),
+    ("avx512", DType.I8, r"vpshufb\s.*zmm"),
+    ("neon", DType.F32, r"tbl\tv"),
+    ("neon", DType.BF16, r"tbl\tv"),
+    ("neon", DType.I8, r"tbl\tv"),
+]
+
+
+@pytest.mark.parametrize(("name", "dtype", "moves"), SHUFFLES)
+def test_expand_is_a_table_and_a_shuffle(name: str, dtype: DType, moves: str) -> None:
+    target = named(name)
+    lanes = target.lanes(dtype)
+    bits, x, y = (
+        Buf(n, BufferType(d, const=n != "y")) for n, d in (("bits", DType.U64), ("x", dtype), ("y", dtype))
+    )
+    spread = Expand(Load(bits, ZERO), VLoad(x, STEP, lanes))
+    body = (VStore(y, ZERO, spread),)
+    text = generate(Module("m", (Function("main", (x, y, bits, STEP), body),)), target, show=True).assembly
+    assert len(re.findall(moves, text)) == 1
+    assert "expand." in text
+    # Values are read where they are, not by way of the stack.
+    assert "rsp" not in text and "[sp" not in text
 
 
 def test_a_barrier_is_a_point_where_others_may_have_written(target: Target) -> None:

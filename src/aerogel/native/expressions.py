@@ -8,6 +8,7 @@ from typing import Any, assert_never
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import NativeError, refuse
 from aerogel.loop import nodes as n
+from aerogel.native import expand as expanding
 from aerogel.native import fallbacks, halves
 from aerogel.native.emitter import Emitter, Pointer, Slot
 from aerogel.native.spelling import HALVES, Value, lanes_of, literal, spell, suffix, with_lanes
@@ -269,7 +270,12 @@ def reduce(e: Emitter, node: n.Reduce) -> Value:
 
 
 def expand(e: Emitter, node: n.Expand) -> Value:
-    return fallbacks.expand(e, emit(e, node.bits), emit(e, node.values))
+    bits, values = emit(e, node.bits), node.values
+    assert isinstance(node.type, n.Vec)
+    memory = None
+    if isinstance(values, n.VLoad) and values.mask is None and id(values) not in e.known:
+        memory = expanding.in_memory_from(e, buffer(e, values.buf), emit(e, values.index))
+    return expanding.expand(e, bits, node.type, lambda: emit(e, values), memory)
 
 
 def dot4(e: Emitter, node: n.Dot4) -> Value:

@@ -1,6 +1,6 @@
-"""What not every CPU can do in one instruction: expand, the 4-way int8 dot product, fused multiply-add.
+"""What not every CPU can do in one instruction: the 4-way int8 dot product, fused multiply-add.
 
-Every function gives the same bits on every target; only the instructions differ.
+Every function gives the same bits on every target; only the instructions differ. So it is in ``expand``.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from aerogel.core.dtypes import DType
-from aerogel.loop.nodes import Binary, Bitcast, Cast, Compare, Const, Expr, Scalar, Select, Type, Unary, Vec
+from aerogel.loop.nodes import Binary, Bitcast, Cast, Compare, Const, Expr, Select, Type, Unary, Vec
 from aerogel.native.emitter import Emitter
 from aerogel.native.halves import like
-from aerogel.native.spelling import Value, in_memory, lanes_of, literal, spell, suffix, with_lanes
+from aerogel.native.spelling import Value, lanes_of, literal, spell
 
 
 def indices(lanes: Iterable[int]) -> str:
@@ -39,105 +39,6 @@ def concat(e: Emitter, parts: Sequence[Value]) -> Value:
             for a, b in zip(parts[::2], parts[1::2], strict=True)
         ]
     return parts[0]
-
-
-# --- expand ---------------------------------------------------------------------------------
-
-
-def expand(e: Emitter, bits: Value, values: Value) -> Value:
-    """Lane i: the next unused element of ``values`` where bit i of ``bits`` is set, else 0."""
-    vector = values.type
-    lanes = lanes_of(vector)
-    total = lanes * vector.dtype.bits
-    narrow = vector.dtype.bits < 32
-    wanted = "avx512vbmi2" if narrow else "avx512f"
-    if vector.dtype is not DType.BOOL and e.target.has(wanted) and total in (128, 256, 512):
-        mask = lane_mask(e, bits, lanes)
-        values = _in_register(e, values)
-        kind, name = spell(vector), suffix(vector)
-        return e.value(
-            f"call {kind} @llvm.x86.avx512.mask.expand.{name}"
-            f"({kind} {values.ref}, {kind} zeroinitializer, {spell(mask.type)} {mask.ref})",
-            vector,
-        )
-    if e.target.has("avx2") and vector.dtype.bits == 32 and lanes == 8:
-        return _expand_by_table(e, bits, values)
-    return _expand_by_lane(e, bits, values)
-
-
-def _in_register(e: Emitter, value: Value) -> Value:
-    """The same vector, loaded before its use: expanding straight from memory is slow on some CPUs."""
-    kind, bits = spell(value.type), lanes_of(value.type) * value.type.dtype.bits
-    floats = f"<{bits // 32} x float>"
-    ref = value.ref if kind == floats else e.register(f"bitcast {kind} {value.ref} to {floats}")
-    ref = e.register(f"call {floats} @llvm.arithmetic.fence.v{bits // 32}f32({floats} {ref})")
-    return Value(ref if kind == floats else e.register(f"bitcast {floats} {ref} to {kind}"), value.type)
-
-
-def lane_mask(e: Emitter, bits: Value, lanes: int) -> Value:
-    """The low ``lanes`` bits of an unsigned integer as a lane mask."""
-    word = f"i{lanes}"
-    ref = bits.ref
-    if bits.type.dtype.bits > lanes:
-        ref = e.register(f"trunc {spell(bits.type)} {ref} to {word}")
-    return e.value(f"bitcast {word} {ref} to <{lanes} x i1>", Vec(DType.BOOL, lanes))
-
-
-def _table() -> str:
-    """For each byte, which element each of 8 lanes takes (255: none), as 8 bytes."""
-    rows: list[str] = []
-    for byte in range(256):
-        used, word = 0, 0
-        for lane in range(8):
-            on = byte >> lane & 1
-            word |= (used if on else 0xFF) << (8 * lane)
-            used += on
-        rows.append(f"i64 {word}")
-    return f"@expand.table = private unnamed_addr constant [256 x i64] [{', '.join(rows)}], align 64"
-
-
-def _expand_by_table(e: Emitter, bits: Value, values: Value) -> Value:
-    e.tables.setdefault("expand", _table())
-    ref = bits.ref
-    if bits.type.dtype.bits > 8:
-        ref = e.register(f"and {spell(bits.type)} {ref}, 255")
-    row = e.as_i64(Value(ref, bits.type))
-    address = e.register(f"getelementptr inbounds i64, ptr @expand.table, i64 {row}")
-    packed = e.register(f"load <8 x i8>, ptr {address}, align 8")
-    chosen = e.register(f"sext <8 x i8> {packed} to <8 x i32>")
-    kind = spell(values.type)
-    words = values.ref if kind == "<8 x i32>" else e.register(f"bitcast {kind} {values.ref} to <8 x i32>")
-    moved = e.register(f"call <8 x i32> @llvm.x86.avx2.permd(<8 x i32> {words}, <8 x i32> {chosen})")
-    # A lane that is off has a negative index: its sign, spread out, clears it.
-    off = e.register(f"ashr <8 x i32> {chosen}, splat (i32 31)")
-    on = e.register(f"xor <8 x i32> {off}, splat (i32 -1)")
-    kept = e.register(f"and <8 x i32> {moved}, {on}")
-    return Value(
-        kept if kind == "<8 x i32>" else e.register(f"bitcast <8 x i32> {kept} to {kind}"), values.type
-    )
-
-
-def _expand_by_lane(e: Emitter, bits: Value, values: Value) -> Value:
-    vector = values.type
-    lanes, element = lanes_of(vector), Scalar(vector.dtype)
-    slot = e.stack(with_lanes(in_memory(vector.dtype), lanes), 64)
-    e.store(slot, values)
-    word, kind = spell(bits.type), spell(vector)
-    used, result = "0", "zeroinitializer"
-    for lane in range(lanes):
-        shifted = e.register(f"lshr {word} {bits.ref}, {lane}")
-        bit = e.register(f"and {word} {shifted}, 1")
-        on = e.register(f"icmp ne {word} {bit}, 0")
-        step = e.as_i64(Value(bit, bits.type))
-        address = e.register(f"getelementptr {in_memory(vector.dtype)}, ptr {slot}, i64 {used}")
-        found = e.load(address, vector.dtype)
-        one = e.register(
-            f"select i1 {on}, {spell(element)} {found.ref}, {spell(element)} {literal(0, element)}"
-        )
-        result = e.register(f"insertelement {kind} {result}, {spell(element)} {one}, i64 {lane}")
-        if lane + 1 < lanes:
-            used = e.register(f"add i64 {used}, {step}")
-    return Value(result, vector)
 
 
 # --- 4-way dot product -----------------------------------------------------------------------

@@ -14,7 +14,8 @@ from aerogel.native.codegen import versions
 
 # What turns Loop IR into machine code: an edit to any of these must not find older code.
 _GENERATOR = (
-    "codegen.py", "emitter.py", "expressions.py", "fallbacks.py", "halves.py", "llvm.py", "spelling.py",
+    "codegen.py", "emitter.py", "expand.py", "expressions.py", "fallbacks.py", "halves.py", "llvm.py",
+    "spelling.py",
 )  # fmt: skip
 
 
