@@ -31,3 +31,9 @@ def test_what_has_nothing_to_show_is_refused(broken: object) -> None:
 def test_parts_are_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         Paragraph("text").text = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("bar", [(0.5, 0.4), (-0.1, 0.5), (0.5, 1.1), (float("nan"), 1.0)])
+def test_a_bar_is_two_shares_in_order(bar: tuple[float, float]) -> None:
+    with pytest.raises(InputError, match="give two shares"):
+        Cell("50 %", bar=bar)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|MB)(?!\w))")
+# After a dot or a slash in a dotted name or a path, but not in a number, with digits on both sides.
+_JOINT = re.compile(r"(?<=[^\W\d][./])(?=\w)|(?<=\d[./])(?=[^\W\d])")
 _ENDINGS = (".html", ".htm")
 # What HTML forbids as text: controls other than tab and line ends, and halves of surrogate pairs.
 _UNTEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -112,6 +114,7 @@ def _environment() -> Environment:
         "drawings": _drawings,
         "spoken": _spoken,
         "picture": _picture,
+        "parts": _parts,
     }
     return made
 
@@ -140,6 +143,11 @@ def _known(text: str | None) -> str:
     if text is None:
         return NOT_MEASURED
     return _UNIT.sub("\N{NO-BREAK SPACE}", text)
+
+
+def _parts(text: str) -> list[str]:
+    """The name of a row in parts between which a line may end."""
+    return _JOINT.split(_known(text))
 
 
 def _px(value: float) -> str:

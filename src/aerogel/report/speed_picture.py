@@ -9,7 +9,7 @@ from aerogel.bench.quality import LOSS_BELOW
 from aerogel.measure import CaseResult
 from aerogel.report.chart import Axis, Chart, Limit, Point
 from aerogel.report.document import Pictures
-from aerogel.report.wording import listed
+from aerogel.report.wording import listed, shape_title
 
 _OWN, _OTHER = "aerogel", "other runtimes"
 
@@ -26,7 +26,7 @@ def speed_pictures(table: Table) -> Pictures | None:
     limit = Limit(LOSS_BELOW, f"a loss: below {LOSS_BELOW}") if by_quality else None
     charts = tuple(
         Chart(
-            _title(case),
+            shape_title(case),
             x,
             y,
             tuple(_point(table, case, row, height, sizes) for row, height in heights.items()),
@@ -69,14 +69,6 @@ def _groups(table: Table, rows: list[str]) -> tuple[tuple[str, bool], ...]:
         _OTHER,
         any(row not in table.own for row in rows),
     )
-
-
-def _title(case: CaseResult) -> str:
-    lengths = case.params.get("lengths")
-    if not isinstance(lengths, list) or len(set(map(str, lengths))) != 1:
-        return case.name
-    sequences = "1 sequence" if len(lengths) == 1 else f"{len(lengths)} sequences"
-    return f"{case.name}: {sequences} of {lengths[0]} tokens"
 
 
 def _caption(table: Table, rows: list[str], *, judged: bool) -> str:

@@ -39,6 +39,15 @@ def latency(case: CaseResult, row: str, reference: str) -> Cell:
     return Cell(milliseconds(timing.median_s), (around, f"{value} {interval}", *proven), tone_of(ratio))
 
 
+def shape_title(case: CaseResult) -> str:
+    """``8x128: 8 sequences of 128 tokens``; the name alone where the case is no such shape."""
+    lengths = case.params.get("lengths")
+    if not isinstance(lengths, list) or len(set(map(str, lengths))) != 1:
+        return case.name
+    sequences = "1 sequence" if len(lengths) == 1 else f"{len(lengths)} sequences"
+    return f"{case.name}: {sequences} of {lengths[0]} tokens"
+
+
 def tone_of(ratio: Ratio) -> Tone:
     return "plain" if ratio.proven else "unproven"
 

@@ -138,4 +138,5 @@ class PruneJob:
             "eval": self.evaluate,
             "keep": self.bounds.keep,
             "floor": self.bounds.floor,
+            "threads": self.threads,
         }
