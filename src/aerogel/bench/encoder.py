@@ -1,98 +1,115 @@
-"""Compare one encoder model across runtimes, and with itself pruned."""
+"""Compare one model across runtimes, and with itself pruned."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aerogel.bench.apart import apart
 from aerogel.bench.cases import lengths_case, shape_case, texts_case
+from aerogel.bench.given_model import Given, is_given, read_given
 from aerogel.bench.hugging_face import ModelFolder
+from aerogel.bench.native_program import SUFFIX
+from aerogel.bench.peers import PEERS, USUAL, Peer, chosen, require_runtimes
 from aerogel.bench.quality import Quality, quality
 from aerogel.bench.table import Table
+from aerogel.bench.variant import DENSE, VARIANTS, Variant
 from aerogel.core.errors import InputError, require
 from aerogel.measure import Case, Comparison, Contender, Json, Progress, Settings, compare
 from aerogel.native import cores
 
-# The other runtimes, by the name given to `against`: row of the table, factory, arguments.
+__all__ = ["DENSE", "OURS", "RUNTIMES", "SHAPES", "VARIANTS", "EncoderBench", "Variant", "compare_encoder"]
+
+# Those of the usual runtimes: row of the table, factory, arguments.
 RUNTIMES: dict[str, tuple[str, str, dict[str, Json]]] = {
-    "torch": ("torch eager", "aerogel.bench.torch_eager:make", {}),
-    "onnxruntime": ("onnxruntime fp32", "aerogel.bench.onnx_runtime:make", {"precision": "fp32"}),
-    "onnxruntime-int8": ("onnxruntime int8", "aerogel.bench.onnx_runtime:make", {"precision": "int8"}),
+    name: (PEERS[name].row, PEERS[name].factory or PEERS[name].given, dict(PEERS[name].args))
+    for name in USUAL
 }
-OURS = "aerogel.bench.native_program:make"
+OURS, OURS_GIVEN = "aerogel.bench.native_program:make", "aerogel.bench.native_program:make_given"
 _AGREEMENT, _TEXTS = "agreement", "texts"
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """A way to compile the model with aerogel; ``sparsity`` None is dense. ``file``: the .aero file of the
-    model that was made so already, None to prune it by magnitude."""
-
-    sparsity: float | None = None
-    pattern: str = "unstructured"
-    file: Path | None = None
-
-    @property
-    def name(self) -> str:
-        if self.sparsity is None:
-            return "aerogel dense"
-        shape = "" if self.pattern == "unstructured" else f" {self.pattern}"
-        return f"aerogel {100 * self.sparsity:g} %{shape}"
-
-
-DENSE = Variant()
-VARIANTS = (DENSE, Variant(0.5), Variant(0.8), Variant(0.9))
+_UNEVEN, _EVEN = (7, 31, 1, 128), (31, 31)
+# A model with fewer zeros than this was not pruned: a few weights are 0 in any.
+_PRUNED = 0.05
 SHAPES = ("1x16", "1x128", "8x128")
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderBench:
-    """What to compare. ``against``: names from ``RUNTIMES``; the table's ratios are against ``reference``,
-    one of the table's rows, by default onnxruntime fp32 if it is there, else the first. ``environment``
-    is for aerogel's own rows. ``threads``: how many every contender uses, None for its own default."""
+    """What to compare. ``model``: a Hugging Face directory, of which the encoder is compared; or an .aero
+    file or FILE.py:FUNCTION, compared as it is. ``against``: names from ``PEERS``. The table's ratios are
+    against ``reference``, one of its rows, by default onnxruntime fp32 if it is there, else the first.
+    ``dense``: what ``model`` was before it was pruned, as a control of our own. ``environment`` is for
+    aerogel's own rows. ``threads``: how many every contender uses, None for its own default."""
 
     model: Path
-    against: tuple[str, ...] = tuple(RUNTIMES)
+    against: tuple[str, ...] = USUAL
     variants: tuple[Variant, ...] = VARIANTS
     shapes: tuple[str, ...] = SHAPES
     reference: str | None = None
     onnx_cache: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     threads: int | None = None
+    dense: Path | None = None
 
-    def contenders(self) -> list[Contender]:
-        """InputError for an unknown runtime, or when there is nothing to compare."""
-        found: list[Contender] = []
-        for name in self.against:
-            known = ", ".join(RUNTIMES)
-            require(name in RUNTIMES, InputError, f"runtime {name!r} is unknown: choose from {known}")
-            row, factory, options = RUNTIMES[name]
-            args: dict[str, Json] = {**self._common(), **options}
-            if self.onnx_cache and "onnx" in factory:
-                args["cache"] = str(self.onnx_cache)
-            found.append(Contender(row, factory, args))
-        found += [self.ours(variant) for variant in self.variants]
+    def labelled(self, zeros: float) -> EncoderBench:
+        """With variants named after the zeros that the model has, and beside them those of ``dense``."""
+        if zeros < _PRUNED and self.dense is None:
+            return self
+        share = round(zeros, 2)
+        own = [
+            v if v.sparsity is not None else replace(v, sparsity=share, file=self.model)
+            for v in self.variants
+        ]
+        control = [replace(v, file=self.dense) for v in self.variants if v.sparsity is None and self.dense]
+        return replace(self, variants=(*control, *own))
+
+    def contenders(self, read: Given | None = None) -> list[Contender]:
+        """``read``: the model as it was read, where it is no directory or a runtime needs that. InputError
+        for an unknown runtime, or when there is nothing to compare."""
+        found = [self._other(peer, read) for peer in chosen(self.against)]
+        found += [self.ours(variant, read=read) for variant in self.variants]
         require(found, InputError, "there is nothing to compare: name a runtime or a variant")
         return found
 
-    def ours(self, variant: Variant, name: str | None = None, **more: Any) -> Contender:
+    def ours(
+        self, variant: Variant, name: str | None = None, read: Given | None = None, **more: Any
+    ) -> Contender:
         """A contender of our own; ``more``: ``env`` or ``args`` to add, which win."""
-        args: dict[str, Json] = {**self._common()}
+        args = self._common()
         if variant.file is not None:
             args["model"] = str(variant.file)
         else:
             args |= {"sparsity": variant.sparsity, "pattern": variant.pattern}
+        if variant.precision != "fp32":
+            args["precision"] = variant.precision
+        factory = OURS
+        if is_given(self.model) and read is not None:
+            factory, args["signature"] = OURS_GIVEN, read.signature.to_json()
         env = {**self.environment, **more.get("env", {})}
-        return Contender(name or variant.name, OURS, {**args, **more.get("args", {})}, env)
+        return Contender(name or variant.name, factory, {**args, **more.get("args", {})}, env)
+
+    def _other(self, peer: Peer, read: Given | None) -> Contender:
+        args = self._common()
+        if not is_given(self.model) and peer.factory is not None:
+            if self.onnx_cache and peer.onnx is not None:
+                args["cache"] = str(self.onnx_cache)
+            return peer.contender(peer.factory, args)
+        assert read is not None
+        args["signature"] = read.signature.to_json()
+        if peer.onnx is not None:
+            del args["model"]
+            args["onnx"] = str(read.onnx[peer.onnx])
+        return peer.contender(peer.given, args)
 
     def _common(self) -> dict[str, Json]:
-        chosen: dict[str, Json] = {} if self.threads is None else {"threads": self.threads}
-        return {"model": str(self.model), **chosen}
+        chosen_threads: dict[str, Json] = {} if self.threads is None else {"threads": self.threads}
+        return {"model": str(self.model), **chosen_threads}
 
 
 def compare_encoder(
@@ -106,27 +123,74 @@ def compare_encoder(
     With ``texts``, quality is how well each contender's vectors of them keep the neighbourhoods that the
     dense model's have. As each contender is loaded, ``progress`` hears a preview at the first shape.
     """
-    ModelFolder.open(bench.model)  # a wrong path is said here, not by the first contender
+    _require_model(bench, texts)
+    require_runtimes(bench.against)
     _require_threads(bench.threads)
-    contenders = bench.contenders()
     shapes = [shape_case(shape) for shape in bench.shapes]
     require(shapes, InputError, "there is no shape to time: give at least one, such as 1x128")
-    checks: list[Case] = [lengths_case(_AGREEMENT, [7, 31, 1, 128], output=True, timed=False)]
-    if texts:
-        checks.append(texts_case(texts, _TEXTS))
-    names = [contender.name for contender in contenders]
-    found = compare(
-        contenders,
-        [*checks, *shapes],
-        settings,
-        reference=bench.reference or _default_reference(names),
-        preview=shapes[0],
-        progress=progress,
-    )
-    dense = next((name for name in ("torch eager", "onnxruntime fp32", DENSE.name) if name in names), None)
+    with tempfile.TemporaryDirectory(prefix="aerogel-bench-") as scratch:
+        read = _read(bench, Path(scratch), progress)
+        zeros = read.zeros if read else ModelFolder.open(bench.model).zeros()
+        bench = bench.labelled(zeros or 0.0)
+        contenders = bench.contenders(read)
+        names = [contender.name for contender in contenders]
+        found = compare(
+            contenders,
+            [*_checks(read if is_given(bench.model) else None, texts), *shapes],
+            settings,
+            reference=bench.reference or _default_reference(names),
+            preview=shapes[0],
+            progress=progress,
+        )
+    dense = _truth(bench, names)
     qualities = _qualities(found, dense) if texts and dense else {}
     errors = _errors(found, dense) if dense else {}
-    return Table(found, dense, qualities, errors, _own(contenders), bench.threads)
+    variants = {variant.name: variant for variant in bench.variants}
+    return Table(found, dense, qualities, errors, _own(contenders), bench.threads, variants)
+
+
+def _require_model(bench: EncoderBench, texts: Sequence[str]) -> None:
+    # A wrong path is said here, not by the first contender.
+    if not is_given(bench.model):
+        ModelFolder.open(bench.model)
+        return
+    told = f"{bench.model} is compared as it is, on token ids: give a directory to compare it on texts"
+    require(not texts, InputError, told)
+    if str(bench.model).endswith(SUFFIX):
+        require(bench.model.is_file(), InputError, f"there is no {str(bench.model)!r}: give an .aero file")
+        wanted = f"{bench.model} holds no torch module: leave torch out, or bench the model it was made from"
+        require("torch" not in bench.against, InputError, wanted)
+
+
+def _read(bench: EncoderBench, scratch: Path, progress: Callable[[Progress], None] | None) -> Given | None:
+    """The model, read once for all contenders that cannot do that themselves; None where all can."""
+    alone = [peer for peer in chosen(bench.against) if is_given(bench.model) or peer.factory is None]
+    if not alone and not is_given(bench.model):
+        return None
+
+    def tell(words: str, share: float) -> None:
+        if progress is not None:
+            progress(Progress("read", words, "", 0, 1))
+
+    precisions = sorted({peer.onnx for peer in alone if peer.onnx is not None})
+    return apart(read_given, str(bench.model), precisions, scratch, tell=tell)
+
+
+def _checks(read: Given | None, texts: Sequence[str]) -> list[Case]:
+    lengths = list(_UNEVEN)
+    if read is not None:
+        # What it computes for sequences of unequal lengths, where it can be given those.
+        longest = read.signature.longest
+        wanted = _UNEVEN if read.signature.padded else _EVEN
+        lengths = [length if longest is None else min(length, longest) for length in wanted]
+    checks = [lengths_case(_AGREEMENT, lengths, output=True, timed=False)]
+    return [*checks, texts_case(texts, _TEXTS)] if texts else checks
+
+
+def _truth(bench: EncoderBench, names: Sequence[str]) -> str | None:
+    """The row whose outputs are those of the dense model."""
+    others = () if bench.dense is not None else ("torch eager", "onnxruntime fp32")
+    return next((name for name in (*others, DENSE.name, *names[:1]) if name in names), None)
 
 
 def _require_threads(threads: int | None) -> None:
@@ -145,12 +209,13 @@ def _default_reference(names: Sequence[str]) -> str:
 
 
 def _own(contenders: Sequence[Contender]) -> frozenset[str]:
-    return frozenset(c.name for c in contenders if c.factory == OURS)
+    return frozenset(c.name for c in contenders if c.factory in (OURS, OURS_GIVEN))
 
 
 def _qualities(found: Comparison, dense: str) -> dict[str, Quality]:
     vectors = found.case(_TEXTS).outputs
-    return {name: quality(own, vectors[dense]) for name, own in vectors.items()}
+    # A runtime that takes no texts gives none back, and is not judged by them.
+    return {name: quality(own, vectors[dense]) for name, own in vectors.items() if own.size}
 
 
 def _errors(found: Comparison, dense: str) -> dict[str, float]:

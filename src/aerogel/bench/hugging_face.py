@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
 from aerogel.core.errors import InputError, MissingDependencyError, require
 from aerogel.core.files import read_json_object
 
@@ -48,6 +51,19 @@ class ModelFolder:
     def weight_bytes(self) -> int:
         """The size of the checkpoint."""
         return (self.path / _WEIGHTS).stat().st_size
+
+    def zeros(self) -> float | None:
+        """The share of zeros in its weight matrices, embeddings left out; None if NumPy cannot read them."""
+        count = live = 0
+        try:
+            with safe_open(self.path / _WEIGHTS, "np") as stored:
+                for name in stored.keys():  # noqa: SIM118 (it is no mapping)
+                    if "embed" not in name and len(stored.get_slice(name).get_shape()) == 2:
+                        weight = stored.get_tensor(name)
+                        count, live = count + weight.size, live + int(np.count_nonzero(weight))
+        except (OSError, TypeError, ValueError, SafetensorError):
+            return None  # a type that NumPy lacks; a broken file is told by whoever loads it
+        return 1 - live / count if count else 0.0
 
     def fingerprint(self) -> str:
         """SHA-256 over configuration and weights: two folders with the same one hold the same model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import aerogel
+from aerogel.bench.arrays import Arrays, ArraySubject, Signature
 from aerogel.bench.cases import TokenBatch, token_batch
 from aerogel.bench.hugging_face import MOST_TOKENS, ModelFolder
 from aerogel.bench.subject import EncoderSubject
+from aerogel.bench.variant import Precision, Variant
 from aerogel.core.errors import InputError, MissingDependencyError, UnsupportedError, require
 from aerogel.model import artefact as artefacts
 from aerogel.model.artefact import Artefact
+from aerogel.model.explain import Explanation
 from aerogel.model.graph import Graph, Output, Pool
 from aerogel.model.load import run_artefact
 from aerogel.model.program import Program
@@ -43,17 +47,24 @@ class NativeRuntime:
     def forward(self, inputs: Any) -> Any:
         return self._program(**inputs)
 
+    def explain(self, inputs: Any) -> Explanation:
+        return self._program.explain(**inputs)
+
     def to_numpy(self, hidden: Any) -> NDArray[np.float32]:
         return np.asarray(hidden[self._hidden] if isinstance(hidden, dict) else hidden)
 
     def facts(self) -> dict[str, Any]:
-        return {
-            "constants_bytes": self._program.nbytes,
-            "version": aerogel.__version__,
-            "threads": self._program.threads,
-            "target": self._program.plan.target.partition("/")[0],
-            **self._facts,
-        }
+        return {**program_facts(self._program), **self._facts}
+
+
+def program_facts(program: Program) -> dict[str, Any]:
+    """What every row of our own tells."""
+    return {
+        "constants_bytes": program.nbytes,
+        "version": aerogel.__version__,
+        "threads": program.threads,
+        "target": program.plan.target.partition("/")[0],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +118,26 @@ def make(
     model: str,
     sparsity: float | None = None,
     pattern: str = "unstructured",
+    precision: Precision = "fp32",
     pinned: dict[str, Any] | None = None,
     threads: int | None = None,
 ) -> EncoderSubject:
     """``model``: a Hugging Face directory, pruned by magnitude to ``sparsity`` (None: dense); or a file
     ``*.aero``, run as it is and without torch. Of a file that pools, hidden states are put out as well, so
-    that what is computed is comparable. ``threads`` None takes all granted."""
+    that what is computed is comparable. ``precision``: of the linear layers; a file has its own. ``threads``
+    None takes all granted."""
     if model.endswith(SUFFIX):
         whole = sparsity is None
         require(whole, InputError, f"{model} has the zeros it has: give a directory to prune, or no sparsity")
-        return _from_file(Path(model), pinned, threads)
-    return _from_folder(ModelFolder.open(model), (sparsity, pattern), pinned, threads)
+        return _from_file(Path(model), precision, pinned, threads)
+    variant = Variant(sparsity, pattern, precision=precision)
+    return _from_folder(ModelFolder.open(model), variant, pinned, threads)
 
 
-def _from_file(path: Path, pinned: dict[str, Any] | None, threads: int | None) -> EncoderSubject:
+def _from_file(
+    path: Path, precision: Precision, pinned: dict[str, Any] | None, threads: int | None
+) -> EncoderSubject:
+    _require_own_precision(path, precision)
     artefact = artefacts.load(path)
     graph, hidden = with_hidden_states(artefact.graph)
     program = run_artefact(replace(artefact, graph=graph), threads=threads)
@@ -128,19 +145,82 @@ def _from_file(path: Path, pinned: dict[str, Any] | None, threads: int | None) -
     return EncoderSubject(ArtefactWords(artefact), runtime, pinned)
 
 
+def _require_own_precision(path: Path, precision: Precision) -> None:
+    told = f"{path} has the precision it was compiled with: compile it with --precision {precision}"
+    require(precision == "fp32", InputError, told)
+
+
 def _from_folder(
-    folder: ModelFolder, zeros: tuple[float | None, str], pinned: dict[str, Any] | None, threads: int | None
+    folder: ModelFolder, variant: Variant, pinned: dict[str, Any] | None, threads: int | None
 ) -> EncoderSubject:
     import torch
 
-    module = folder.torch_module()
-    sparsity, pattern = zeros
-    if sparsity is not None:
-        module = aerogel.prune(module, sparsity=sparsity, pattern=pattern).model
     example = token_batch({"lengths": [16, 9]}, folder.vocabulary)
-    started = time.perf_counter()
     inputs = torch.from_numpy(example.ids), torch.from_numpy(example.mask)
-    program = aerogel.compile(module, inputs, threads=threads)
-    facts = {"size_bytes": program.nbytes, "compile_s": time.perf_counter() - started}
+    program, facts = compiled(folder.torch_module(), inputs, variant, threads)
     _, hidden = with_hidden_states(program.built.graph)
     return EncoderSubject(folder, NativeRuntime(program, hidden, facts), pinned)
+
+
+def compiled(
+    module: Any, inputs: Any, variant: Variant, threads: int | None
+) -> tuple[Program, dict[str, Any]]:
+    """The module as ``variant`` says, pruned by magnitude first where it has a sparsity; ``size_bytes`` and
+    ``compile_s``."""
+    if variant.sparsity is not None:
+        module = aerogel.prune(module, sparsity=variant.sparsity, pattern=variant.pattern).model
+    started = time.perf_counter()
+    # Said only where it is not what compile does by itself.
+    chosen: dict[str, Any] = {} if variant.precision == "fp32" else {"precision": variant.precision}
+    program = aerogel.compile(module, inputs, threads=threads, **chosen)
+    return program, {"size_bytes": program.nbytes, "compile_s": time.perf_counter() - started}
+
+
+class GivenProgram:
+    """A program as its user calls it, with all its outputs."""
+
+    def __init__(self, program: Program, signature: Signature, facts: dict[str, Any]) -> None:
+        self._program, self._signature, self._facts = program, signature, facts
+
+    def bind(self, arrays: Arrays) -> Any:
+        return arrays
+
+    def forward(self, inputs: Any) -> Any:
+        return self._program(**inputs)
+
+    def explain(self, inputs: Any) -> Explanation:
+        return self._program.explain(**inputs)
+
+    def to_numpy(self, found: Any) -> NDArray[np.float32]:
+        return np.asarray(found[self._signature.output] if isinstance(found, dict) else found)
+
+    def facts(self) -> dict[str, Any]:
+        return {**program_facts(self._program), **self._facts}
+
+
+def make_given(
+    model: str,
+    signature: Mapping[str, Any],
+    sparsity: float | None = None,
+    pattern: str = "unstructured",
+    precision: Precision = "fp32",
+    threads: int | None = None,
+) -> ArraySubject:
+    """``model``: a file ``*.aero``, or what ``load_model`` takes; the other arguments as for ``make``."""
+    told = Signature.of_json(signature)
+    program, facts = given_program(model, Variant(sparsity, pattern, precision=precision), threads)
+    return ArraySubject(told, GivenProgram(program, told, facts))
+
+
+def given_program(model: str, variant: Variant, threads: int | None) -> tuple[Program, dict[str, Any]]:
+    """The program of a model that is given by name, and facts on it."""
+    if model.endswith(SUFFIX):
+        whole = variant.sparsity is None
+        require(whole, InputError, f"{model} has the zeros it has: give a model to prune, or no sparsity")
+        _require_own_precision(Path(model), variant.precision)
+        program = aerogel.load(model, threads=threads)
+        return program, {"size_bytes": Path(model).stat().st_size}
+    from aerogel.model.source import load_model
+
+    source = load_model(model)
+    return compiled(source.module, source.example_inputs, variant, threads)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.bench.cases import TokenBatch
+from aerogel.bench.arrays import Arrays, ArraySubject, Signature
 from aerogel.bench.hugging_face import ModelFolder
 from aerogel.bench.onnx_export import INPUTS, Precision, onnx_file, session
-from aerogel.bench.subject import EncoderSubject
+from aerogel.bench.subject import EncoderSubject, OnTokens
 
 
 class OnnxRuntime:
@@ -21,14 +22,14 @@ class OnnxRuntime:
         self._path = path
         self._session = session(path, threads)
 
-    def bind(self, batch: TokenBatch) -> Any:
-        return dict(zip(INPUTS, (batch.ids, batch.mask), strict=True))
+    def bind(self, arrays: Arrays) -> Any:
+        return arrays
 
     def forward(self, inputs: Any) -> Any:
         return self._session.run(None, inputs)[0]
 
-    def to_numpy(self, hidden: Any) -> NDArray[np.float32]:
-        return hidden
+    def to_numpy(self, found: Any) -> NDArray[np.float32]:
+        return found
 
     def facts(self) -> dict[str, Any]:
         import onnxruntime
@@ -51,4 +52,11 @@ def make(
     """``model``: a Hugging Face directory, exported to ONNX on first use and kept below ``cache``."""
     folder = ModelFolder.open(model)
     path = onnx_file(folder, precision, Path(cache) if cache else None)
-    return EncoderSubject(folder, OnnxRuntime(path, threads), pinned)
+    return EncoderSubject(folder, OnTokens(OnnxRuntime(path, threads), INPUTS), pinned)
+
+
+def make_given(
+    onnx: str, signature: Mapping[str, Any], precision: Precision = "fp32", threads: int | None = None
+) -> ArraySubject:
+    """``onnx``: a file with these inputs, which is in this ``precision`` already."""
+    return ArraySubject(Signature.of_json(signature), OnnxRuntime(Path(onnx), threads))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from aerogel.bench.factors import factored_gains
 from aerogel.bench.table import Table
 from aerogel.core.errors import MissingDependencyError
 from aerogel.measure import CaseResult
@@ -14,18 +16,34 @@ _UNKNOWN = "not known"
 def plain(table: Table) -> str:
     """The whole table as lines of text."""
     header, rows = _cells(table)
-    split = [[cell.split("\n") for cell in row] for row in (header, *rows)]
-    widths = [max(len(line) for row in split for line in row[column]) for column in range(len(header))]
-    lines = [table.headline(), ""]
+    return "\n".join([table.headline(), "", *aligned([header, *rows], left=(0,)), "", *_notes(table)])
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
+    """Lines of a table whose first row is its head; a cell may have several lines. ``left``: which columns
+    begin, rather than end, at one place."""
+    split = [[cell.split("\n") for cell in row] for row in rows]
+    widths = [max(len(line) for row in split for line in row[column]) for column in range(len(rows[0]))]
+    lines: list[str] = []
     for number, row in enumerate(split):
         for part in range(max(len(cell) for cell in row)):
             texts = [cell[part] if part < len(cell) else "" for cell in row]
-            first = texts[0].ljust(widths[0])
-            others = [text.rjust(width) for text, width in zip(texts[1:], widths[1:], strict=True)]
-            lines.append("  ".join([first, *others]).rstrip())
+            placed = [
+                text.ljust(width) if column in left else text.rjust(width)
+                for column, (text, width) in enumerate(zip(texts, widths, strict=True))
+            ]
+            lines.append("  ".join(placed).rstrip())
         if number == 0:
             lines.append("  ".join("-" * width for width in widths))
-    return "\n".join([*lines, "", *_notes(table)])
+    return lines
+
+
+def factored_lines(table: Table) -> list[str]:
+    """The gains of our own rows, each as a product of its causes; none where the table lacks the rows."""
+    gains = factored_gains(table)
+    if not gains:
+        return []
+    return [f"Gain over {gains[0].total.over}, and what it is made of:", *(f"  {gain}" for gain in gains), ""]
 
 
 def rich_table(table: Table) -> Any:
@@ -94,6 +112,7 @@ def _notes(table: Table) -> list[str]:
     given = "with its own settings" if table.threads is None else f"on {_count(table.threads, 'thread')}"
     how = f"each runtime in its own process {given}, {found.settings.rounds} blocks in turns"
     lines = [
+        *factored_lines(table),
         f"x: times the speed of {found.reference}, with {level} interval; ?: the difference is not proven.",
         f"Measured on {where}; {how}.",
     ]

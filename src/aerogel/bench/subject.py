@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from aerogel.bench.arrays import ArrayRuntime
 from aerogel.bench.cases import TokenBatch, token_batch
 from aerogel.core.errors import MeasureError
 from aerogel.measure.resident import resident
@@ -37,13 +38,24 @@ class Runtime(Protocol):
         """The timed part: inputs as ``bind`` made them -> hidden states, in its own kind of array."""
         ...
 
-    def to_numpy(self, hidden: Any) -> NDArray[np.float32]:
+    def to_numpy(self, hidden: Any, /) -> NDArray[np.float32]:
         """Hidden states [sequences, longest, width]."""
         ...
 
     def facts(self) -> dict[str, Any]:
         """At least ``size_bytes``, what the model takes on disk, and ``version``."""
         ...
+
+
+class OnTokens:
+    """A runtime for arrays, given the ids and the mask of a batch under ``names``."""
+
+    def __init__(self, runtime: ArrayRuntime, names: tuple[str, str]) -> None:
+        self._runtime, self._names = runtime, names
+        self.forward, self.to_numpy, self.facts = runtime.forward, runtime.to_numpy, runtime.facts
+
+    def bind(self, batch: TokenBatch) -> Any:
+        return self._runtime.bind(dict(zip(self._names, (batch.ids, batch.mask), strict=True)))
 
 
 class EncoderSubject:
@@ -81,6 +93,10 @@ class EncoderSubject:
         """What the runtime says, and the memory of its process: ``peak_bytes`` since it began, and now
         ``resident_bytes`` and the rest of ``Resident``."""
         return {**self._runtime.facts(), **resident().to_json()}
+
+    def explain(self) -> Any:
+        """The steps of the present case and their times; of our own runtime alone."""
+        return self._runtime.explain(self._inputs)  # pyright: ignore[reportAttributeAccessIssue]
 
     def _hidden(self, batch: TokenBatch) -> NDArray[np.float32]:
         return self._runtime.to_numpy(self._runtime.forward(self._runtime.bind(batch)))

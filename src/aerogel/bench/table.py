@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from aerogel.bench.factors import factored_gains
 from aerogel.bench.quality import Quality
+from aerogel.bench.variant import Variant
 from aerogel.measure import CaseResult, Comparison
 
 
@@ -13,7 +16,8 @@ from aerogel.measure import CaseResult, Comparison
 class Table:
     """``dense`` names the row whose outputs are the truth for ``qualities`` and ``errors`` (relative to
     its largest value); ``own`` names the rows that are aerogel. A row that is not in ``qualities`` was
-    not judged. ``threads``: how many every row was given, None where each had its runtime's default."""
+    not judged. ``threads``: how many every row was given, None where each had its runtime's default.
+    ``variants``: how each of our own rows was made, where that is known."""
 
     comparison: Comparison
     dense: str | None
@@ -21,6 +25,7 @@ class Table:
     errors: dict[str, float]
     own: frozenset[str]
     threads: int | None = None
+    variants: Mapping[str, Variant] = field(default_factory=dict[str, Variant])
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -68,6 +73,7 @@ class Table:
             "headline": self.headline(),
             "dense": self.dense,
             "threads": self.threads,
+            "factored": [gain.to_json() for gain in factored_gains(self)],
             "rows": [self._row_json(row) for row in self.rows],
             "comparison": self.comparison.to_json(),
         }

@@ -1,29 +1,49 @@
-"""``aerogel bench``: time an encoder on several runtimes, and with zeros."""
+"""``aerogel bench``: time a model on several runtimes, and with zeros."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from aerogel.bench.encoder import RUNTIMES, SHAPES, EncoderBench, Variant, compare_encoder
-from aerogel.cli.command import OK, Command, add_pattern, add_threads, fraction, show
+from aerogel.bench.cases import shape_case
+from aerogel.bench.encoder import SHAPES, EncoderBench, Variant, compare_encoder
+from aerogel.bench.environments import ENVIRONMENTS, announcement, environment, prepare
+from aerogel.bench.native_program import SUFFIX
+from aerogel.bench.peers import PEERS, USUAL
+from aerogel.bench.step_profile import profiles, profiles_text
+from aerogel.bench.variant import Precision
+from aerogel.cli.command import OK, Command, add_pattern, add_threads, fraction, note, show
 from aerogel.cli.progress import bar
 from aerogel.cli.reported import add_report, require_reportable, write_report
 from aerogel.cli.tables import table_text
-from aerogel.core.errors import InputError
+from aerogel.core.errors import InputError, require
 from aerogel.report.encoder import encoder_report
+
+_PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "int8": "int8"}
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a Hugging Face directory of an encoder")
-    known, shapes = ",".join(RUNTIMES), ",".join(SHAPES)
-    parser.add_argument("--against", default=known, metavar="A,B", help=f"runtimes, by default {known}")
+    about = "a Hugging Face directory (its encoder is timed); or an .aero file or FILE.py:FUNCTION, as it is"
+    parser.add_argument("model", metavar="MODEL", nargs="?", help=about)
+    usual, shapes = ",".join(USUAL), ",".join(SHAPES)
+    about = f"runtimes, by default {usual}; there are {', '.join(PEERS)}"
+    parser.add_argument("--against", metavar="A,B", help=about)
     parser.add_argument(
         "--shapes", default=shapes, metavar="BxS,...", help=f"sequences x tokens, by default {shapes}"
     )
     about = "shares of zeros to prune to by magnitude, besides dense"
     parser.add_argument("--sparsity", type=_fractions, default=(), metavar="S,...", help=about)
     add_pattern(parser)
+    about = "fp32, int8 or both: what our own rows compute linear layers in, by default fp32"
+    parser.add_argument("--precision", type=_precisions, default=("fp32",), metavar="P,...", help=about)
+    about = "what MODEL was before it was pruned: timed too, so that the gain of its zeros is seen by itself"
+    parser.add_argument("--dense", type=Path, metavar="MODEL", help=about)
+    about = "also show where the time of our own rows goes at this shape, step by step"
+    parser.add_argument("--profile", metavar="BxS", help=about)
+    about = (
+        "install a runtime that needs an environment of its own, into aerogel's cache, from the package index"
+    )
+    parser.add_argument("--prepare", choices=list(ENVIRONMENTS), metavar="RUNTIME", help=about)
     add_threads(parser, default="each runtime's own")
     add_report(parser)
 
@@ -32,45 +52,77 @@ def _fractions(text: str) -> tuple[float, ...]:
     return tuple(fraction(part) for part in _parts(text))
 
 
+def _precisions(text: str) -> tuple[Precision, ...]:
+    parts = _parts(text)
+    if not parts or any(part not in _PRECISIONS for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not fp32, int8 or fp32,int8")
+    return tuple(_PRECISIONS[part] for part in dict.fromkeys(parts))
+
+
 def _parts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _folder(model: str) -> Path:
-    file, _, _ = model.rpartition(":")
-    if model.endswith(".aero"):
-        raise InputError(
-            f"{model!r} is compiled already, but bench needs the Hugging Face directory it came from, which "
-            f"the other runtimes read. See the time of every layer with: aerogel compile {model}"
-        )
-    if model.endswith(".py") or file.endswith(".py"):
-        raise InputError(
-            f"{model!r} is a factory, but bench needs a Hugging Face directory: it gives every runtime the "
-            f"same token ids. Give a directory, or see the time of every layer with: aerogel compile {model}"
-        )
-    return Path(model)
+def _against(args: argparse.Namespace) -> tuple[str, ...]:
+    if args.against is not None:
+        return _parts(args.against)
+    # A file holds no torch module to compare with.
+    return tuple(name for name in USUAL if name != "torch" or not args.model.endswith(SUFFIX))
+
+
+def _variants(args: argparse.Namespace) -> tuple[Variant, ...]:
+    zeros = (None, *args.sparsity)
+    return tuple(
+        Variant(share, "unstructured" if share is None else args.pattern, precision=precision)
+        for share in zeros
+        for precision in args.precision
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.prepare is not None:
+        return _prepare(args)
+    require(args.model, InputError, "there is no model to time: give MODEL, as in aerogel bench ./my-model")
     require_reportable(args)
-    pruned = (Variant(sparsity, args.pattern) for sparsity in args.sparsity)
+    if args.profile is not None:
+        shape_case(args.profile)  # what is wrong with it is said before anything is timed
     wanted = EncoderBench(
-        _folder(args.model),
-        against=_parts(args.against),
-        variants=(Variant(), *pruned),
+        Path(args.model),
+        against=_against(args),
+        variants=_variants(args),
         shapes=_parts(args.shapes),
         threads=args.threads,
+        dense=args.dense,
     )
     with bar("loading the first runtime") as tell:
         table = compare_encoder(wanted, progress=tell)
-    show(args, table.to_json(), table_text(table))
+    steps = profiles(table, args.profile, _tell) if args.profile is not None else ()
+    text = table_text(table) + (f"\n\n{profiles_text(steps)}" if steps else "")
+    document = table.to_json() | ({"profiles": [profile.to_json() for profile in steps]} if steps else {})
+    show(args, document, text)
     write_report(args, lambda: encoder_report(table, f"{wanted.model.resolve().name} on several runtimes"))
     return OK
 
 
+def _prepare(args: argparse.Namespace) -> int:
+    require(args.model is None, InputError, "--prepare installs a runtime and times nothing: leave MODEL out")
+    wanted = environment(args.prepare)
+    note(announcement(wanted))
+    made = prepare(wanted, note)
+    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    show(args, made, f"{wanted.name} is ready in {made['folder']}: {versions}")
+    return OK
+
+
+def _tell(words: str, share: float) -> None:
+    note(f"[{100 * share:3.0f}%] {words}")
+
+
 COMMAND = Command(
     about="Time a model against other runtimes: each in its own process, in alternating blocks.",
-    example="aerogel bench ./all-MiniLM-L6-v2 --against onnxruntime --shapes 1x128 --sparsity 0.8,0.9",
+    example="aerogel bench ./all-MiniLM-L6-v2 --against onnxruntime --shapes 1x128 --sparsity 0.8,0.9\n"
+    "  aerogel bench ./pruned --dense ./all-MiniLM-L6-v2 --against onnxruntime,openvino,deepsparse\n"
+    "  aerogel bench --prepare deepsparse",
     options=_options,
     run=_run,
 )

@@ -22,6 +22,8 @@ _WORDS = {
 
 def described(step: Progress) -> str:
     """``timing aerogel dense at 1x16``."""
+    if step.stage == "read":
+        return step.contender
     return f"{_WORDS[step.stage]} {step.contender}" + (f" at {step.case}" if step.case else "")
 
 
@@ -59,5 +61,5 @@ def _plain(step: Progress) -> None:
     kept = preview(step)
     if kept is not None:
         note(kept)
-    elif step.stage in ("load", "output") or (step.stage, step.done % 10) == ("block", 0):
+    elif step.stage in ("read", "load", "output") or (step.stage, step.done % 10) == ("block", 0):
         note(f"[{step.done}/{step.total}] {described(step)}")

@@ -52,9 +52,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One step done: ``done`` of ``total``. ``seconds`` is the block's median where one was timed."""
+    """One step done: ``done`` of ``total``. ``seconds`` is the block's median where one was timed. A stage
+    ``read`` comes before there are contenders: then ``contender`` says what is being done."""
 
-    stage: Literal["load", "preview", "prepare", "output", "block"]
+    stage: Literal["read", "load", "preview", "prepare", "output", "block"]
     contender: str
     case: str
     done: int

@@ -1,0 +1,104 @@
+"""Where the time of our own rows goes: every step of a call, and its share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from aerogel.bench.apart import apart
+from aerogel.bench.cases import shape_case
+from aerogel.bench.render import aligned, milliseconds
+from aerogel.bench.table import Table
+from aerogel.model.explain import Explanation, StepCost
+
+_LONGEST_NAME = 44
+
+
+@dataclass(frozen=True, slots=True)
+class StepProfile:
+    """The steps of one row at one shape, each timed alone: their sum is not quite the whole call's time."""
+
+    row: str
+    shape: str
+    found: Explanation
+
+    @property
+    def steps_s(self) -> float:
+        """The time of all steps together."""
+        return sum(step.seconds for step in self.found.steps)
+
+    def share(self, step: StepCost) -> float:
+        """Of the time of all steps."""
+        return step.seconds / self.steps_s if self.steps_s else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        told = self.found.to_json()
+        for written, step in zip(told["steps"], self.found.steps, strict=True):
+            written["time_share"] = self.share(step)
+        kernels = {kernel: s / self.steps_s for kernel, s in self.found.by_kernel().items() if self.steps_s}
+        return {"row": self.row, "shape": self.shape, "steps_s": self.steps_s, "by_kernel": kernels, **told}
+
+    def __str__(self) -> str:
+        head = ("step", "kernel", "shape", "zeros", "time", "share")
+        rows = [self._line(step) for step in self.found.steps]
+        kernels = ", ".join(f"{k} {_percent(v / self.steps_s)}" for k, v in self.found.by_kernel().items())
+        whole = (
+            f"{milliseconds(self.found.seconds)} the whole call, {milliseconds(self.steps_s)} its steps alone"
+        )
+        title = f"{self.row} at {self.shape}, {self.found.threads} thread(s): {whole}"
+        return "\n".join([title, *aligned([head, *rows], left=(0, 1)), f"In all: {kernels}."])
+
+    def _line(self, step: StepCost) -> tuple[str, ...]:
+        short = step.name if len(step.name) <= _LONGEST_NAME else f"...{step.name[3 - _LONGEST_NAME :]}"
+        zeros = "" if step.zeros is None else _percent(step.zeros)
+        return (
+            short,
+            step.kernel,
+            step.shape,
+            zeros,
+            f"{1e6 * step.seconds:.0f} us",
+            _percent(self.share(step)),
+        )
+
+
+def profiles(table: Table, shape: str, tell: Callable[[str, float], None]) -> tuple[StepProfile, ...]:
+    """The profile of every row of our own, each in a process of its own, at a shape such as ``1x128``."""
+    case = dict(shape_case(shape).params)
+    rows = [row for row in table.rows if row in table.own]
+    found: list[StepProfile] = []
+    for number, row in enumerate(rows):
+        tell(f"the steps of {row} at {shape}", number / len(rows))
+        made = table.comparison.facts(row).contender
+        told = apart(_explained, made.factory, dict(made.args), dict(made.env), case, tell=_quiet)
+        found.append(StepProfile(row, shape, told))
+    return tuple(found)
+
+
+def _explained(
+    factory: str,
+    args: Mapping[str, Any],
+    env: Mapping[str, str],
+    case: Mapping[str, Any],
+    tell: Callable[[str, float], None],
+) -> Explanation:
+    os.environ.update(env)
+    module, _, function = factory.partition(":")
+    subject = getattr(import_module(module), function)(**args)
+    subject.prepare(case)
+    return subject.explain()
+
+
+def profiles_text(found: Sequence[StepProfile]) -> str:
+    """All of them as text."""
+    return "\n\n".join(str(profile) for profile in found)
+
+
+def _quiet(words: str, share: float) -> None:
+    """The processes have nothing to tell."""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if 0 < share < 0.0995 else f"{100 * share:.0f} %"
