@@ -60,7 +60,7 @@ def quantise(layout: Layout) -> Function:
         body = Lets(names)
         words = body.let((FEATURES + (WORD - 1)) // WORD, "count")
         made = vectors.beside(words, body)
-        grids = [_grid(low, high, nan, body) for low, high, nan in _ranges(vectors, x, body)]
+        grids = [Grid.of(low, high, nan, body) for low, high, nan in _ranges(vectors, x, body)]
         for vector, grid in enumerate(grids):
             column = (vectors.vector + vector) * layout.lanes
             body.add(VStore(SCALES, column, grid.scale), VStore(ZEROS, column, grid.zero))
@@ -85,13 +85,30 @@ def quantise(layout: Layout) -> Function:
 
 
 @dataclass(frozen=True, slots=True)
-class _Grid:
+class Grid:
     """Of one vector of columns: ``inverse`` of the scale, and the zero point with 1/2 for rounding."""
 
     scale: Expr
     zero: Expr
     inverse: Expr
     origin: Expr
+
+    @staticmethod
+    def of(low: Expr, high: Expr, nan: Expr, out: Lets) -> Grid:
+        """``low`` <= 0 <= ``high``: what a column reaches; ``nan``: 0, or NaN if it is not all finite."""
+        lanes = _lanes(low)
+
+        def number(value: float) -> Expr:
+            return splat(value, lanes)
+
+        # Each divided first: their difference may be more than float32 holds.
+        width = out.let(high * number(1 / 255) - low * number(1 / 255), "width")
+        scale = out.let(maximum(width, number(LEAST_SCALE)), "scale")
+        inverse = out.let(Binary("div", number(1.0), scale), "inverse")
+        offset = minimum(maximum(number(0.5) - low * inverse, number(0.0)), number(255.0))
+        zero_ = out.let(Cast(offset, Vec(DType.I32, lanes)), "zero")
+        origin = out.let(Cast(zero_, Vec(DType.F32, lanes)) + number(0.5), "origin")
+        return Grid(out.let(scale + nan, "told"), zero_, inverse, origin)
 
     def number(self, x: Expr, out: Lets) -> Expr:
         """q of ``x``, in i32. Not a fused multiply-add: that is slow where the CPU has none."""
@@ -118,22 +135,6 @@ def _ranges(vectors: Run, x: Buf, out: Lets) -> list[tuple[Expr, Expr, Expr]]:
         )
     out.add(For(row, zero(), FEATURES, each.block()))
     return [(low, high, nan) for low, high, nan in found]
-
-
-def _grid(low: Expr, high: Expr, nan: Expr, out: Lets) -> _Grid:
-    lanes = _lanes(low)
-
-    def number(value: float) -> Expr:
-        return splat(value, lanes)
-
-    # Each divided first: their difference may be more than float32 holds.
-    width = out.let(high * number(1 / 255) - low * number(1 / 255), "width")
-    scale = out.let(maximum(width, number(LEAST_SCALE)), "scale")
-    inverse = out.let(Binary("div", number(1.0), scale), "inverse")
-    offset = minimum(maximum(number(0.5) - low * inverse, number(0.0)), number(255.0))
-    zero_ = out.let(Cast(offset, Vec(DType.I32, lanes)), "zero")
-    origin = out.let(Cast(zero_, Vec(DType.F32, lanes)) + number(0.5), "origin")
-    return _Grid(out.let(scale + nan, "told"), zero_, inverse, origin)
 
 
 def _word(parts: list[Expr], out: Lets) -> Expr:

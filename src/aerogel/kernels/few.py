@@ -1,0 +1,329 @@
+"""Linear layers at one to eight columns: y = W x + bias, W streamed once from memory.
+
+Lanes hold consecutive inputs. A panel of four rows (see ``formats.bitmap``) is walked word by word, 64
+columns: the masks of the four rows are counted, which gives the offsets of all their values at once; a row's
+values are loaded from their offset, expanded by its mask in a register, and multiplied with the same 64
+inputs of every column. Nothing waits for an offset but the next word's, by one addition. Sums stay in
+registers until the row ends; then each is added up across its lanes once.
+
+Columns are cut into tiles of at most ``Few.width``, as equal as can be; the tiles of a panel follow each
+other while it is in the cache. A *step*, which every thread runs, shares the panels by the bytes they stream.
+Every row is summed by one thread, so the bits do not depend on the number of threads:
+
+- floats: lane l adds the products of columns l, l + lanes ... in that order, one fused multiply-add each;
+  the lanes are added by halves (``Reduce``), then the bias;
+- int8: exact in int32; then y = scale[row] x ((sum of (q - zero) x weight) x scale[column]) + bias, with one
+  rounding for the sum as float32, one for the inner product, one for the rest.
+
+An activation that is not finite makes all of its column NaN or infinite: zeros of a word are multiplied too.
+
+What bounds it, on Zen 4 with two threads and 28 GB/s: memory, 1 byte of int8 a weight dense, 0.625, 0.425 and
+0.225 as bitmaps at 50, 70 and 90 % zeros; and one execution port that moves masks, expands and multiplies:
+3.3 cycles for 64 int8 weights, 8.1 for bf16, 11.1 for fp32, whatever the zeros (see ADR 14).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aerogel.core.dtypes import DType
+from aerogel.core.target import Target
+from aerogel.formats.bitmap import BLOCK, PANEL, STORED, WORD, Form, Number
+from aerogel.kernels.approx import Lets, Names
+from aerogel.kernels.layout import Layout, index, zero
+from aerogel.loop.nodes import (
+    F32,
+    I64,
+    Alloc,
+    Assign,
+    Bitcast,
+    Block,
+    Broadcast,
+    Buf,
+    BufferType,
+    Call,
+    Cast,
+    Compare,
+    Const,
+    Define,
+    Dot4,
+    Expand,
+    Expr,
+    Fma,
+    For,
+    Function,
+    If,
+    Let,
+    LetView,
+    Load,
+    Param,
+    Reduce,
+    Scalar,
+    Select,
+    Store,
+    ThreadCount,
+    ThreadId,
+    Unary,
+    Var,
+    Vec,
+    VLoad,
+    VStore,
+    While,
+)
+
+# More columns at a time would spill their sums.
+WIDEST = 4
+# Registers for an expanded weight, an input, and what is at hand between them.
+_AT_HAND = 6
+
+MASKS = Buf("masks", BufferType(DType.U64, const=True, align=8))
+MASK_BYTES = Buf("mask_bytes", BufferType(DType.U8, const=True))
+STARTS = Buf("starts", BufferType(DType.I64, const=True, align=8))
+WORK = Buf("work", BufferType(DType.I64, const=True, align=8))
+SCALES = Buf("scales", BufferType(DType.F32, const=True, align=4))
+SUMS = Buf("sums", BufferType(DType.I32, const=True, align=4))
+BIAS = Buf("bias", BufferType(DType.F32, const=True, align=4))
+Y = Buf("y", BufferType(DType.F32, align=4))
+
+ROWS, WORDS, COLUMNS = Var("rows", I64), Var("words", I64), Var("columns", I64)
+# Elements of y from one row to the next, and from one column to the next.
+ROW_STEP, COLUMN_STEP = Var("row_step", I64), Var("column_step", I64)
+PANEL_AT, FIRST = Var("panel", I64), Var("first", I64)
+_OFFSET, _BYTE = Var("offset", I64), Var("byte", I64)
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """What a kernel is made for: ``lanes`` 32-bit numbers in a vector, ``width`` columns at a time."""
+
+    lanes: int
+    width: int
+    number: Number
+    form: Form
+
+    @staticmethod
+    def of(target: Target, number: Number, form: Form) -> Few:
+        width = max(1, min(WIDEST, (target.registers - _AT_HAND) // PANEL))
+        return Few(target.lanes(DType.F32), width, number, form)
+
+    @property
+    def values(self) -> Buf:
+        dtype = DType.of(STORED[self.number])
+        return Buf("values", BufferType(dtype, const=True, align=dtype.itemsize))
+
+    @property
+    def x(self) -> Buf:
+        """[columns, words x 64] in the numbers that are multiplied, see ``few_x``."""
+        dtype = DType.U8 if self.number == "int8" else DType.F32
+        return Buf("x", BufferType(dtype, const=True, align=dtype.itemsize))
+
+    @property
+    def x_grid(self) -> tuple[Buf, ...]:
+        """Of integers: scale and zero point per column."""
+        return (
+            Buf("x_scales", BufferType(DType.F32, const=True, align=4)),
+            Buf("x_zeros", BufferType(DType.I32, const=True, align=4)),
+        )
+
+    @property
+    def stored(self) -> Vec:
+        """One vector of values as they are stored."""
+        dtype = self.values.type.dtype
+        return Vec(dtype, self.lanes * 32 // dtype.bits)
+
+    @property
+    def sum(self) -> Vec:
+        return Vec(DType.I32 if self.number == "int8" else DType.F32, self.lanes)
+
+    @property
+    def streams(self) -> tuple[Buf, ...]:
+        return (self.values, MASKS, MASK_BYTES, STARTS, WORK, SCALES, SUMS)
+
+    @property
+    def params(self) -> tuple[Param, ...]:
+        """What a step takes; a kernel takes a panel and a first column too."""
+        sizes = (ROWS, WORDS, COLUMNS, ROW_STEP, COLUMN_STEP)
+        return (*self.streams, BIAS, self.x, *self.x_grid, Y, *sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """The code of one panel at ``width`` columns from FIRST on."""
+
+    few: Few
+    width: int
+
+    def sum(self, row: int, column: int) -> Var:
+        return Var(f"sum{row}_{column}", self.few.sum)
+
+    def body(self) -> Block:
+        few = self.few
+        nothing = Broadcast(Const(0 if few.number == "int8" else 0.0, Scalar(few.sum.dtype)), few.lanes)
+        sums = [self.sum(r, c) for r in range(PANEL) for c in range(self.width)]
+        begin = (Define(_OFFSET, Load(STARTS, PANEL_AT * 2)), *(Define(s, nothing) for s in sums))
+        walk = self._nested() if few.form == "nested" else self._plain()
+        return (*walk.first, *begin, *walk.loop, *self._end())
+
+    def _plain(self) -> _Walk:
+        at = Var("word", I64)
+        masks = [Load(MASKS, (PANEL_AT * WORDS + at) * PANEL + r) for r in range(PANEL)]
+        return _Walk((), (For(at, zero(), WORDS, self._word(at, masks)),))
+
+    def _nested(self) -> _Walk:
+        """Eight words of masks at a time, by way of the stack."""
+        block, i, at = Var("block", I64), Var("i", I64), Var("word", I64)
+        made = Buf("made", BufferType(DType.U8, align=64))
+        masks = Buf("unfolded", BufferType(DType.U64, align=8))
+        blocks = (WORDS + (BLOCK - 1)) // BLOCK
+        body = Lets(Names())
+        for r in range(PANEL):
+            summary = body.let(Load(MASKS, (PANEL_AT * blocks + block) * PANEL + r), "summary")
+            found = Expand(summary, VLoad(MASK_BYTES, _BYTE, WORD))
+            body.add(VStore(made, index(r * WORD), found))
+            body.add(Assign(_BYTE, _BYTE + Cast(Unary("popcount", summary), I64)))
+        left = WORDS - block * BLOCK
+        inner = (
+            Let(at, block * BLOCK + i),
+            *self._word(at, [Load(masks, i + r * BLOCK) for r in range(PANEL)]),
+        )
+        body.add(For(i, zero(), Select(left < BLOCK, left, index(BLOCK)), inner))
+        first = (Alloc(made, PANEL * WORD), LetView(masks, made, zero(), index(PANEL * BLOCK)))
+        start = Define(_BYTE, Load(STARTS, PANEL_AT * 2 + 1))
+        return _Walk(first, (start, For(block, zero(), blocks, body.block())))
+
+    def _word(self, at: Expr, masks: list[Load]) -> Block:
+        """The 64 columns of four rows."""
+        few, body = self.few, Lets(Names())
+        size = few.stored.lanes
+        if few.form == "dense":
+            offsets: list[Expr] = [_OFFSET + r * WORD for r in range(PANEL)]
+            bits: list[Expr] = []
+            total: Expr = index(PANEL * WORD)
+        else:
+            bits = [body.let(mask, "mask") for mask in masks]
+            counts = [body.let(Cast(Unary("popcount", m), I64), "count") for m in bits]
+            offsets = [body.let(_OFFSET, "from")]
+            for count in counts[:-1]:
+                offsets.append(body.let(offsets[-1] + count, "from"))
+            total = body.let((counts[0] + counts[1]) + (counts[2] + counts[3]), "total")
+            body.add(Assign(_OFFSET, _OFFSET + total))
+        for part in range(0, WORD, size):
+            for r in range(PANEL):
+                if few.form == "dense":
+                    found: Expr = VLoad(few.values, offsets[r] + part, size)
+                else:
+                    found = _expanded(few, bits[r], offsets[r], part)
+                self._multiply(body, r, found, at * WORD + part)
+        if few.form == "dense":
+            body.add(Assign(_OFFSET, _OFFSET + total))
+        return body.block()
+
+    def _multiply(self, body: Lets, row: int, found: Expr, first: Expr) -> None:
+        """One vector of stored values, of columns from ``first`` on, with those inputs of each column."""
+        few = self.few
+        halves = [found]
+        if few.number == "bf16":
+            pairs = body.let(Bitcast(found, Vec(DType.U32, few.lanes)), "pairs")
+            halves = [Bitcast(pairs << 16, few.sum), Bitcast(pairs & 0xFFFF0000, few.sum)]
+        for i, half in enumerate(halves):
+            weight = body.let(half, "weight")
+            for c in range(self.width):
+                total = self.sum(row, c)
+                at = (FIRST + c) * (WORDS * WORD) + first + i * few.lanes
+                x = VLoad(few.x, at, few.stored.lanes if few.number == "int8" else few.lanes)
+                body.add(
+                    Assign(total, Dot4(total, x, weight) if few.number == "int8" else Fma(weight, x, total))
+                )
+
+    def _end(self) -> Block:
+        """Each sum across its lanes, and out."""
+        few = self.few
+        x_scales, x_zeros = few.x_grid
+        out: list[If] = []
+        for r in range(PANEL):
+            row, body = PANEL_AT * PANEL + r, Lets(Names(f"row{r}_"))
+            bias = body.let(Load(BIAS, row), "bias")
+            for c in range(self.width):
+                total: Expr = Reduce("add", self.sum(r, c))
+                at = row * ROW_STEP + (FIRST + c) * COLUMN_STEP
+                if few.number == "int8":
+                    exact = total - Load(x_zeros, FIRST + c) * Load(SUMS, row)
+                    inner = body.let(Cast(exact, F32) * Load(x_scales, FIRST + c), "inner")
+                    y: Expr = Fma(Load(SCALES, row), inner, bias)
+                else:
+                    y = total + bias
+                body.add(Store(Y, at, y))
+            out.append(If(row < ROWS, body.block()))
+        return tuple(out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """The loop over the words of a panel, and what stands at the top of the function for it."""
+
+    first: Block
+    loop: Block
+
+
+def _expanded(few: Few, mask: Expr, offset: Expr, part: int) -> Expr:
+    """The columns from ``part`` on of a word whose values begin at ``offset``."""
+    if part:
+        before = mask & ((1 << part) - 1)
+        offset = offset + Cast(Unary("popcount", before), I64)
+        mask = mask >> part
+    return Expand(mask, VLoad(few.values, offset, few.stored.lanes))
+
+
+def kernel(few: Few, width: int) -> Function:
+    """y[panel, first .. first + width) = W[panel] x + bias; no other element of y is touched.
+
+    Sizes: ``x`` [columns, words x 64], ``x_scales`` and ``x_zeros`` [columns] (read for int8 only), ``bias``
+    [rows]; element (row, column) of y at row x row_step + column x column_step.
+    """
+    return Function(f"few_{width}", (*few.params, PANEL_AT, FIRST), _Panel(few, width).body())
+
+
+def kernels(few: Few) -> tuple[Function, ...]:
+    """One function per number of columns in a tile."""
+    return tuple(kernel(few, width) for width in range(1, few.width + 1))
+
+
+def _share(name: str, part: Expr) -> Block:
+    """``name`` = the first panel whose preceding work reaches part / threads of the whole."""
+    at, end, goal, middle = (
+        Var(name, I64),
+        Var(f"{name}_end", I64),
+        Var(f"{name}_goal", I64),
+        Var("middle", I64),
+    )
+    panels = Var("panels", I64)
+    halve = (
+        Let(middle, (at + end) // 2),
+        If(Load(WORK, middle) < goal, (Assign(at, middle + 1),), (Assign(end, middle),)),
+    )
+    return (
+        Let(goal, Load(WORK, panels) * part // ThreadCount()),
+        Define(at, zero()),
+        Define(end, panels),
+        While(at < end, halve),
+    )
+
+
+def step(few: Few) -> Function:
+    """What every thread runs for one layer; x is ready."""
+    tiles, t, size = Layout(1, few.width), Var("tile", I64), Var("size", I64)
+    count = Var("tiles", I64)
+    first, width = tiles.tile_bounds(COLUMNS, count, t)
+    args = (*few.params, PANEL_AT, FIRST)
+    call: Block = (Call("few_1", args),)
+    for w in range(2, few.width + 1):
+        call = (If(Compare("eq", size, index(w)), (Call(f"few_{w}", args),), call),)
+    each_tile = For(t, zero(), count, (Let(FIRST, first), Let(size, width), *call))
+    body: Block = (
+        Let(Var("panels", I64), (ROWS + (PANEL - 1)) // PANEL),
+        Let(count, tiles.tile_count(COLUMNS)),
+        *_share("from", ThreadId()),
+        *_share("to", ThreadId() + 1),
+        For(PANEL_AT, Var("from", I64), Var("to", I64), (each_tile,)),
+    )
+    return Function("few_step", few.params, body)

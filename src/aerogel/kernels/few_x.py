@@ -1,0 +1,123 @@
+"""Activations for the kernels of few columns: each column in one piece, padded, as integers if need be.
+
+A column becomes words x 64 numbers, zeros at the end, so that kernels read whole vectors. For int8 layers it
+is then quantised with the grid of ``quantise``, to the same integers:
+
+    x = scale (q - zero),   scale = (max - min) / 255,   q and zero in 0 .. 255
+
+Threads take whole columns. Element (feature, column) of the source lies at feature x ``x_row_step`` +
+column x ``x_column_step``: (1, features) for columns in one piece, (lanes, 1) for a tiled activation of one
+vector.
+"""
+
+from __future__ import annotations
+
+from aerogel.core.dtypes import DType
+from aerogel.formats.bitmap import WORD
+from aerogel.kernels.approx import Lets, Names, maximum, minimum
+from aerogel.kernels.few import COLUMNS, WORDS, Few
+from aerogel.kernels.layout import one, zero
+from aerogel.kernels.pack import FEATURES, first_lanes, sink, source, splat
+from aerogel.kernels.quantise import Grid
+from aerogel.loop.nodes import (
+    F32,
+    I64,
+    Assign,
+    Barrier,
+    Block,
+    Broadcast,
+    Buf,
+    BufferType,
+    Call,
+    Cast,
+    Compare,
+    Const,
+    For,
+    Function,
+    If,
+    Load,
+    Param,
+    Reduce,
+    Store,
+    ThreadCount,
+    ThreadId,
+    Var,
+    Vec,
+    VLoad,
+    VStore,
+)
+
+SOURCE, NUMBERS = source("source"), sink("numbers")
+BYTES = Buf("bytes", BufferType(DType.U8))
+X_SCALES, X_ZEROS = sink("x_scales"), Buf("x_zeros", BufferType(DType.I32, align=4))
+ROW_STEP, COLUMN_STEP = Var("x_row_step", I64), Var("x_column_step", I64)
+_COLUMN = Var("column", I64)
+
+PARAMS: tuple[Param, ...] = (
+    SOURCE, NUMBERS, BYTES, X_SCALES, X_ZEROS, FEATURES, WORDS, COLUMNS, ROW_STEP, COLUMN_STEP
+)  # fmt: skip
+
+
+def prepare(few: Few) -> Function:
+    """``source`` -> ``numbers`` f32 [columns, words x 64], and for int8 on to ``bytes`` u8 of that shape,
+    ``x_scales`` f32 and ``x_zeros`` i32 [columns], which else are not touched."""
+    names = Names()
+    mine = Compare("eq", _COLUMN % ThreadCount(), ThreadId())
+    body = (*_copy(few, names), *(_quantise(few, names) if few.number == "int8" else ()))
+    return Function("few_prepare", PARAMS, (For(_COLUMN, zero(), COLUMNS, (If(mine, body),)),))
+
+
+def _copy(few: Few, names: Names) -> Block:
+    """One column in one piece, zeros behind."""
+    out, lanes = Lets(names), few.lanes
+    at, to = out.let(_COLUMN * COLUMN_STEP, "at"), out.let(_COLUMN * (WORDS * WORD), "to")
+    i, j, k = (Var(name, I64) for name in ("i", "j", "k"))
+    inside = first_lanes(FEATURES - i, lanes)
+    whole = VStore(NUMBERS, to + i, VLoad(SOURCE, at + i, lanes, inside))
+    together = For(i, zero(), FEATURES, (whole,), step=lanes)
+    one_by_one = For(j, zero(), FEATURES, (Store(NUMBERS, to + j, Load(SOURCE, at + j * ROW_STEP)),))
+    rest = For(k, FEATURES, WORDS * WORD, (Store(NUMBERS, to + k, Const(0.0, F32)),))
+    out.add(If(Compare("eq", ROW_STEP, one()), (together,), (one_by_one,)), rest)
+    return out.block()
+
+
+def _quantise(few: Few, names: Names) -> Block:
+    """One column of ``numbers`` as unsigned bytes; zeros behind change neither its least nor its largest."""
+    out, lanes = Lets(names), few.lanes
+    to = out.let(_COLUMN * (WORDS * WORD), "to")
+    nothing = splat(0.0, lanes)
+    low, high, nan = (out.define(nothing, name) for name in ("low", "high", "nan"))
+    each, at = Lets(names), Var(names.fresh("at"), I64)
+    value = each.let(VLoad(NUMBERS, to + at, lanes), "value")
+    each.add(Assign(low, minimum(value, low)), Assign(high, maximum(value, high)))
+    each.add(Assign(nan, nan + value * nothing))
+    out.add(For(at, zero(), WORDS * WORD, each.block(), step=lanes))
+    least, largest, spoilt = Reduce("min", low), Reduce("max", high), Reduce("add", nan)
+    reach = (out.let(Broadcast(of, lanes), "reach") for of in (least, largest, spoilt))
+    grid = Grid.of(*reach, out)
+    # All lanes are the same: this takes one of them.
+    out.add(Store(X_SCALES, _COLUMN, Reduce("max", grid.scale)))
+    out.add(Store(X_ZEROS, _COLUMN, Reduce("max", grid.zero)))
+    again, there = Lets(names), Var(names.fresh("at"), I64)
+    number = grid.number(VLoad(NUMBERS, to + there, lanes), again)
+    again.add(VStore(BYTES, to + there, Cast(number, Vec(DType.U8, lanes))))
+    out.add(For(there, zero(), WORDS * WORD, again.block(), step=lanes))
+    return out.block()
+
+
+def program_params(few: Few) -> tuple[Param, ...]:
+    """What ``program`` takes: a layer's streams and bias, its activations, room to prepare them in, sizes."""
+    buffers = [p for p in few.params if isinstance(p, Buf) and p.name not in ("x", "x_scales", "x_zeros")]
+    room = (SOURCE, NUMBERS, BYTES, X_SCALES, X_ZEROS)
+    sizes = (FEATURES, ROW_STEP, COLUMN_STEP, *(p for p in few.params if isinstance(p, Var)))
+    return (*buffers, *room, *sizes)
+
+
+def program(few: Few) -> Function:
+    """One layer from activations to y: prepare, then the step. Its module has ``prepare``, ``kernels`` and
+    ``step`` before it."""
+    x = BYTES if few.number == "int8" else NUMBERS
+    given: dict[str, Buf | Var] = {"x": x, "x_scales": X_SCALES, "x_zeros": X_ZEROS}
+    args = tuple(given.get(p.name, p) for p in few.params)
+    body: Block = (Call("few_prepare", PARAMS), Barrier(), Call("few_step", args))
+    return Function("few_layer", program_params(few), body)

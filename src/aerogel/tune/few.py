@@ -1,0 +1,107 @@
+"""A linear layer by itself at one to eight columns, NumPy in and out: to use it, to time it, to test it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import InputError, require
+from aerogel.core.memory import aligned
+from aerogel.core.target import Target, current
+from aerogel.formats.bitmap import STORED, WORD, Form, Number, PackedRows, pack, pack_integers
+from aerogel.formats.canonical import encode_rows8, integers_of
+from aerogel.kernels.few import Few, kernels, step
+from aerogel.kernels.few_x import prepare, program
+from aerogel.loop.nodes import Module
+from aerogel.native import Compiled, compile
+
+MOST_COLUMNS = 8
+
+
+@cache
+def few_module(target: Target, number: Number, form: Form) -> Compiled:
+    """The program of one packing, compiled for ``target``."""
+    few = Few.of(target, number, form)
+    return compile(few_functions(few), target)
+
+
+def few_functions(few: Few) -> Module:
+    """All that one layer needs."""
+    functions = (prepare(few), *kernels(few), step(few), program(few))
+    return Module(f"few_{few.number}_{few.form}", functions)
+
+
+def pack_rows(weight: NDArray[np.float32], number: Number, form: Form, target: Target) -> PackedRows:
+    """``weight`` [rows, columns] float32 in a form and number for ``target``; for int8 quantised as a file's
+    rows of 8 bits are: a scale per row, max |row| / 127. InputError as for ``formats.bitmap.pack``."""
+    require(number in STORED, InputError, f"number {number!r} is unknown: {', '.join(STORED)}")
+    lanes = Few.of(target, number, form).lanes
+    if number != "int8":
+        return pack(weight, number, form, lanes)
+    return pack_integers(*integers_of(encode_rows8(weight)), form, lanes)
+
+
+class FewColumns:
+    """y = W x + bias for up to MOST_COLUMNS columns.
+
+    ``packed`` was made for the lanes of ``target`` (InputError otherwise). ``bias`` float32 [rows], zeros if
+    left out. Not for two threads at a time: the room for x and y is its own.
+    """
+
+    def __init__(
+        self, packed: PackedRows, bias: NDArray[np.float32] | None = None, target: Target | None = None
+    ) -> None:
+        chosen = target or current()
+        few = Few.of(chosen, packed.number, packed.form)
+        fits = packed.lanes == few.lanes
+        require(fits, InputError, f"packed for {packed.lanes} lanes, but {chosen.name} has {few.lanes}")
+        given = np.zeros(packed.rows, np.float32) if bias is None else bias
+        fits = given.dtype == np.float32 and given.shape == (packed.rows,)
+        require(fits, InputError, f"a bias is float32 [{packed.rows}], got {given.dtype} of {given.shape}")
+        self.packed = packed
+        padded = packed.words * WORD
+        self._x = aligned(MOST_COLUMNS * packed.columns)
+        self._y = aligned(MOST_COLUMNS * packed.rows)
+        integers = packed.number == "int8"
+        room = (
+            aligned(MOST_COLUMNS * padded),
+            aligned(MOST_COLUMNS * padded if integers else 0, np.uint8),
+            aligned(MOST_COLUMNS),
+            aligned(MOST_COLUMNS, np.int32),
+        )
+        sizes = (packed.columns, 1, packed.columns, packed.rows, packed.words, 1, 1, packed.rows)
+        program_ = few_module(chosen, packed.number, packed.form)
+        self._bound = program_.bind(
+            *packed.streams, np.ascontiguousarray(given), self._y, self._x, *room, *sizes
+        )
+
+    def __call__(self, x: NDArray[np.float32], threads: int = 1) -> NDArray[np.float32]:
+        """float32 [inputs] -> [outputs], or [columns, inputs] -> [columns, outputs]; InputError for another
+        dtype or shape."""
+        columns = self.load(x)
+        self.run(threads)
+        y = self._y[: columns * self.packed.rows].reshape(columns, -1).copy()
+        return y[0] if x.ndim == 1 else y
+
+    def load(self, x: NDArray[np.float32]) -> int:
+        """Keeps ``x`` for ``run``; how many columns it has."""
+        inputs = self.packed.columns
+        shape_ok = x.ndim in (1, 2) and x.shape[-1] == inputs and (x.ndim == 1 or 1 <= len(x) <= MOST_COLUMNS)
+        require(
+            shape_ok and x.dtype == np.float32,
+            InputError,
+            f"x is float32 [{inputs}] or [1 to {MOST_COLUMNS}, {inputs}], got {x.dtype} of {x.shape}",
+        )
+        columns = 1 if x.ndim == 1 else len(x)
+        self._x[: x.size] = x.reshape(-1)
+        self._bound.set("columns", columns)
+        return columns
+
+    def run(self, threads: int = 1) -> None:
+        """The product of what was loaded; nothing else, for timing."""
+        self._bound.run(threads)
+
+
+__all__ = ["MOST_COLUMNS", "FewColumns", "few_functions", "few_module", "pack_rows"]
