@@ -17,6 +17,7 @@ from aerogel.formats.panel import (
     GROUP,
     HALVES,
     MAX_COLUMNS,
+    MAX_WORDS,
     PANEL,
     WHOLE,
     Packed,
@@ -224,13 +225,14 @@ def test_numbers_that_are_not_finite_are_refused(kind: Any, number: float) -> No
 @pytest.mark.parametrize(
     ("matrix", "message"),
     [
-        (np.zeros(4, np.float32), r"float32 matrix, got float32 of shape \(4,\)"),
-        (np.zeros((2, 2, 2), np.float32), "float32 matrix"),
+        (np.zeros(4, np.float32), r"a matrix of float32, or of int8 .*got float32 of shape \(4,\)"),
+        (np.zeros((2, 2, 2), np.float32), "a matrix of float32"),
         (np.zeros((2, 2)), "got float64"),
-        (np.zeros((2, 2), np.int32), "got int32"),
+        (np.zeros((2, 2), np.int64), "got int64"),
         (np.zeros((0, 3), np.float32), "empty"),
         (np.zeros((3, 0), np.float32), "empty"),
         (np.zeros((1, MAX_COLUMNS + 1), np.float32), "65537 columns: at most 65536"),
+        (np.zeros((1, MAX_WORDS + 1), np.int32), "16385 words of 4 inputs: at most 16384"),
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,7 +17,7 @@ from aerogel.model.program import Program
 from aerogel.model.steps import LinearStep
 from aerogel.tune.peaks import Peaks, peaks
 
-PEAKS = Peaks(threads=2, flops=1e9, loads=1e8, bytes=1e10)
+PEAKS = Peaks(threads=2, flops=1e9, dots=4e9, loads=1e8, bytes=1e10)
 
 
 @cache

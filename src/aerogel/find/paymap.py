@@ -131,7 +131,7 @@ def uses(subject: Subject) -> tuple[Use, ...]:
     else:
         for step in fuse(subject.graph):
             if isinstance(step, LinearStep):
-                key = step.out.features, step.x.features, _pooled(subject.graph, step)
+                key = step.out.features, step.inputs, _pooled(subject.graph, step)
                 groups.setdefault(key, []).append(step.weights)
     found = [
         Use(m, k, tuple(name for names in steps for name in names), len(steps), pooled)

@@ -140,7 +140,7 @@ def _grouped(program: Program, tokens: int, work: Batch, rounds: list[list[float
     for i, step in enumerate(program.built.steps):
         if isinstance(step, LinearStep):
             columns = work.tokens if step.out.columns == "tokens" else work.rows
-            kind = step.out.features, step.x.features, columns, step.activation
+            kind = step.out.features, step.inputs, columns, step.activation
             groups.setdefault(kind, []).append(i)
         else:
             other.append(i)

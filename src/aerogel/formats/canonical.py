@@ -1,4 +1,4 @@
-"""Weights as a file holds them: the same on every CPU, and the smallest of three encodings.
+"""Weights as a file holds them: the same on every CPU, and the smallest of three encodings of their kind.
 
 - ``dense``: the numbers, row-major.
 - ``bitmap``: one bit per element, row-major, least significant bit first, unused bits 0; then the non-zeros.
@@ -7,10 +7,14 @@
   first); then the non-zeros. Step d < 15 skips d zeros and takes a value; 15 skips 15 zeros and takes none.
   An unused last half is 15. Only where the matrix is at most MOST_EXPANSION times as large as its encoding,
   so that a small file cannot ask for unlimited memory.
-- ``rows8`` (lossy, for embedding tables): int8 [rows, columns] and a float32 scale per row, max |row| / 127;
-  value = scale x integer, so no element is off by more than half a scale.
+- ``rows8`` (lossy: embedding tables, layers of integers): int8 [rows, columns] and a float32 scale per row,
+  max |row| / 127; value = scale x integer, so no element is off by more than half a scale.
+- ``bitmap8``: as rows8, but one bit per element, and only the non-zero integers.
+- ``words8``: as rows8, but one bit per *word* of 4 consecutive integers of a row, and only the words that are
+  not all zero; a row's last word is filled up with zeros.
 
-Per element of 4 bytes at density d: bitmap 4 d + 1/8, delta4 about 4.6 d below a quarter.
+Bytes per element at density d: bitmap 4 d + 1/8, delta4 about 4.6 d below a quarter; rows8 1, bitmap8 d +
+1/8, words8 d + 1/32 where zeros come in words.
 """
 
 from __future__ import annotations
@@ -25,7 +29,10 @@ from numpy.typing import NDArray
 
 from aerogel.core.errors import FormatError, InputError, require
 
-Encoding = Literal["dense", "bitmap", "delta4", "rows8"]
+Encoding = Literal["dense", "bitmap", "delta4", "rows8", "bitmap8", "words8"]
+INTEGERS: tuple[Encoding, ...] = ("rows8", "bitmap8", "words8")
+"""Encodings of 8-bit integers with a scale per row."""
+WORD = 4
 SKIP = 15
 # 4 bytes per element come from 1/8 byte of bitmap, or where values are far apart from 1/30 byte of steps.
 MOST_EXPANSION = 256
@@ -52,6 +59,8 @@ PARTS: dict[Encoding, dict[str, str]] = {
     "bitmap": {"bits": "uint8", "values": "float32"},
     "delta4": {"steps": "uint8", "values": "float32"},
     "rows8": {"integers": "int8", "scales": "float32"},
+    "bitmap8": {"bits": "uint8", "integers": "int8", "scales": "float32"},
+    "words8": {"bits": "uint8", "integers": "int8", "scales": "float32"},
 }
 
 
@@ -64,7 +73,7 @@ def encode(array: NDArray[np.float32]) -> Encoded:
     options: list[Encoded] = [Encoded("dense", array.shape, {"values": flat})]
     # A bitmap saves when more than 1/32 is zero; anything above is not worth building one.
     if values.size < flat.size * 31 // 32:
-        bits = np.packbits(live, bitorder="little")
+        bits = _bits(live)
         options.append(Encoded("bitmap", array.shape, {"bits": bits, "values": values}))
         if values.size < flat.size // 4:
             delta = Encoded("delta4", array.shape, {"steps": _steps(np.flatnonzero(live)), "values": values})
@@ -85,6 +94,62 @@ def encode_rows8(array: NDArray[np.float32]) -> Encoded:
     return Encoded("rows8", array.shape, {"integers": integers.reshape(-1), "scales": scales})
 
 
+def encode_integers(integers: NDArray[np.int8], scales: NDArray[np.float32]) -> Encoded:
+    """The smallest encoding of int8 [rows, columns] with a float32 scale per row, finite and not negative."""
+    require(integers.ndim == 2 and integers.dtype == np.int8, InputError, "integers are an int8 matrix")
+    fits = scales.dtype == np.float32 and scales.shape == integers.shape[:1]
+    fits = fits and bool((np.isfinite(scales) & (scales >= 0)).all())
+    require(fits, InputError, "every row of integers has one float32 scale, finite and not negative")
+    flat, words = np.ascontiguousarray(integers).reshape(-1), _in_words(integers)
+    live, live_words = flat != 0, (words != 0).any(axis=1)
+    options = [
+        Encoded("rows8", integers.shape, {"integers": flat, "scales": scales}),
+        Encoded("bitmap8", integers.shape, {"bits": _bits(live), "integers": flat[live], "scales": scales}),
+        Encoded(
+            "words8",
+            integers.shape,
+            {"bits": _bits(live_words), "integers": words[live_words].reshape(-1), "scales": scales},
+        ),
+    ]
+    return min(options, key=lambda option: option.nbytes)
+
+
+def integers_of(encoded: Encoded) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """int8 [rows, columns] and the scales [rows] of one of ``INTEGERS``; FormatError as for ``decode``."""
+    check(encoded)
+    rows, columns = encoded.shape
+    found, scales = encoded.parts["integers"], encoded.parts["scales"]
+    match encoded.encoding:
+        case "rows8":
+            return found.reshape(rows, columns), scales
+        case "bitmap8":
+            out = np.zeros(rows * columns, np.int8)
+            out[_live(encoded, out.size)] = found
+            return out.reshape(rows, columns), scales
+        case "words8":
+            wide = -(-columns // WORD)
+            words = np.zeros((rows * wide, WORD), np.int8)
+            words[_live(encoded, rows * wide)] = found.reshape(-1, WORD)
+            return np.ascontiguousarray(words.reshape(rows, wide * WORD)[:, :columns]), scales
+        case _:
+            raise FormatError(f"{encoded.encoding} holds no integers")
+
+
+def _in_words(integers: NDArray[np.int8]) -> NDArray[np.int8]:
+    """[rows * ceil(columns / 4), 4], a row's last word filled up with zeros."""
+    missing = -integers.shape[1] % WORD
+    whole = np.pad(integers, ((0, 0), (0, missing))) if missing else np.ascontiguousarray(integers)
+    return whole.reshape(-1, WORD)
+
+
+def _bits(live: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.packbits(live, bitorder="little")
+
+
+def _live(encoded: Encoded, count: int) -> NDArray[np.bool_]:
+    return np.unpackbits(encoded.parts["bits"], count=count, bitorder="little").view(bool)
+
+
 def decode(encoded: Encoded) -> NDArray[np.float32]:
     """The float32 array again; FormatError if the parts do not fit the shape or each other."""
     check(encoded)
@@ -93,14 +158,13 @@ def decode(encoded: Encoded) -> NDArray[np.float32]:
         case "dense":
             # In a file of another writer, numbers may lie between multiples of their size.
             return np.require(parts["values"].reshape(encoded.shape), requirements="A")
-        case "rows8":
-            integers = parts["integers"].reshape(encoded.shape).astype(np.float32)
-            return integers * parts["scales"][:, None]
+        case "rows8" | "bitmap8" | "words8":
+            integers, scales = integers_of(encoded)
+            return integers.astype(np.float32) * scales[:, None]
         case "bitmap":
             size = math.prod(encoded.shape)
-            live = np.unpackbits(parts["bits"], count=size, bitorder="little").view(bool)
             out = np.zeros(size, np.float32)
-            out[live] = parts["values"]
+            out[_live(encoded, size)] = parts["values"]
             return out.reshape(encoded.shape)
         case "delta4":
             out = np.zeros(math.prod(encoded.shape), np.float32)
@@ -121,27 +185,45 @@ def check(encoded: Encoded) -> None:
     flat = all(p.ndim == 1 for p in parts.values())
     require(shape_ok and flat, FormatError, f"shape {encoded.shape} or the rank of a part is impossible")
     size = math.prod(encoded.shape)
-    floats = "scales" if encoded.encoding == "rows8" else "values"
+    floats = "scales" if encoded.encoding in INTEGERS else "values"
     require(bool(np.isfinite(parts[floats]).all()), FormatError, f"the {floats} hold NaN or infinity")
     match encoded.encoding:
         case "dense":
             _expect("values", parts["values"].size, size)
         case "rows8":
-            require(len(encoded.shape) == 2, FormatError, f"rows8 needs two dimensions, not {encoded.shape}")
+            _check_rows(encoded)
             _expect("integers", parts["integers"].size, size)
-            _expect("scales", parts["scales"].size, encoded.shape[0])
-            usable = (parts["scales"] >= 0) & (parts["scales"] <= np.finfo(np.float32).max / 128)
-            require(bool(usable.all()), FormatError, "a scale is negative, or too large for its integers")
+        case "bitmap8":
+            _check_rows(encoded)
+            _expect("integers", parts["integers"].size, _check_bits(parts["bits"], size))
+        case "words8":
+            _check_rows(encoded)
+            words = encoded.shape[0] * -(-encoded.shape[1] // WORD)
+            _expect("integers", parts["integers"].size, WORD * _check_bits(parts["bits"], words))
         case "bitmap":
-            bits = parts["bits"]
-            _expect("bits", bits.size, -(-size // 8))
-            _expect("values", parts["values"].size, int(np.bitwise_count(bits).sum(dtype=np.int64)))
-            unused = int(bits[-1]) >> (size % 8) if size % 8 else 0
-            require(unused == 0, FormatError, "a bit past the last element is set")
+            _expect("values", parts["values"].size, _check_bits(parts["bits"], size))
         case "delta4":
             fits = 4 * size <= MOST_EXPANSION * encoded.nbytes
             require(fits, FormatError, f"{encoded.nbytes} bytes stand for {size} elements: too few")
             _check_steps(parts["steps"], parts["values"].size, size)
+
+
+def _check_rows(encoded: Encoded) -> None:
+    """A matrix with a usable scale per row?"""
+    two = len(encoded.shape) == 2
+    require(two, FormatError, f"{encoded.encoding} needs two dimensions, not {encoded.shape}")
+    scales = encoded.parts["scales"]
+    _expect("scales", scales.size, encoded.shape[0])
+    usable = (scales >= 0) & (scales <= np.finfo(np.float32).max / 128)
+    require(bool(usable.all()), FormatError, "a scale is negative, or too large for its integers")
+
+
+def _check_bits(bits: NDArray[np.uint8], size: int) -> int:
+    """How many of ``size`` bits are set; none may be past them."""
+    _expect("bits", bits.size, -(-size // 8))
+    unused = int(bits[-1]) >> (size % 8) if size % 8 else 0
+    require(unused == 0, FormatError, "a bit past the last element is set")
+    return int(np.bitwise_count(bits).sum(dtype=np.int64))
 
 
 def _expect(name: str, found: int, wanted: int) -> None:

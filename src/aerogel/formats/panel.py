@@ -36,6 +36,8 @@ from aerogel.core.errors import FormatError, InputError, require
 PANEL = 4
 GROUP = 32
 MAX_COLUMNS = 1 << 16
+# So many inputs of 255 x 128 at most add up to less than 2^31.
+MAX_WORDS = MAX_COLUMNS // 4
 
 # ``runs`` of a panel in a block: 16 numbers, [kind, columns with mask 1, ... with mask 15].
 GENERAL, DENSE, WHOLE, HALVES = 0, 1, 2, 3
@@ -100,11 +102,8 @@ def pack(weight: Matrix, kind: Kind, block: int, *, dense: bool = False) -> Pack
     )
     rows, columns = weight.shape
     require(rows > 0 and columns > 0, InputError, f"cannot pack an empty weight of shape {weight.shape}")
-    require(
-        columns <= MAX_COLUMNS,
-        InputError,
-        f"a weight has {columns} columns: at most {MAX_COLUMNS} can be packed",
-    )
+    most, unit = (MAX_COLUMNS, "columns") if weight.dtype == np.float32 else (MAX_WORDS, "words of 4 inputs")
+    require(columns <= most, InputError, f"a weight has {columns} {unit}: at most {most} can be packed")
     require(not dense or kind == "panel", InputError, "only panels can store a matrix densely")
     require(block >= 1, InputError, f"a block has at least 1 column, got {block}")
     require(

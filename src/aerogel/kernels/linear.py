@@ -9,8 +9,8 @@ shares the groups by their work, and walks chunk of groups -> tile -> group, so 
 stays in the L2 cache for all tiles.
 
 Order of summation of floats, the same at any number of threads: bias, residual, then the non-zeros block by
-block, in packed order (by mask and column, or step by step), one fused multiply-add each. In a tile of one vector the
-odd steps of dense blocks and of quads are summed apart and added at the end of the block.
+block, in packed order (by mask and column, or step by step), one fused multiply-add each. In a tile of one
+vector the odd steps of dense blocks and of quads are summed apart and added at the end of the block.
 
 Non-finite activations: a weight that is zero never meets one in ``panel``, unless the zeros were packed as
 numbers (``dense``); in ``quad`` an infinity that a non-zero weight meets may become NaN (padding multiplies

@@ -170,7 +170,8 @@ class Tile(ABC):
 
     @property
     def nothing(self) -> Expr:
-        return Broadcast(Const(0 if self.number is DType.I32 else 0.0, Scalar(self.number)), self.layout.lanes)
+        zero_ = Const(0 if self.number is DType.I32 else 0.0, Scalar(self.number))
+        return Broadcast(zero_, self.layout.lanes)
 
     def clear(self) -> Block:
         return tuple(Define(self.sum(r, j), self.nothing) for r in range(PANEL) for j in range(self.width))

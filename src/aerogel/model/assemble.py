@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.core.target import Target
+from aerogel.formats.panel import Matrix
 from aerogel.kernels.layout import Layout
 from aerogel.model import arena as arenas
 from aerogel.model.built import Built
@@ -23,7 +21,8 @@ from aerogel.model.graph import Graph
 from aerogel.model.own_weights import with_own_weights
 from aerogel.model.packings import Packings
 from aerogel.model.packs import Kept, Spool
-from aerogel.model.steps import LinearStep
+from aerogel.model.rows import matrix
+from aerogel.model.steps import LinearStep, words
 from aerogel.native import compile as compile_native
 from aerogel.tune.choose import choose, pack_as, quick
 from aerogel.tune.plan import Plan
@@ -51,7 +50,10 @@ def assemble(
     chosen = _plan(plan, stacked, target)
     planned = perf_counter()
     ready = {} if kept is None else kept.packings()
-    shapes = {name: (s.out.features, s.x.features) for name, s in linears.items()}
+    shapes = {
+        name: (s.out.features, s.inputs if s.element == "f32" else words(s.inputs))
+        for name, s in linears.items()
+    }
     fits = set(ready) == set(shapes) and all(ready[name].fits(*shape) for name, shape in shapes.items())
     packed = ready if fits else _Packed(stacked, chosen, let_go)
     arena = arenas.plan(steps)
@@ -67,9 +69,7 @@ def assemble(
     return Built(own, steps, arena, placed, read, compiled, constants, chosen, target, layout)
 
 
-def _plan(
-    plan: Plan | Literal["timed", "quick"], weights: Mapping[str, NDArray[np.float32]], target: Target
-) -> Plan:
+def _plan(plan: Plan | Literal["timed", "quick"], weights: Mapping[str, Matrix], target: Target) -> Plan:
     if isinstance(plan, Plan):
         wrong = f"this plan is for {plan.target.split('/')[0]}, the program for {target.name}: make a new one"
         require(plan.target == target.fingerprint, UnsupportedError, wrong)
@@ -79,16 +79,15 @@ def _plan(
 
 
 @dataclass(frozen=True)
-class _Stacked(Mapping[str, NDArray[np.float32]]):
-    """The weight of each linear step: one matrix, or several stacked by output. Made when asked for, so
+class _Stacked(Mapping[str, Matrix]):
+    """The weight of each linear step, as it is packed. Made when asked for, so
     that no more than one is in memory as numbers."""
 
     graph: Graph
     steps: Mapping[str, LinearStep]
 
-    def __getitem__(self, name: str) -> NDArray[np.float32]:
-        matrices = [np.asarray(self.graph.weight(w), np.float32) for w in self.steps[name].weights]
-        return matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
+    def __getitem__(self, name: str) -> Matrix:
+        return matrix(self.steps[name], self.graph.weights)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aerogel.core.errors import InputError, require
 from aerogel.core.target import Target, current
@@ -11,6 +11,7 @@ from aerogel.model.assemble import assemble
 from aerogel.model.graph import Graph
 from aerogel.model.load import load
 from aerogel.model.program import Program
+from aerogel.model.quantised import given_scales, quantised
 from aerogel.model.texts import Texts
 from aerogel.tune.plan import Plan
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["build", "compile", "load"]
 
 Progress = Callable[[str], None]
+Precision = Literal["fp32", "int8"]
 
 
 def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but three by name)
@@ -27,7 +29,7 @@ def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but thr
     example_inputs: Any = None,
     dynamic_shapes: Any = None,
     *,
-    precision: Literal["fp32"] = "fp32",
+    precision: Precision = "fp32",
     threads: int | None = None,
     plan: Plan | Literal["timed", "quick"] = "timed",
     texts: Texts | None = None,
@@ -38,11 +40,13 @@ def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but thr
     ``example_inputs``: what the module is called with (a tuple of tensors, or a dict by name); an encoder
     from transformers needs none. Every batch, sequence or leading dimension stays free unless
     ``dynamic_shapes`` (as in ``torch.export``) says otherwise. Zeros in the weights are skipped wherever that
-    is measured to be faster: prune first. ``plan``: ``timed`` times the kernels for each kind of layer on
-    this CPU (under a second for a small encoder); ``quick`` decides by the share of zeros; or a Plan made
-    before, which gives the same program again. ``threads``: how many a call uses unless it says otherwise,
-    None for all cores. ``texts``: the model's tokenizer, for ``encode``; ``provenance``: what to record in a
-    saved file.
+    is measured to be faster: prune first. ``precision``: ``int8`` computes linear layers in 8-bit integers,
+    weights with a scale per output, activations with a scale and a zero point per token, found as they come;
+    a quarter of the size, and faster where the CPU multiplies integers faster. ``plan``: ``timed`` times the
+    kernels for each kind of layer on this CPU (under a second for a small encoder); ``quick`` decides by the
+    share of zeros; or a Plan made before, which gives the same program again. ``threads``: how many a call
+    uses unless it says otherwise, None for all cores. ``texts``: the model's tokenizer, for ``encode``;
+    ``provenance``: what to record in a saved file.
 
     Raises UnsupportedError naming the operation and source line of what cannot be compiled, InputError for
     unusable arguments or non-finite weights.
@@ -50,12 +54,15 @@ def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but thr
         >>> program = aerogel.compile(model, (ids, mask))    # doctest: +SKIP
         >>> hidden = program(ids, mask)                      # doctest: +SKIP
     """
-    require(precision == "fp32", InputError, f"precision={precision!r} is unknown: this version has fp32")
+    known = precision in get_args(Precision)
+    require(known, InputError, f"precision={precision!r} is unknown: 'fp32' or 'int8'")
     what = f"model is a {type(model).__name__}: give a torch.nn.Module"
     require(callable(getattr(model, "named_parameters", None)), InputError, what)
     from aerogel.model.from_torch import from_torch
 
     graph = from_torch(model, example_inputs, dynamic_shapes)
+    if precision == "int8":
+        graph = quantised(graph, given_scales(model))
     return build(graph, threads=threads, plan=plan, texts=texts, provenance=provenance)
 
 

@@ -20,7 +20,7 @@ from aerogel.core.dtypes import DType
 from aerogel.core.errors import UnsupportedError, refuse
 from aerogel.formats.canonical import Encoded, decode
 from aerogel.formats.panel import Packed
-from aerogel.kernels import elementwise, embed, linear, norm, pack, pool
+from aerogel.kernels import elementwise, embed, linear, norm, pack, pool, quantise
 from aerogel.kernels.attention import Attention, attention
 from aerogel.kernels.layout import Layout
 from aerogel.loop.nodes import (
@@ -42,6 +42,7 @@ from aerogel.loop.nodes import (
     Module,
     Stmt,
 )
+from aerogel.model import rows
 from aerogel.model.arena import Arena
 from aerogel.model.blob import Blob, Deferred, Spool
 from aerogel.model.entry import (
@@ -83,6 +84,7 @@ from aerogel.model.steps import (
     PairStep,
     Place,
     PoolStep,
+    QuantiseStep,
     Step,
 )
 from aerogel.tune.choose import chunk_of
@@ -175,15 +177,30 @@ class _Emitter:
 
     def _view(self, place: Place, role: str, *, const: bool = True) -> Buf:
         """The buffer of ``place`` in the arena."""
-        buf = Buf(self._name(role), BufferType(DType.F32, const=const, align=4))
+        return self._part(place, role, 0, place.total, DType.F32, const=const)
+
+    def _part(
+        self, place: Place, role: str, first: int, features: int, dtype: DType, *, const: bool = True
+    ) -> Buf:
+        """``features`` of 4 bytes of the buffer of ``place``, from ``first`` on."""
+        buf = Buf(self._name(role), BufferType(dtype, const=const, align=4))
         bytes_per_feature = 4 * self.layout.lanes
-        at = self.arena.offsets[place.buffer] * bytes_per_feature
-        if place.columns == "tokens":
-            offset = TOKEN_VECTORS * at
-        else:
-            offset = TOKEN_VECTORS * (self.arena.tokens * bytes_per_feature) + ROW_VECTORS * at
-        self.lets.append(LetView(buf, ARENA, offset, self._size(place)))
+        at = (self.arena.offsets[place.buffer] + first) * bytes_per_feature
+        vectors = TOKEN_VECTORS if place.columns == "tokens" else ROW_VECTORS
+        offset = vectors * at
+        if place.columns == "rows":
+            offset = TOKEN_VECTORS * (self.arena.tokens * bytes_per_feature) + offset
+        self.lets.append(LetView(buf, ARENA, offset, vectors * (features * self.layout.lanes)))
         return buf
+
+    def _quantised(self, place: Place, *, const: bool = True) -> tuple[Buf, ...]:
+        """Words, scales and zero points of what a QuantiseStep makes."""
+        count = place.total - 2
+        return (
+            self._part(place, "words", 0, count, DType.I32, const=const),
+            self._part(place, "x_scales", count, 1, DType.F32, const=const),
+            self._part(place, "x_zeros", count + 1, 1, DType.I32, const=const),
+        )
 
     def _constant(self, name: str, array: NDArray[Any] | Deferred, role: str) -> Buf:
         self.blob.add(name, array)
@@ -212,6 +229,10 @@ class _Emitter:
         match step:
             case EmbedStep():
                 return self._embed(step)
+            case QuantiseStep():
+                function = self._use(_made(quantise.quantise, self.layout))
+                x, made = self._view(step.x, "x"), self._quantised(step.out, const=False)
+                return (Call(function.name, (x, *made, _int(step.x.features), self._columns(step.out))),)
             case LinearStep():
                 return self._linear(step)
             case NormStep():
@@ -267,26 +288,30 @@ class _Emitter:
         )
 
     def _linear(self, step: LinearStep) -> tuple[Stmt, ...]:
-        size = (sum(self.weights[w].shape[0] for w in step.weights),)
-        bias = self._whole(f"step {self.number} bias", size, partial(self._bias, step), "bias")
-        x = self._view(step.x, "x")
+        bias = self._rows(step, "bias", rows.bias)
         residual = bias if step.residual is None else self._view(step.residual, "residual")
         y = self._view(step.out, "out", const=False)
+        if step.element == "i8":
+            x, x_scales, x_zeros = self._quantised(step.x)
+            scales, sums = self._rows(step, "scales", rows.scales), self._rows(step, "sums", rows.sums)
+            buffers = (bias, x, residual, y, scales, sums, x_scales, x_zeros)
+        else:
+            buffers = (bias, self._view(step.x, "x"), residual, y)
         packings = self.packed[step.name]
         few, many = packings.few, packings.many
         roles = {role: Outline.of(packed) for role, packed in packings.by_role().items()}
         self.layers[step.name] = Layer(self.number, roles)
-        run_many = self._multiply(step, many, "many", (bias, x, residual, y))
+        run_many = self._multiply(step, many, "many", buffers)
         if few is many:
             return (run_many,)
-        run_few = self._multiply(step, few, "few", (bias, x, residual, y))
+        run_few = self._multiply(step, few, "few", buffers)
         return (If(self._columns(step.out) <= FEW_COLUMNS, (run_few,), (run_many,)),)
 
     def _multiply(self, step: LinearStep, packed: Packed, role: str, buffers: tuple[Buf, ...]) -> Call:
-        self._use(*_made(linear.kernels, self.layout, packed.kind))
+        self._use(*_made(linear.kernels, self.layout, packed.kind, step.element))
         if step.activation is not None:
             self._use(_made(linear.finish, self.layout, step.activation))
-        function = self._use(_made(linear.step, self.layout, packed.kind, step.activation))
+        function = self._use(_made(linear.step, self.layout, packed.kind, step.activation, step.element))
         streams = tuple(
             self._constant(stream_name(self.number, role, n), getattr(packed, n), f"{role}_{n}")
             for n in STREAMS
@@ -296,12 +321,14 @@ class _Emitter:
         sizes = (packed.rows, packed.columns, packed.block, adds, packed.groups, chunk_of(packed))
         return Call(function.name, (*streams, *buffers, *map(_int, sizes), vectors))
 
-    def _bias(self, step: LinearStep) -> NDArray[np.float32]:
-        parts = [
-            np.zeros(self.weights[w].shape[0], np.float32) if b is None else self._numbers(b)
-            for w, b in zip(step.weights, step.biases, strict=True)
-        ]
-        return np.concatenate(parts)
+    def _rows(
+        self, step: LinearStep, role: str, make: Callable[[LinearStep, Mapping[str, Weight]], NDArray[Any]]
+    ) -> Buf:
+        """A constant with a number of 4 bytes for every output."""
+        dtype = "int32" if role == "sums" else "float32"
+        deferred = Deferred(dtype, (step.out.features,), partial(make, step, self.weights))
+        self.constant_bytes[-1] += 4 * step.out.features
+        return self._constant(f"step {self.number} {role}", deferred, role)
 
     def _norm(self, step: NormStep) -> tuple[Stmt, ...]:
         function = self._use(_made(norm.layer_norm, self.layout, residual=step.residual is not None))

@@ -1,10 +1,10 @@
 """Where a program spends its time, step by step, and how near each linear layer comes to its limit.
 
-The *nonzero roofline* of a layer is the largest of three times: multiply-adds of the non-zeros over the peak
-rate of the threads used; vector loads that its packing needs over the measured load rate; bytes of packed
-weights, activations and outputs, each once, over the measured memory bandwidth. ``share`` is that time over
-the measured one; ``binds`` names the term. Activations mostly come from a cache, so where ``memory`` binds
-a share above 1 is possible.
+The *nonzero roofline* of a layer is the largest of three times: multiply-adds of the non-zeros (of integers,
+of the words of 4 that are not all zero) over the peak rate of the threads used; vector loads that its packing
+needs over the measured load rate; bytes of packed weights, activations and outputs, each once, over the
+measured memory bandwidth. ``share`` is that time over the measured one; ``binds`` names the term. Activations
+mostly come from a cache, so where ``memory`` binds a share above 1 is possible.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
-from aerogel.formats.panel import Packed
+from aerogel.formats.panel import WORD, Packed
 from aerogel.model.batch import Batch
 from aerogel.model.built import Built
 from aerogel.model.graph import Graph
@@ -34,6 +34,7 @@ from aerogel.model.steps import (
     NormStep,
     PairStep,
     PoolStep,
+    QuantiseStep,
     Step,
     reads,
     writes,
@@ -106,7 +107,8 @@ class Explanation:
         )
         where = f"{self.columns} on {self.threads} thread(s), {self.target}"
         ceilings = (
-            f"{p.flops / 1e9:.0f} Gflop/s and {p.loads / 1e9:.1f} G vector loads/s a thread, "
+            f"{p.flops / 1e9:.0f} Gflop/s, {p.dots / 1e9:.0f} G int8 operations/s and "
+            f"{p.loads / 1e9:.1f} G vector loads/s a thread, "
             f"{p.bytes / 1e9:.0f} GB/s in all"
         )
         return "\n".join(
@@ -191,7 +193,7 @@ def _cost(built: Built, number: int, work: Batch, seconds: float, top: Peaks) ->
     binds = max(limits, key=lambda term: limits[term])
     share = limits[binds] / seconds if seconds >= SHORTEST else None
     zeros = 1 - packed.nonzeros / (packed.rows * packed.columns)
-    kernel = f"linear {built.plan.of(step.name).choice(n)}"
+    kernel = f"linear {'int8 ' if step.element == 'i8' else ''}{built.plan.of(step.name).choice(n)}"
     return StepCost(step.name, kernel, shape, zeros, moved, seconds, share, binds)
 
 
@@ -201,8 +203,10 @@ def roofline(packed: Packed, columns: int, lanes: int, top: Peaks, moved: int) -
     # One load of an activation for every column of a panel that is not empty, or for every step of a row.
     masked = packed.runs.reshape(-1, 16)[:, 1:].sum(dtype=np.int64) if packed.kind == "panel" else None
     entries = packed.indices.size if masked is None else int(masked)
+    whole = packed.values.dtype == np.float32
+    rate, operations = (top.flops, 2.0) if whole else (top.dots, 2.0 * WORD)
     return {
-        "arithmetic": 2.0 * packed.nonzeros * columns / (top.flops * top.threads),
+        "arithmetic": operations * packed.nonzeros * columns / (rate * top.threads),
         "loads": entries * vectors / (top.loads * top.threads),
         "memory": moved / top.bytes,
     }
@@ -212,8 +216,10 @@ def _describe(step: Step) -> tuple[str, str]:
     match step:
         case EmbedStep():
             return "embed", f"{len(step.tables)} tables x {step.out.features}"
+        case QuantiseStep():
+            return "quantise", f"{step.x.features}"
         case LinearStep():
-            return "linear", f"{step.out.features} x {step.x.features}"
+            return "linear", f"{step.out.features} x {step.inputs}"
         case NormStep():
             return "norm", f"{step.out.features}"
         case AttentionStep():

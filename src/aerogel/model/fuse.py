@@ -6,7 +6,8 @@ Each rule looks at one operation and the single reader of its value:
 - an activation that is the only reader of a linear layer is applied as that layer stores;
 - an addition to a linear layer's value is the residual its sums start from;
 - an addition read only by a layer norm is done there;
-- a sum of embeddings is one lookup.
+- a sum of embeddings is one lookup;
+- linear layers of integers that read the same value share one quantised copy of it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from aerogel.core.errors import UnsupportedError, refuse
+from aerogel.kernels.tile import Element
 from aerogel.model.graph import (
     Activation,
+    ActivationFn,
     Add,
     Attention,
     Embedding,
@@ -28,6 +31,7 @@ from aerogel.model.graph import (
     Op,
     Pool,
     Value,
+    in_integers,
     operands,
 )
 from aerogel.model.steps import (
@@ -42,6 +46,7 @@ from aerogel.model.steps import (
     PairStep,
     Place,
     PoolStep,
+    QuantiseStep,
     Step,
 )
 
@@ -66,6 +71,7 @@ class _Fusion:
         for output in self.graph.outputs:
             self.readers.setdefault(output.value, []).append(f"output {output.name}")
         self.places: dict[str, Place] = {}
+        self.quantised: dict[str, Place] = {}
         self.steps: list[Step] = []
         self.done: set[str] = set()
         self.layers: set[str] = set()
@@ -166,10 +172,38 @@ class _Fusion:
         if isinstance(reader, Activation):
             activation, out = reader.fn, reader.out
             self.done.add(out.name)
-        x = self._plain(op.x)
-        name = self._layer_name(op)
-        step = LinearStep(name, self._own(out), x, (op.weight,), (op.bias,), residual, activation, op.origin)
+        self._multiply((op,), out, residual, activation)
+
+    def _multiply(
+        self,
+        ops: tuple[Linear, ...],
+        out: Value | Place,
+        residual: Place | None = None,
+        activation: ActivationFn | None = None,
+    ) -> None:
+        """One product for ``ops``, which read the same value."""
+        first, name = ops[0], self._layer_name(*ops)
+        x, element = self._plain(first.x), self._element(first)
+        read = self._quantised(first.x, first.origin) if element == "i8" else x
+        made = out if isinstance(out, Place) else self._own(out)
+        weights, biases = tuple(o.weight for o in ops), tuple(o.bias for o in ops)
+        step = LinearStep(
+            name, made, read, x.features, element, weights, biases, residual, activation, first.origin
+        )
         self._push(step)
+
+    def _element(self, op: Linear) -> Element:
+        return "i8" if in_integers(self.graph.weights[op.weight]) else "f32"
+
+    def _quantised(self, name: str, origin: str) -> Place:
+        """The value as integers, made when it is first read so."""
+        if name not in self.quantised:
+            x = self._plain(name)
+            room = QuantiseStep.room(x)
+            place = Place(f"{name} in 8 bits", 0, room, room, x.columns)
+            self.quantised[name] = place
+            self._push(QuantiseStep(place.buffer, place, x, origin))
+        return self.quantised[name]
 
     def _whole(self, name: str) -> bool:
         place = self.places[name]
@@ -189,7 +223,9 @@ class _Fusion:
         found: list[Linear] = []
         for name in dict.fromkeys((reader.q, reader.k, reader.v)):
             other = self.ops.get(name)
-            if isinstance(other, Linear) and other.x == op.x and self._only_reader(name) is reader:
+            if not isinstance(other, Linear) or self._only_reader(name) is not reader:
+                continue
+            if other.x == op.x and self._element(other) == self._element(op):
                 found.append(other)
         return found
 
@@ -202,9 +238,7 @@ class _Fusion:
             self.done.add(o.out.name)
             row += o.out.features
         out = Place(name, 0, total, total, ops[0].out.columns)
-        weights, biases = tuple(o.weight for o in ops), tuple(o.bias for o in ops)
-        layer = self._layer_name(*ops)
-        self._push(LinearStep(layer, out, self._plain(ops[0].x), weights, biases, None, None, ops[0].origin))
+        self._multiply(tuple(ops), out)
 
     def _layer_name(self, *ops: Linear) -> str:
         """The modules' names in the user's model; a number tells layers apart that would be called alike."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import UnsupportedError
-from aerogel.formats.canonical import Encoded, decode
+from aerogel.formats.canonical import INTEGERS, Encoded, decode
 
 Columns = Literal["tokens", "rows"]
 ActivationFn = Literal["gelu", "gelu_tanh", "relu", "silu", "tanh", "sigmoid"]
@@ -77,8 +77,15 @@ class FromConstant:
     row: int = 0
 
 
-# A weight as numbers, or as a canonical encoding of them (an embedding table of 8-bit integers, say).
+# A weight as numbers, or as a canonical encoding of them. A linear layer whose weight is encoded as 8-bit
+# integers is computed in integers; an embedding table is looked up in them.
 Weight = NDArray[np.float32] | Encoded
+
+
+def in_integers(weight: Weight) -> bool:
+    """Is it kept as 8-bit integers with a scale per row?"""
+    return isinstance(weight, Encoded) and weight.encoding in INTEGERS
+
 
 Lookup = FromInput | FromPosition | FromUnpadded | FromConstant
 

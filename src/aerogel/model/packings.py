@@ -14,8 +14,8 @@ from aerogel.formats.panel import Kind, Packed
 from aerogel.model.blob import Entry
 from aerogel.tune.plan import FEW_COLUMNS
 
-# The streams of a packing, with their dtypes.
-STREAMS = {"values": "float32", "indices": "uint16", "runs": "uint16", "starts": "int64", "work": "int64"}
+# The streams of a packing, with their dtypes; values are what the matrix is.
+STREAMS = {"values": "", "indices": "uint16", "runs": "uint16", "starts": "int64", "work": "int64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Outline:
     """What a packing is, without its streams."""
 
     kind: Kind
+    dtype: str
     rows: int
     columns: int
     block: int
@@ -50,7 +51,8 @@ class Outline:
 
     @staticmethod
     def of(packed: Packed) -> Outline:
-        return Outline(packed.kind, packed.rows, packed.columns, packed.block, packed.nonzeros)
+        dtype = packed.values.dtype.name
+        return Outline(packed.kind, dtype, packed.rows, packed.columns, packed.block, packed.nonzeros)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,9 @@ class Layer:
         streams: dict[str, Any] = {}
         for stream, dtype in STREAMS.items():
             entry = layout[stream_name(self.number, role, stream)]
+            wanted = dtype or o.dtype
             require(
-                entry.dtype == dtype, FormatError, f"{stream} of a packing are {entry.dtype}, not {dtype}"
+                entry.dtype == wanted, FormatError, f"{stream} of a packing are {entry.dtype}, not {wanted}"
             )
             streams[stream] = entry.within(constants)
         return Packed(o.kind, o.rows, o.columns, o.block, o.nonzeros, **streams)

@@ -255,7 +255,8 @@ def _entry(found: Any, size: int) -> Entry:
 def _layer(found: Mapping[str, Any]) -> Layer:
     roles = {role: Outline(**outline) for role, outline in found["roles"].items()}
     for outline in roles.values():
-        require(outline.kind in ("panel", "quad"), FormatError, f"a kept file has the packing {outline}")
+        known = outline.kind in ("panel", "quad") and outline.dtype in ("float32", "int32")
+        require(known, FormatError, f"a kept file has the packing {outline}")
         _require_sizes(outline.rows, outline.columns, outline.block - 1, outline.nonzeros)
     return Layer(found["number"], roles)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from aerogel.core.errors import InputError, require
+from aerogel.kernels.quantise import LEAST_SCALE
 from aerogel.model.graph import (
     Activation,
     ActivationFn,
@@ -29,6 +30,7 @@ from aerogel.model.graph import (
     Normalize,
     Op,
     Pool,
+    in_integers,
 )
 
 Array = NDArray[Any]
@@ -42,6 +44,19 @@ def evaluate(graph: Graph, inputs: Mapping[str, Array], dtype: DTypeLike = np.fl
         run.values[op.out.name] = run.compute(op)
     shaped = {output: run.shaped(output.value) for output in graph.outputs}
     return {output.name: a[..., 0] if output.squeezed else a for output, a in shaped.items()}
+
+
+def integer_grid(x: Array) -> Array:
+    """``x`` (features, columns) rounded to the 256 steps that integer layers see of each column (see
+    ``kernels.quantise``). The grid is found in float32, as they do: a step may still go the other way where
+    float32 rounds to it."""
+    low = np.minimum(x.min(axis=0, initial=0.0), 0).astype(np.float32)
+    high = np.maximum(x.max(axis=0, initial=0.0), 0).astype(np.float32)
+    scale = np.maximum(high * np.float32(1 / 255) - low * np.float32(1 / 255), np.float32(LEAST_SCALE))
+    inverse = np.float32(1) / scale
+    zero = np.trunc(np.clip(np.float32(0.5) - low * inverse, 0, 255))
+    steps = np.trunc(np.clip(x.astype(np.float32) * inverse + (zero + np.float32(0.5)), 0, 255))
+    return scale.astype(x.dtype) * (steps - zero).astype(x.dtype)
 
 
 class _Run:
@@ -118,7 +133,9 @@ class _Run:
             case Embedding():
                 return self.weight(op.table)[self.rows(op.lookup).ravel()].T
             case Linear():
-                product = self.weight(op.weight) @ self.values[op.x]
+                x = self.values[op.x]
+                read = integer_grid(x) if in_integers(self.graph.weights[op.weight]) else x
+                product = self.weight(op.weight) @ read
                 return product if op.bias is None else product + self.weight(op.bias)[:, None]
             case Activation():
                 return activate(op.fn, self.values[op.x])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from aerogel.kernels.tile import Element
 from aerogel.model.graph import ActivationFn, Columns, Lookup, PoolKind
 
 
@@ -35,12 +36,36 @@ class EmbedStep:
 
 
 @dataclass(frozen=True, slots=True)
-class LinearStep:
-    """out = activation(stack(weights) x + stack(biases) + residual)."""
+class QuantiseStep:
+    """out = x as 8-bit integers, with a scale and a zero point per column. ``out`` is counted in features of
+    4 bytes: a word for every 4 features of x, then the scale, then the zero point."""
 
     name: str
     out: Place
     x: Place
+    origin: str = ""
+
+    @staticmethod
+    def room(x: Place) -> int:
+        """Features of 4 bytes that ``out`` takes."""
+        return words(x.features) + 2
+
+
+def words(features: int) -> int:
+    """Words of 4 integers that hold ``features``."""
+    return -(-features // 4)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearStep:
+    """out = activation(stack(weights) x + stack(biases) + residual). ``inputs``: features of x; ``element``:
+    what weights are; where integers, x is what a QuantiseStep made."""
+
+    name: str
+    out: Place
+    x: Place
+    inputs: int
+    element: Element
     weights: tuple[str, ...]
     biases: tuple[str | None, ...]
     residual: Place | None
@@ -136,6 +161,7 @@ class FetchStep:
 
 Step = (
     EmbedStep
+    | QuantiseStep
     | LinearStep
     | NormStep
     | AttentionStep
@@ -157,7 +183,7 @@ def reads(step: Step) -> tuple[Place, ...]:
             return (step.x,) if step.residual is None else (step.x, step.residual)
         case AttentionStep():
             return (step.q, step.k, step.v)
-        case ActivationStep() | PoolStep() | NormalizeStep() | FetchStep():
+        case QuantiseStep() | ActivationStep() | PoolStep() | NormalizeStep() | FetchStep():
             return (step.x,)
         case PairStep():
             return (step.a, step.b)

@@ -6,19 +6,21 @@ alike (shape, zeros, how blocked they are) are timed once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.memory import aligned, copy_aligned
 from aerogel.core.target import Target
-from aerogel.formats.panel import PANEL, Kind, Packed, pack
+from aerogel.formats.panel import PANEL, Kind, Matrix, Packed, pack
 from aerogel.kernels.layout import Layout
 from aerogel.kernels.linear import kernels, step
+from aerogel.kernels.tile import Element
 from aerogel.loop.nodes import Module
 from aerogel.native import Compiled, compile
 from aerogel.tune.plan import FEW_COLUMNS, Candidate, LayerPlan, Plan
@@ -42,7 +44,7 @@ WORTH_TWO_PACKINGS = 1.3
 WORTH_MORE_THAN_DENSE = 1.5
 
 
-def pack_as(weight: NDArray[np.float32], candidate: Candidate) -> Packed:
+def pack_as(weight: Matrix, candidate: Candidate) -> Packed:
     """``weight`` packed the way ``candidate`` says."""
     return pack(weight, candidate.kind, candidate.block or weight.shape[1], dense=candidate.dense)
 
@@ -52,13 +54,13 @@ def chunk_of(packed: Packed) -> int:
     return max(1, int(CHUNK_BYTES * packed.groups // max(1, packed.nbytes)))
 
 
-def candidates(weight: NDArray[np.float32]) -> tuple[Candidate, ...]:
+def candidates(weight: Matrix) -> tuple[Candidate, ...]:
     """What is worth timing for this weight."""
     zeros = 1 - np.count_nonzero(weight) / weight.size
     return (DENSE,) if zeros < WORTH_A_TRIAL else (DENSE, *SPARSE)
 
 
-def quick(weights: Mapping[str, NDArray[np.float32]], target: Target) -> Plan:
+def quick(weights: Mapping[str, Matrix], target: Target) -> Plan:
     """A plan without timing: dense below a third zeros, else in blocks of 128 columns panels, or quads
     for few columns."""
     layers = tuple(
@@ -71,7 +73,7 @@ def quick(weights: Mapping[str, NDArray[np.float32]], target: Target) -> Plan:
 
 
 def choose(
-    weights: Mapping[str, NDArray[np.float32]],
+    weights: Mapping[str, Matrix],
     target: Target,
     columns: int = COLUMNS,
     progress: Callable[[int, int], None] | None = None,
@@ -95,7 +97,7 @@ def choose(
 
 
 def _decide(
-    weight: NDArray[np.float32], many: Mapping[Candidate, float], few: Mapping[Candidate, float]
+    weight: Matrix, many: Mapping[Candidate, float], few: Mapping[Candidate, float]
 ) -> tuple[Candidate, Candidate]:
     """What runs at many columns and at few: one packing if one is good enough at both, since two take the
     memory of two. Never one that is slower than dense."""
@@ -120,13 +122,13 @@ def _named(seconds: Mapping[Candidate, float]) -> dict[str, float]:
     return {str(c): s for c, s in seconds.items()} if len(seconds) > 1 else {}
 
 
-def _looks(weight: NDArray[np.float32]) -> tuple[object, ...]:
+def _looks(weight: Matrix) -> tuple[object, ...]:
     """Shape, zeros to 4 %, and how often a non-zero shares its column with the rest of its panel."""
     live = weight != 0
     rows = weight.shape[0] // PANEL * PANEL
     fours = live[:rows].reshape(-1, PANEL, weight.shape[1]).sum(axis=1, dtype=np.uint8)
     shared = float((fours >= PANEL).mean()) if rows else 0.0
-    return (*weight.shape, round(float(live.mean()) * 25), round(shared * 10))
+    return (weight.dtype.name, *weight.shape, round(float(live.mean()) * 25), round(shared * 10))
 
 
 @dataclass
@@ -140,13 +142,12 @@ class _Trial:
         self.best = min(self.best, perf_counter() - start)
 
 
-def _time(weight: NDArray[np.float32], target: Target, columns: int) -> dict[Candidate, float]:
+def _time(weight: Matrix, target: Target, columns: int) -> dict[Candidate, float]:
     layout = Layout.of(target)
     options = candidates(weight)
     if len(options) == 1:
         return {options[0]: 1.0}
-    rng = np.random.default_rng(0)
-    x = copy_aligned(rng.standard_normal(layout.size(weight.shape[1], columns), dtype=np.float32))
+    x = sample(layout.size(weight.shape[1], columns), element_of(weight))
     trials = {c: _Trial(_ready(pack_as(weight, c), x, target, columns)) for c in options}
     for _ in range(ROUNDS):
         for trial in trials.values():
@@ -154,20 +155,46 @@ def _time(weight: NDArray[np.float32], target: Target, columns: int) -> dict[Can
     return {c: trial.best for c, trial in trials.items()}
 
 
-def _ready(packed: Packed, x: NDArray[np.float32], target: Target, columns: int) -> Callable[[], None]:
+def _ready(packed: Packed, x: Matrix, target: Target, columns: int) -> Callable[[], None]:
+    compiled = kernel_module(target, packed.kind, element_of(packed.values))
+    y = aligned(Layout.of(target).size(packed.rows, columns))
+    arguments = kernel_arguments(packed, x, y, target, columns)
+    return lambda: compiled(*arguments)
+
+
+def kernel_arguments(
+    packed: Packed, x: Matrix, y: NDArray[np.float32], target: Target, columns: int
+) -> tuple[NDArray[Any] | int, ...]:
+    """What the step of ``kernel_module`` takes for a product by itself: no bias, and of integers every scale
+    is 1 and every zero point 0. ``x``: tiled, as ``sample`` gives it; ``y``: tiled."""
     layout = Layout.of(target)
-    bias = np.zeros(packed.rows, np.float32)
-    y = aligned(layout.size(packed.rows, columns))
-    compiled = kernel_module(target, packed.kind)
-    sizes: Sequence[int] = (
-        packed.rows, packed.columns, packed.block, 0, packed.groups, chunk_of(packed), layout.vectors(columns)
-    )  # fmt: skip
+    vectors, zeros = layout.vectors(columns), np.zeros(packed.rows, np.float32)
     streams = (packed.values, packed.indices, packed.runs, packed.starts.ravel(), packed.work)
-    return lambda: compiled(*streams, bias, x, bias, y, *sizes)
+    extra: tuple[NDArray[Any], ...] = ()
+    if element_of(packed.values) == "i8":
+        padded = vectors * layout.lanes
+        scales, columns_ = np.ones(packed.rows, np.float32), np.ones(padded, np.float32)
+        extra = (scales, np.zeros(packed.rows, np.int32), columns_, np.zeros(padded, np.int32))
+    sizes = (packed.rows, packed.columns, packed.block, 0, packed.groups, chunk_of(packed), vectors)
+    return (*streams, zeros, x, zeros, y, *extra, *sizes)
+
+
+def element_of(values: Matrix) -> Element:
+    """What a matrix is made of."""
+    return "f32" if values.dtype == np.float32 else "i8"
+
+
+def sample(size: int, element: Element) -> Matrix:
+    """Activations to time a kernel with: normal numbers, or words of any bytes."""
+    rng = np.random.default_rng(0)
+    if element == "f32":
+        return copy_aligned(rng.standard_normal(size, dtype=np.float32))
+    return copy_aligned(rng.integers(-(1 << 31), 1 << 31, size).astype(np.int32))
 
 
 @cache
-def kernel_module(target: Target, kind: Kind) -> Compiled:
+def kernel_module(target: Target, kind: Kind, element: Element = "f32") -> Compiled:
     """The kernels of one packing, compiled for ``target``."""
     layout = Layout.of(target)
-    return compile(Module(f"linear_{kind}", (*kernels(layout, kind), step(layout, kind))), target)
+    functions = (*kernels(layout, kind, element), step(layout, kind, None, element))
+    return compile(Module(f"linear_{kind}_{element}", functions), target)

@@ -14,13 +14,17 @@ from aerogel.core.memory import aligned
 from aerogel.core.target import Target
 from aerogel.loop.nodes import (
     F32,
+    I32,
     I64,
     Assign,
+    Bitcast,
     Broadcast,
     Buf,
     BufferType,
+    Cast,
     Const,
     Define,
+    Dot4,
     Expr,
     Fma,
     For,
@@ -46,14 +50,17 @@ ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """Rates of one thread (``flops``, ``loads``) and of ``threads`` threads together (``bytes``), per second.
+    """Rates of one thread (``flops``, ``dots``, ``loads``) and of ``threads`` threads together
+    (``bytes``), per second.
 
-    ``flops``: fused multiply-adds from registers, two operations each; ``loads``: vector loads from the
-    L1 cache, each feeding one fused multiply-add; ``bytes``: reading memory in order.
+    ``flops``: fused multiply-adds from registers, two operations each; ``dots``: the same of 8-bit integers;
+    ``loads``: vector loads from the L1 cache, each feeding one fused multiply-add; ``bytes``: reading memory
+    in order.
     """
 
     threads: int
     flops: float
+    dots: float
     loads: float
     bytes: float
 
@@ -87,6 +94,25 @@ def _flops(lanes: int) -> Function:
     return _function("flops", lanes, Const(0, I64), Var("count", I64), 1, lambda i, _: _sums(lanes)[i])
 
 
+def _dots(lanes: int) -> Function:
+    """As ``_flops``, with 4-way dot products of bytes into int32."""
+    out = Buf("out", BufferType(DType.I32, align=4))
+    times, count = Var("times", I64), Var("count", I64)
+    words = Vec(DType.I32, lanes)
+    sums = [Var(f"s{i}", words) for i in range(SUMS)]
+    a, b = Var("a", Vec(DType.U8, 4 * lanes)), Var("b", Vec(DType.I8, 4 * lanes))
+    bytes_ = Broadcast(Cast(times, I32), lanes)
+    body: list[Stmt] = [Let(a, Bitcast(bytes_, a.type)), Let(b, Bitcast(bytes_, b.type))]
+    body += [Define(s, Broadcast(Const(i, I32), lanes)) for i, s in enumerate(sums)]
+    each = tuple(Assign(s, Dot4(s, a, b)) for s in sums)
+    body.append(For(Var("at", I64), Const(0, I64), count, each))
+    total: Expr = sums[0]
+    for s in sums[1:]:
+        total = total + s
+    body.append(Store(out, ThreadId(), Reduce("add", total)))
+    return Function("dots", (out, count, times), tuple(body))
+
+
 def _stream(lanes: int) -> Function:
     data = Buf("data", BufferType(DType.F32, const=True, align=4))
     count = Var("count", I64)
@@ -111,16 +137,20 @@ def peaks(target: Target, threads: int) -> Peaks:
     """Measure the ceilings (about 0.2 s); kept for the life of the process."""
     lanes = target.lanes(DType.F32)
     flops = compile(Module("peak_flops", (_flops(lanes),)), target)
+    dots = compile(Module("peak_dots", (_dots(lanes),)), target)
     stream = compile(Module("peak_stream", (_stream(lanes),)), target)
     out = np.zeros(256, np.float32)
     small, large = aligned(L1_FLOATS), aligned(MEMORY_FLOATS)
     large[::1024] = 1.0  # give every page memory of its own
     rounds = 20_000
     t_flops = _best(lambda: flops(small, out, rounds, 1))
+    counts = np.zeros(256, np.int32)
+    t_dots = _best(lambda: dots(counts, rounds, 0x01020304))
     per_pass = L1_FLOATS // (SUMS * lanes) * SUMS
     passes = 4_000_000 // per_pass
     t_loads = _best(lambda: stream(small, out, L1_FLOATS, passes))
     t_bytes = _best(lambda: stream(large, out, MEMORY_FLOATS, 1, threads=threads))
+    each = rounds * SUMS * lanes * 2
     return Peaks(
-        threads, rounds * SUMS * lanes * 2 / t_flops, per_pass * passes / t_loads, large.nbytes / t_bytes
+        threads, each / t_flops, 4 * each / t_dots, per_pass * passes / t_loads, large.nbytes / t_bytes
     )

@@ -1,0 +1,58 @@
+"""A graph whose linear layers are computed in 8-bit integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import InputError, require
+from aerogel.formats.canonical import encode_integers, encode_rows8, integers_of
+from aerogel.model.graph import Embedding, Graph, Weight, in_integers
+
+SCALE = "weight_scale"
+"""A module's buffer [outputs] float32: the grid its ``weight`` already lies on."""
+
+
+def quantised(graph: Graph, scales: Mapping[str, NDArray[Any]] | None = None) -> Graph:
+    """``graph`` with the weight of every linear layer as int8 with a scale per output, max |row| / 127.
+
+    ``scales``: of weights by name, those whose grid was chosen before (by pruning with ``precision="int8"``);
+    where all of a weight lies on it, it is taken over, and nothing is rounded. A table that is also looked
+    up, as an embedding, keeps its numbers. InputError for a weight that is not finite.
+    """
+    looked_up = {op.table for op in graph.ops if isinstance(op, Embedding)}
+    weights: dict[str, Weight] = dict(graph.weights)
+    for name in {op.weight for op in graph.linears()} - looked_up:
+        if in_integers(weights[name]):
+            continue
+        numbers = graph.weight(name)
+        finite = bool(np.isfinite(numbers).all())
+        require(finite, InputError, f"weight {name!r} holds NaN or infinity: repair it before compiling")
+        weights[name] = encode_integers(*_integers(numbers, (scales or {}).get(name)))
+    return replace(graph, weights=weights)
+
+
+def given_scales(model: Any) -> dict[str, NDArray[Any]]:
+    """The grids that modules of a torch model were put on, by the name of the weight."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, buffer in model.named_buffers():
+        if name.rpartition(".")[2] == SCALE:
+            found[f"{name.removesuffix(SCALE)}weight"] = buffer.detach().cpu().numpy()
+    return found
+
+
+def _integers(
+    numbers: NDArray[np.float32], scale: NDArray[Any] | None
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """The integers and scales of a weight, on the given grid if it lies there."""
+    if scale is not None and scale.shape == numbers.shape[:1] and bool((scale >= 0).all()):
+        scale = scale.astype(np.float32)
+        steps = np.divide(numbers, scale[:, None], out=np.zeros_like(numbers), where=scale[:, None] > 0)
+        integers = np.rint(steps).clip(-127, 127).astype(np.int8)
+        if np.array_equal(integers.astype(np.float32) * scale[:, None], numbers):
+            return integers, scale
+    return integers_of(encode_rows8(numbers))
