@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import UnsupportedError
-from aerogel.kernels.approx import ACTIVATIONS, Builder, Lets, Names, activation, exp, exp2_below
+from aerogel.kernels.approx import ACTIVATIONS, Builder, Lets, Names, activation, exp, exp2_below, exp2_rough
 from aerogel.loop.interpret import interpret
 from aerogel.loop.nodes import (
     I64,
@@ -150,3 +150,14 @@ def test_names_are_the_same_each_time_and_never_repeat() -> None:
 def test_an_unknown_activation_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="no activation 'swish': choose one of gelu"):
         activation("swish", Var("x", Vec(DType.F32, 8)), Names())
+
+
+def test_rough_exp2_is_within_its_error_and_never_above_the_next_integer() -> None:
+    x = grid(-124, 0)
+    got = evaluate(lambda value, out: exp2_rough(value, 254.0, out), x)
+    ref = 254 * np.exp2(x.astype(np.float64))
+    assert np.max(np.abs(got - ref) / ref) < 1.8e-3
+    assert got.max() < 254.5
+    ends = np.array([-125, -1e4, -1e30, -np.inf, np.nan], np.float32)
+    got = evaluate(lambda value, out: exp2_rough(value, 254.0, out), ends)
+    np.testing.assert_allclose(got, [254 * 2.0**-125] * 4 + [np.nan], rtol=1.8e-3)

@@ -85,6 +85,7 @@ _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
 _LOG2_E = 1.4426950408889634
 # Adding it rounds to an integer, and leaves the integer + 127, an exponent field, in the low bits.
 _ROUND = 12582912.0 + 127.0
+_ROUND_PLAIN = 12582912.0
 
 # exp(r) = 1 + r P(r) on |r| <= ln 2 / 2; relative error of the fit 2.0e-9.
 _EXP = (1.0, 0.49999994039535522, 0.16666431725025177, 0.041668001562356949, 0.0083741554990410805,
@@ -92,6 +93,8 @@ _EXP = (1.0, 0.49999994039535522, 0.16666431725025177, 0.041668001562356949, 0.0
 # 2^f = 1 + f P(f) on |f| <= 1/2; relative error of the fit 9.2e-8.
 _EXP2 = (0.69314700365066528, 0.24022242426872253, 0.055507335811853409, 0.0096715129911899567,
          0.0013264727313071489)  # fmt: skip
+# 2^f on |f| <= 1/2; relative error of the fit 1.73e-3.
+_EXP2_ROUGH = (1.00044315, 0.70344809, 0.2384289)
 # (Phi(x) - 1/2) / x, with Phi the normal distribution, as a polynomial in s = 2 x^2 / 25 - 1.
 _GELU_SCALE = 0.08
 _GELU = (0.14136378467082977, -0.07029636204242706, 0.05152067542076111, -0.04044046252965927,
@@ -129,6 +132,18 @@ def exp2_below(x: Expr, out: Lets) -> Expr:
     p = out.let(f * _horner(_EXP2, f, out), "p")
     scale = out.let(_power_of_two(biased), "scale")
     return out.let(Fma(p, scale, scale), "exp2")
+
+
+def exp2_rough(x: Expr, top: float, out: Lets) -> Expr:
+    """top 2^x for x <= 0, where a rounding to 1/254 of the greatest follows; relative error at most 1.8e-3;
+    below -125 it stays at top 2^-125. ``top``: from 2 to 2^20."""
+    low = out.let(maximum(constant(-125.0, x), x), "low")
+    biased = out.let(low + _ROUND_PLAIN, "biased")
+    f = out.let(low - (biased - _ROUND_PLAIN), "f")
+    p = _horner(tuple(c * top for c in _EXP2_ROUGH), f, out)
+    # n is added to the exponent field.
+    ints = _as(x.type, DType.I32)
+    return out.let(Bitcast(Bitcast(p, ints) + (Bitcast(biased, ints) << 23), x.type), "exp2")
 
 
 def tanh(x: Expr, out: Lets) -> Expr:
