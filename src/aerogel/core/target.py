@@ -67,7 +67,8 @@ _OPTIONAL = {
 _NEEDS = {"avx512": _AVX512, "avx2": _AVX2, "sse2": _SSE2, "neon": _NEON}
 _SHAPE = {"avx512": (512, 32), "avx2": (256, 16), "sse2": (128, 16), "neon": (128, 32)}
 _ARCH = {"avx512": "x86_64", "avx2": "x86_64", "sse2": "x86_64", "neon": "aarch64"}
-_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+# What systems call the two architectures, in lower case.
+MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 NAMES = tuple(_NEEDS)
 
 # The line of /proc/cpuinfo that lists flags: x86, then ARM.
@@ -107,9 +108,9 @@ def _sysctl(key: bytes) -> bool:
 def architecture() -> str:
     """``x86_64`` or ``aarch64``, whatever the system calls it; TargetError on any other."""
     machine = platform.machine().lower()
-    if machine not in _MACHINES:
+    if machine not in MACHINES:
         raise TargetError(f"CPU architecture {machine!r} is not supported: use x86-64 or 64-bit ARM")
-    return _MACHINES[machine]
+    return MACHINES[machine]
 
 
 def named(name: str, flags: Iterable[str] = ()) -> Target:

@@ -17,9 +17,9 @@ def syscall_address() -> int:
     return ctypes.cast(ctypes.CDLL(None).syscall, ctypes.c_void_p).value or 0
 
 
-def code() -> str:
+def code(machine: str) -> str:
     """LLVM: ``park`` sleeps while ``*word == value`` (or returns early), ``wake`` wakes its sleepers."""
-    number = _NUMBERS[platform.machine()]
+    number = _NUMBERS[machine]
     call = "call i64 (i64, ...) %syscall"
     return f"""
 define internal void @park(ptr %state, ptr %word, i32 %value) {{

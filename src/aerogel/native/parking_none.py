@@ -10,7 +10,7 @@ def syscall_address() -> int:
     return 0
 
 
-def code() -> str:
+def code(machine: str) -> str:
     """LLVM: never called, since no second thread is ever started."""
     return """
 define internal void @park(ptr %state, ptr %word, i32 %value) {

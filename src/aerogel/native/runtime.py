@@ -14,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from aerogel.core.target import MACHINES
 from aerogel.native import cache as store
-from aerogel.native import parking_linux, parking_none
+from aerogel.native import parking_linux, parking_macos, parking_none
 from aerogel.native.engine import Loaded
 
-PARKING = parking_linux if parking_linux.AVAILABLE else parking_none
+PARKING = next((way for way in (parking_linux, parking_macos) if way.AVAILABLE), parking_none)
 
 
 class Layout:
@@ -40,10 +41,12 @@ class Layout:
         return Layout.MAILBOX + Layout.LINE * (workers + 1)
 
 
-IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
+# Compiling for any other is refused; this module can be imported there all the same.
+MACHINE = MACHINES.get(platform.machine().lower(), "other")
 
-# About 50 us: 35 at 4.2 GHz, 75 at 2 GHz. Without a cycle counter a wait parks at once.
-SPIN_TICKS = 150_000 if IS_X86 else 0
+# About 50 us. x86 counts cycles (35 us at 4.2 GHz, 75 at 2 GHz), ARM is made to count nanoseconds.
+# Without a clock a wait parks at once.
+SPIN_TICKS = {"x86_64": 150_000, "aarch64": 50_000}.get(MACHINE, 0)
 
 _X86 = """
 define internal i64 @ticks() {
@@ -64,7 +67,30 @@ define internal i32 @set_rounding(i32 %wanted) {
 }
 """
 
-# The cycle counter is privileged elsewhere: time stands still, and SPIN_TICKS is 0.
+# The cycle counter is privileged; the timer is not, and says itself how often it ticks in a second. Of one
+# that ticks faster than a nanosecond time stands still, and a wait parks after its first look.
+_ARM = """
+define internal i64 @ticks() {
+  %t = call i64 @llvm.read_volatile_register.i64(metadata !{!"cntvct_el0"})
+  %rate = call i64 @llvm.read_volatile_register.i64(metadata !{!"cntfrq_el0"})
+  %each = udiv i64 1000000000, %rate
+  %ns = mul i64 %t, %each
+  ret i64 %ns
+}
+define internal void @relax() {
+  call void @llvm.aarch64.isb(i32 15)
+  ret void
+}
+define internal i32 @set_rounding(i32 %wanted) {
+  %old = call i64 @llvm.aarch64.get.fpcr()
+  %word = zext i32 %wanted to i64
+  call void @llvm.aarch64.set.fpcr(i64 %word)
+  %kept = trunc i64 %old to i32
+  ret i32 %kept
+}
+"""
+
+# Time stands still, and SPIN_TICKS is 0.
 _OTHER = """
 define internal i64 @ticks() {
   ret i64 0
@@ -77,8 +103,11 @@ define internal i32 @set_rounding(i32 %wanted) {
 }
 """
 
-# 8064: round to nearest, no flush to zero, no traps. A caller may have set otherwise, and every thread
-# must compute the same bits.
+_OF = {"x86_64": _X86, "aarch64": _ARM}
+# Round to nearest, no flush to zero, no traps. A caller may have set otherwise, and every thread must
+# compute the same bits.
+_PLAIN = {"x86_64": 8064}
+
 _COMMON = f"""
 define internal i32 @wait(ptr %state, ptr %word, i32 %old) {{
 start:
@@ -154,7 +183,8 @@ done:
 }}
 
 define internal void @run(ptr %function, ptr %block, i64 %thread, i64 %threads, ptr %state) {{
-  %old = call i32 @set_rounding(i32 8064)
+  %plain = call i32 @plain()
+  %old = call i32 @set_rounding(i32 %plain)
   call void %function(ptr %block, i64 %thread, i64 %threads, ptr %state)
   call i32 @set_rounding(i32 %old)
   ret void
@@ -224,6 +254,13 @@ mine:
 """
 
 
+def code(machine: str = MACHINE, parking: str | None = None) -> str:
+    """LLVM of the runtime for ``machine``; ``parking``: that of a parking module, this system's if None."""
+    plain = f"\ndefine internal i32 @plain() {{\n  ret i32 {_PLAIN.get(machine, 0)}\n}}\n"
+    how = PARKING.code(machine) if parking is None else parking
+    return f"{_OF.get(machine, _OTHER)}{plain}{how}{_COMMON}"
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """The loaded runtime. Calling one of these releases Python's lock until it returns."""
@@ -236,20 +273,17 @@ class Runtime:
 
 def _object(text: str) -> bytes:
     key = hashlib.sha256(f"{store.builder()}\n{text}".encode()).hexdigest()
-    code = store.load(key)
-    if code is None:
+    found = store.load(key)
+    if found is None:
         from aerogel.native.codegen import build, triple  # LLVM: not needed where the code is kept
 
-        code = build(f'target triple = "{triple()}"\n{text}').object
-        store.store(key, code)
-    return code
+        found = build(f'target triple = "{triple()}"\n{text}').object
+        store.store(key, found)
+    return found
 
 
-@cache
-def runtime() -> Runtime:
-    """The runtime of this process; loaded once, never unloaded."""
-    machine = _X86 if IS_X86 else _OTHER
-    loaded = Loaded(_object(f"{machine}{PARKING.code()}{_COMMON}"), ("start", "work", "barrier"))
+def bound(loaded: Loaded) -> Runtime:
+    """The functions of a runtime that is in memory."""
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     at = loaded.addresses
     return Runtime(
@@ -258,3 +292,9 @@ def runtime() -> Runtime:
         barrier=at["barrier"],
         loaded=loaded,
     )
+
+
+@cache
+def runtime() -> Runtime:
+    """The runtime of this process; loaded once, never unloaded."""
+    return bound(Loaded(_object(code()), ("start", "work", "barrier")))
