@@ -7,9 +7,11 @@ from pathlib import Path
 from time import perf_counter
 
 from aerogel.cli.command import OK, Command, add_model, note, show
+from aerogel.cli.reported import add_report, require_reportable, write_report
 from aerogel.find.inspect import BUDGET_S, inspect
 from aerogel.find.render import text
 from aerogel.find.result import Section
+from aerogel.report.inspect import inspect_report
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +27,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sensitivity", action="store_true", help=about)
     about = f"about how long it may take; what there is no time for is named (default: {BUDGET_S:g})"
     parser.add_argument("--seconds", type=_seconds, default=BUDGET_S, metavar="S", help=about)
+    add_report(parser)
 
 
 def _seconds(text: str) -> float:
@@ -38,6 +41,7 @@ def _seconds(text: str) -> float:
 
 
 def _run(args: argparse.Namespace) -> int:
+    require_reportable(args)
     first = True
 
     def tell(section: Section) -> None:
@@ -58,6 +62,7 @@ def _run(args: argparse.Namespace) -> int:
     )
     if args.json:
         show(args, found.to_json(), "")
+    write_report(args, lambda: inspect_report(found, every_layer=args.layers))
     return OK
 
 
@@ -65,7 +70,8 @@ COMMAND = Command(
     about="Show where a model's zeros are, in weights and activations, and what it computes; measure, on\n"
     "this CPU, from which share of zeros on its layers would be faster; and say whether sparsity, int8,\n"
     "both or neither would pay. Changes nothing.",
-    example="aerogel inspect ./all-MiniLM-L6-v2\n  aerogel inspect minilm.aero --data texts.jsonl --json",
+    example="aerogel inspect ./all-MiniLM-L6-v2 --report zeros.html\n"
+    "  aerogel inspect minilm.aero --data texts.jsonl --json",
     options=_options,
     run=_run,
 )
