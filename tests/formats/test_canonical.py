@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from aerogel.core.errors import FormatError, InputError
-from aerogel.formats.canonical import MOST_EXPANSION, PARTS, Encoded, check, decode, encode, encode_rows8
+from aerogel.formats.canonical import (
+    MOST_EXPANSION,
+    PARTS,
+    Encoded,
+    check,
+    decode,
+    encode,
+    encode_integers,
+    encode_rows8,
+    integers_of,
+)
 
 Matrix = NDArray[np.float32]
 
@@ -295,3 +305,61 @@ def test_parts_at_random_are_refused_or_decoded_to_their_shape(data: st.DataObje
     except FormatError:
         return
     assert found.shape == shape
+
+
+# --- integers with a scale per row ----------------------------------------------------------------
+
+
+def integer_matrix(rows: int, columns: int, density: float, unit: int) -> np.ndarray:
+    rng = np.random.default_rng(rows * 10 + columns)
+    live = rng.random((rows, -(-columns // unit))) < density
+    integers = rng.integers(-127, 128, (rows, columns)).astype(np.int8)
+    return np.where(live.repeat(unit, axis=1)[:, :columns], integers, 0).astype(np.int8)
+
+
+@pytest.mark.parametrize(
+    ("density", "unit", "encoding"), [(1.0, 1, "rows8"), (0.3, 1, "bitmap8"), (0.3, 4, "words8")]
+)
+@pytest.mark.parametrize("columns", [32, 33, 35])
+def test_integers_come_back_from_the_smallest_encoding(
+    density: float, unit: int, encoding: str, columns: int
+) -> None:
+    integers = integer_matrix(40, columns, density, unit)
+    scales = np.linspace(0, 1, 40, dtype=np.float32)
+    encoded = encode_integers(integers, scales)
+    assert encoded.encoding == encoding
+    found, found_scales = integers_of(encoded)
+    np.testing.assert_array_equal(found, integers)
+    np.testing.assert_array_equal(found_scales, scales)
+    np.testing.assert_array_equal(decode(encoded), integers.astype(np.float32) * scales[:, None])
+
+
+def test_an_empty_matrix_of_integers_comes_back() -> None:
+    encoded = encode_integers(np.zeros((0, 5), np.int8), np.zeros(0, np.float32))
+    assert integers_of(encoded)[0].shape == (0, 5)
+
+
+@pytest.mark.parametrize("encoding", ["bitmap8", "words8"])
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("bits", lambda a: a[:-1], "bits has"),
+        ("integers", lambda a: a[:-4], "integers has"),
+        ("scales", lambda a: a[:-1], "scales has"),
+        ("scales", lambda a: -a - 1, "a scale is negative"),
+        ("scales", lambda a: a * np.float32("nan"), "NaN"),
+    ],
+)
+def test_integers_that_do_not_fit_are_refused(encoding: str, part: str, change: Any, message: str) -> None:
+    integers = integer_matrix(8, 32, 0.3, 4 if encoding == "words8" else 1)
+    encoded = encode_integers(integers, np.ones(8, np.float32))
+    assert encoded.encoding == encoding
+    bad = replace(encoded, parts={**encoded.parts, part: change(encoded.parts[part])})
+    with pytest.raises(FormatError, match=message):
+        integers_of(bad)
+
+
+def test_scales_that_cannot_be_are_refused() -> None:
+    for scales in (np.ones(3, np.float32), np.full(2, -1, np.float32), np.full(2, np.inf, np.float32)):
+        with pytest.raises(InputError, match="one float32 scale"):
+            encode_integers(np.zeros((2, 4), np.int8), scales)

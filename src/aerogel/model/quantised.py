@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.errors import InputError, require
 from aerogel.formats.canonical import encode_integers, encode_rows8, integers_of
 from aerogel.model.graph import Embedding, Graph, Weight, in_integers
 
@@ -30,8 +29,6 @@ def quantised(graph: Graph, scales: Mapping[str, NDArray[Any]] | None = None) ->
         if in_integers(weights[name]):
             continue
         numbers = graph.weight(name)
-        finite = bool(np.isfinite(numbers).all())
-        require(finite, InputError, f"weight {name!r} holds NaN or infinity: repair it before compiling")
         weights[name] = encode_integers(*_integers(numbers, (scales or {}).get(name)))
     return replace(graph, weights=weights)
 

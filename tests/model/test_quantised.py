@@ -1,0 +1,149 @@
+"""Programs whose linear layers are 8-bit integers, against the slow interpreter of their graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import aerogel
+from aerogel.core.errors import InputError
+from aerogel.formats.canonical import Encoded
+from aerogel.model.from_torch import from_torch
+from aerogel.model.quantised import given_scales, quantised
+from aerogel.model.reference import evaluate
+
+
+class Mlp(torch.nn.Module):
+    def __init__(self, inputs: int = 22, hidden: int = 40) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = torch.nn.Linear(inputs, hidden), torch.nn.Linear(hidden, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.nn.functional.gelu(self.first(x)))
+
+
+def rows(count: int = 9, inputs: int = 22) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(1).standard_normal((count, inputs)).astype(np.float32))
+
+
+def bert() -> torch.nn.Module:
+    import transformers
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    config = transformers.BertConfig(**sizes, vocab_size=100, max_position_embeddings=40)
+    return transformers.BertModel(config, add_pooling_layer=False).eval()
+
+
+def near(found: np.ndarray, wanted: np.ndarray, share: float) -> None:
+    """Off by at most that share of the largest number."""
+    assert np.abs(found - wanted).max() <= share * np.abs(wanted).max()
+
+
+def test_an_mlp_is_what_the_slow_interpreter_says() -> None:
+    module, x = Mlp(), rows()
+    graph = quantised(from_torch(module, (x,)))
+    program = aerogel.compile(module, (x,), precision="int8")
+    (wanted,) = evaluate(graph, {"x": x.numpy()}).values()
+    # An element may round to the next step where float32 and float64 differ.
+    near(program(x).numpy(), wanted, 2e-3)
+    near(program(x).numpy(), module(x).detach().numpy(), 0.03)
+    assert np.abs(program(x).numpy() - module(x).detach().numpy()).max() > 0
+
+
+def test_an_encoder_with_sequences_of_unequal_length() -> None:
+    module = bert()
+    rng = np.random.default_rng(0)
+    ids = rng.integers(1, 100, (3, 20))
+    mask = (np.arange(20) < np.array([[20], [7], [1]])).astype(np.int64)
+    example = (torch.from_numpy(ids), torch.from_numpy(mask))
+    program = aerogel.compile(module, example, precision="int8")
+    found = program(ids, mask)
+    with torch.no_grad():
+        wanted = module(*example).last_hidden_state.numpy() * mask[..., None]
+    (found,) = found.values() if isinstance(found, dict) else (found,)
+    near(np.asarray(found), wanted, 0.1)
+    assert np.corrcoef(np.asarray(found).ravel(), wanted.ravel())[0, 1] > 0.999
+
+
+def test_the_same_bits_alone_and_in_a_batch_at_any_number_of_threads() -> None:
+    x = rows(40)
+    program = aerogel.compile(Mlp(), (x,), precision="int8", plan="quick")
+    whole = program(x, threads=1).numpy()
+    np.testing.assert_array_equal(program(x, threads=2).numpy(), whole)
+    np.testing.assert_array_equal(np.concatenate([program(r[None]).numpy() for r in x]), whole)
+
+
+def test_a_grid_chosen_before_is_taken_over_exactly() -> None:
+    module = Mlp()
+    rng = np.random.default_rng(0)
+    integers = rng.integers(-90, 91, (40, 22))
+    scale = (0.01 * rng.random(40) + 0.001).astype(np.float32)
+    module.first.weight.data = torch.from_numpy(integers.astype(np.float32) * scale[:, None])
+    module.first.register_buffer("weight_scale", torch.from_numpy(scale))
+    graph = from_torch(module, (rows(),))
+    kept = quantised(graph, given_scales(module))
+    np.testing.assert_array_equal(kept.weight("first.weight"), graph.weight("first.weight"))
+    assert not np.array_equal(quantised(graph).weight("first.weight"), graph.weight("first.weight"))
+
+
+def test_a_grid_that_no_longer_fits_is_not_used() -> None:
+    module = Mlp()
+    module.first.register_buffer("weight_scale", torch.full((40,), 0.5))
+    graph = from_torch(module, (rows(),))
+    kept = quantised(graph, given_scales(module))
+    np.testing.assert_array_equal(kept.weight("first.weight"), quantised(graph).weight("first.weight"))
+
+
+def test_a_file_gives_the_same_program_again(tmp_path: Path) -> None:
+    module, x = Mlp(64, 256), rows(5, 64)
+    program = aerogel.compile(module, (x,), precision="int8")
+    program.save(tmp_path / "int8.aero")
+    aerogel.compile(module, (x,)).save(tmp_path / "fp32.aero")
+    again = aerogel.load(tmp_path / "int8.aero")
+    np.testing.assert_array_equal(np.asarray(again(x)), np.asarray(program(x)))
+    cached = aerogel.load(tmp_path / "int8.aero")
+    np.testing.assert_array_equal(np.asarray(cached(x)), np.asarray(program(x)))
+    sizes = [(tmp_path / name).stat().st_size for name in ("int8.aero", "fp32.aero")]
+    assert sizes[0] < 0.4 * sizes[1]
+
+
+def test_zeros_in_words_make_the_file_smaller_still(tmp_path: Path) -> None:
+    module, x = Mlp(64, 512), rows(5, 64)
+    live = np.random.default_rng(0).random((512, 16)) < 0.2
+    module.first.weight.data *= torch.from_numpy(live.repeat(4, axis=1))
+    program = aerogel.compile(module, (x,), precision="int8")
+    weight = program.built.graph.weights["first.weight"]
+    assert isinstance(weight, Encoded)
+    assert weight.encoding == "words8"
+    (wanted,) = evaluate(program.built.graph, {"x": x.numpy()}).values()
+    near(program(x).numpy(), wanted, 2e-3)
+
+
+def test_explain_knows_integers() -> None:
+    x = rows()
+    program = aerogel.compile(Mlp(), (x,), precision="int8")
+    kernels = [step.kernel for step in program.explain(x.numpy()).steps]
+    assert "quantise" in kernels
+    assert "linear int8 dense" in kernels
+
+
+def test_a_weight_that_is_not_finite_is_refused() -> None:
+    module = Mlp()
+    module.last.weight.data[2, 3] = float("nan")
+    with pytest.raises(InputError, match=r"last.weight. holds 1 NaN or infinite"):
+        aerogel.compile(module, (rows(),), precision="int8")
+
+
+def test_numbers_that_are_not_finite_spoil_their_own_row() -> None:
+    x = rows(6)
+    program = aerogel.compile(Mlp(), (x,), precision="int8")
+    clean = program(x).numpy()
+    x[2, 5] = float("inf")
+    found = program(x).numpy()
+    assert np.isnan(found[2]).all()
+    np.testing.assert_array_equal(np.delete(found, 2, 0), np.delete(clean, 2, 0))
