@@ -10,6 +10,7 @@ from pathlib import Path
 import aerogel
 from aerogel.cli.command import sparsity_of
 from aerogel.core.errors import InputError
+from aerogel.model.compile import Precision
 from aerogel.model.program import Program
 from aerogel.model.source import Source, load_model
 from aerogel.prune import PruneReport, prune
@@ -39,17 +40,20 @@ def load_pruned(args: argparse.Namespace) -> tuple[Source, PruneReport | None]:
     return replace(source, module=result.model), result.report
 
 
-def load_program(args: argparse.Namespace) -> Ready:
+def load_program(args: argparse.Namespace, precision: Precision = "fp32") -> Ready:
     """The program of ``MODEL``: loaded from an .aero file, which needs no torch, or compiled."""
     if args.model.endswith(ARTEFACT):
         if sparsity_of(args) is not None:
             raise InputError(f"{args.model!r} is compiled already: prune the model it was made from")
+        if precision != "fp32":
+            raise InputError(f"{args.model!r} has the precision it was compiled with: leave out --precision")
         program = aerogel.load(args.model, threads=args.threads)
         return Ready(program, Path(args.model).name, None, _weight_bytes(program))
     source, report = load_pruned(args)
     program = aerogel.compile(
         source.module,
         source.example_inputs,
+        precision=precision,
         threads=args.threads,
         texts=source.texts(),
         provenance=provenance(source, report),
