@@ -18,6 +18,7 @@ from aerogel.model.loaded import Source
 from aerogel.model.sentence import SentenceEncoder
 from aerogel.model.sentence_files import max_tokens, pooling, require_case_kept
 from aerogel.model.sentence_settings import from_folder
+from aerogel.model.torch_grid import SCALE, restore_scales
 
 ARCHITECTURES = (
     *("albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "megatron-bert"),
@@ -89,6 +90,8 @@ def _pretrained(path: Path, config: dict[str, Any]) -> Any:
         missing = set()
     wrong = sorted(missing | {str(k[0]) for k in found["mismatched_keys"]})
     require(not wrong, InputError, f"{path}: weights missing or of another shape: {', '.join(wrong[:5])}")
+    if any(name.endswith(f".{SCALE}") for name in found["unexpected_keys"]):
+        restore_scales(module, sorted(path.glob("model*.safetensors")))
     return module
 
 

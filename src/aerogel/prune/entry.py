@@ -31,6 +31,7 @@ def prune(  # noqa: PLR0913  the public face: every choice by keyword, each with
     budget: str = "uniform",
     repair: bool = False,
     recovery: str | None = None,
+    precision: str = "fp32",
     inplace: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> PruneResult:
@@ -55,6 +56,9 @@ def prune(  # noqa: PLR0913  the public face: every choice by keyword, each with
     ``repair``: least squares on the kept weights once a layer's zeros are known. Needs data.
     ``recovery``: ``"distill:90s"``, ``"distill:10m"`` or ``"distill:200steps"``: train the kept weights, for
     so long, to do on ``data`` what the dense model does. ``recover`` has more to set.
+    ``precision``: ``int8``: what is kept ends as whole numbers from -127 to 127 times a scale per output, and
+    the layer has these scales as its buffer ``weight_scale``; with data, what rounding loses is made up for,
+    too. A ``sparsity`` of 0 rounds alone.
     ``progress``: told the name of each layer once it is pruned.
 
     The least important units go; zeros of either sign are least of all, and stay zero; equal ones go by
@@ -71,7 +75,15 @@ def prune(  # noqa: PLR0913  the public face: every choice by keyword, each with
 
     require(method in METHODS, InputError, f"method {method!r} is unknown: choose from {', '.join(METHODS)}")
     asked = recipe.Recipe(
-        method, pattern_named(pattern), checked_scope(scope), budget, repair, recovery, layers, inplace
+        method,
+        pattern_named(pattern),
+        checked_scope(scope),
+        budget,
+        repair,
+        recovery,
+        layers,
+        inplace,
+        precision,
     )
     return recipe.carry_out(model, sparsity, asked, data, progress or (lambda _: None))
 
@@ -88,8 +100,9 @@ def recover(
     """Train ``pruned.model``, in place, to imitate ``teacher``, the dense model, on ``data``.
 
     What is matched is every block's output and the model's own. What is zero stays zero: masks are applied
-    after each step. Embedding tables are not trained. ``schedule``: a ``Schedule``, or text such as
-    ``distill:10m``. ``checkpoint``: a file to go on from if it is there, and to save to each minute
+    after each step. Embedding tables are not trained. What lies on an int8 grid runs as it is there, is
+    trained all the same, and ends on one. ``schedule``: a ``Schedule``, or text such as ``distill:10m``.
+    ``checkpoint``: a file to go on from if it is there, and to save to each minute
     and at the end. ``progress``: told of each step; True ends training.
     InputError for bad data, a checkpoint of another run, or a loss that is not finite.
     """

@@ -27,6 +27,8 @@ from aerogel.prune.select import Scope, checked_sparsity, per_group, pruned_coun
 from aerogel.prune.stream import Calibration, Outcome, Stream
 from aerogel.prune.watch import observed
 
+PRECISIONS = ("fp32", "int8")
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -40,9 +42,12 @@ class Recipe:
     recovery: str | None
     layers: LayerChoice | None
     inplace: bool
+    precision: str
 
     def check(self, sparsity: object, data: object) -> None:
         """InputError for choices that do not go together."""
+        told = f"precision {self.precision!r} is unknown: choose from {', '.join(PRECISIONS)}"
+        require(self.precision in PRECISIONS, InputError, told)
         known = ", ".join(BUDGETS)
         require(self.budget in BUDGETS, InputError, f"budget {self.budget!r} is unknown: choose from {known}")
         needs = {
@@ -105,6 +110,8 @@ def carry_out(
         chosen = [layer for layer in chosen if layer.name in shares]
     job = _Job(work, recipe, chosen, share, shares)
     arrays = [weights.finite_array(layer) for layer in chosen]
+    if recipe.precision == "int8":
+        weights.require_float32(chosen)
     if data is None:
         return _result(job, _by_magnitude(job, arrays), None)
     calls = calls_of(work, data)
@@ -129,7 +136,9 @@ def _calibrated(
     recipe = job.recipe
     # Only a method that changes the kept weights can make up for what earlier layers lost.
     targets = recipe.method == "sparsegpt" or recipe.repair
-    settings = Calibration(METHODS[recipe.method], recipe.pattern, job.shares, recipe.repair, targets)
+    integers = recipe.precision == "int8"
+    method = METHODS[recipe.method]
+    settings = Calibration(method, recipe.pattern, job.shares, recipe.repair, integers, targets)
     stream = Stream(job.work, dense, settings)
     filled = [layer for layer in job.chosen if layer.weight.numel()]
     missed = stream.run(filled, calls, progress) + [layer for layer in job.chosen if not layer.weight.numel()]
@@ -153,12 +162,17 @@ def _by_magnitude(job: _Job, arrays: Sequence[NDArray[np.floating[Any]]]) -> dic
     for layer, gone in zip(job.chosen, picked, strict=True):
         kept = pattern.spread(~gone, (layer.weight.shape[0], layer.weight.shape[1]))
         weights.zero_outside(layer, kept)
+        if job.recipe.precision == "int8":
+            # What was zero before stays zero, should training follow.
+            kept &= layer.weight.detach().cpu().numpy() != 0
+            weights.round_to_grid(layer)
         seconds = (time.perf_counter() - began) / len(job.chosen)
         outcomes[layer.name] = Outcome(kept, gone.size, int(np.count_nonzero(gone)), None, seconds)
     return outcomes
 
 
 def _result(job: _Job, outcomes: Mapping[str, Outcome], peak_bytes: int | None) -> PruneResult:
+    weights.drop_stale_grids(job.chosen)
     reports: list[LayerReport] = []
     for layer in job.chosen:
         done = outcomes[layer.name]
@@ -170,5 +184,13 @@ def _result(job: _Job, outcomes: Mapping[str, Outcome], peak_bytes: int | None) 
     units = sum(r.units for r in reports)
     share = job.share if job.share is not None else sum(r.pruned for r in reports) / max(1, units)
     recipe = job.recipe
-    report = PruneReport(recipe.method, recipe.pattern.name, recipe.scope, share, tuple(reports), peak_bytes)
+    report = PruneReport(
+        recipe.method,
+        recipe.pattern.name,
+        recipe.scope,
+        share,
+        tuple(reports),
+        peak_bytes,
+        precision=recipe.precision,
+    )
     return PruneResult(job.work, {layer.name: outcomes[layer.name].kept for layer in job.chosen}, report)

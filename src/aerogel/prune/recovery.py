@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
 from aerogel.core.target import current
@@ -22,8 +23,9 @@ from aerogel.prune.batches import Call, calls_of
 from aerogel.prune.blocks import like_blocks
 from aerogel.prune.imitation import View, distance, view
 from aerogel.prune.ledger import tensor_bytes
-from aerogel.prune.report import PruneResult, RecoveryReport
+from aerogel.prune.report import PruneReport, PruneResult, RecoveryReport
 from aerogel.prune.schedule import Schedule
+from aerogel.prune.straight_through import StraightThrough
 from aerogel.prune.watch import observed
 
 CACHE_BYTES = 512 * 2**20
@@ -60,7 +62,10 @@ def recover(
     calls = data if _are_calls(data) else calls_of(model, data)
     with observed(model, teacher), _trainable(model) as names, torch.enable_grad():
         trainer = _Trainer(pruned, teacher, list(calls), schedule, names, checkpoint)
-        report = trainer.run(progress or (lambda _: None))
+        try:
+            report = trainer.run(progress or (lambda _: None))
+        finally:
+            trainer.settle()
     layers = tuple(
         replace(r, zeros=int((model.get_parameter(r.name) == 0).sum())) for r in pruned.report.layers
     )
@@ -82,7 +87,8 @@ class _Trainer:
         self._unseen, self._seen = _shared_out(calls)
         self._parameters = {name: self._model.get_parameter(name) for name in names}
         self._pruned = {name: p.detach().clone() for name, p in self._parameters.items()}
-        self._zeros = {name: (self._model.get_parameter(name) == 0).detach() for name in pruned.masks}
+        self._grid = StraightThrough(pruned.model, pruned.masks)
+        self._zeros = {name: self._held(name, mask, pruned.report) for name, mask in pruned.masks.items()}
         self._device = next(iter(self._parameters.values())).device.type
         self._half = _in_half(schedule.precision, self._device)
         self._optimizer = torch.optim.Adam(self._parameters.values(), lr=0.0)
@@ -91,6 +97,17 @@ class _Trainer:
         self._views: dict[int, View] = {}
         self._room = CACHE_BYTES
         self._resume()
+
+    def _held(self, name: str, mask: NDArray[np.bool_], report: PruneReport) -> torch.Tensor:
+        """What stays zero; of a grid's weights, those that were only rounded to zero may come back."""
+        weight = self._model.get_parameter(name)
+        if report.precision == "int8":
+            return torch.from_numpy(~mask).to(weight.device)
+        return (weight == 0).detach()
+
+    def settle(self) -> None:
+        """Leave the weights as they are to be used."""
+        self._grid.settle()
 
     def run(self, progress: Callable[[Step], bool | None]) -> RecoveryReport:
         at, schedule = self._standing, self._schedule
@@ -120,7 +137,7 @@ class _Trainer:
         if not self._unseen:
             return None
         losses: list[float] = []
-        with torch.no_grad():
+        with torch.no_grad(), self._grid.rounded():
             for call in self._unseen:
                 found, wanted = (view(m, call, self._blocks) for m in (self._model, self._teacher))
                 losses.append(float(distance(found, wanted, call.mask)))
@@ -137,14 +154,15 @@ class _Trainer:
         index = _order(self._schedule.seed, epoch, len(self._seen))[place]
         call = self._seen[index]
         wanted = self._dense_view(index)
-        with torch.autocast(self._device, torch.bfloat16, enabled=self._half):
-            found = view(self._model, call, self._blocks)
-        loss = distance(found, wanted, call.mask)
-        value = float(loss.detach())
-        finite = math.isfinite(value)
-        require(finite, InputError, f"recovery's loss is {value} at step {at.steps}: lower the rate")
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        with self._grid.rounded():
+            with torch.autocast(self._device, torch.bfloat16, enabled=self._half):
+                found = view(self._model, call, self._blocks)
+            loss = distance(found, wanted, call.mask)
+            value = float(loss.detach())
+            finite = math.isfinite(value)
+            require(finite, InputError, f"recovery's loss is {value} at step {at.steps}: lower the rate")
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(self._parameters.values(), 1.0)
         for group in self._optimizer.param_groups:
             group["lr"] = rate

@@ -64,7 +64,7 @@ class PruneReport:
     """What was asked (``requested``: the sparsity of units, on average) and what was done.
 
     ``peak_bytes``: the most that calibration held at one time; ``recovery``: what training did; each None
-    where there was none.
+    where there was none. ``precision``: ``int8`` where weights lie on a grid, see ``torch_grid``.
     """
 
     method: str
@@ -74,6 +74,7 @@ class PruneReport:
     layers: tuple[LayerReport, ...]
     peak_bytes: int | None = None
     recovery: RecoveryReport | None = None
+    precision: str = "fp32"
 
     @property
     def size(self) -> int:
@@ -102,6 +103,7 @@ class PruneReport:
             "method": self.method,
             "pattern": self.pattern,
             "scope": self.scope,
+            "precision": self.precision,
             "requested": self.requested,
         }
         done = {
@@ -117,7 +119,8 @@ class PruneReport:
 
     def __str__(self) -> str:
         width = max((len(layer.name) for layer in self.layers), default=5)
-        lines = [f"{self.method}, {self.pattern}, per {self.scope}: {self.requested:.1%} asked"]
+        grid = ", int8" if self.precision == "int8" else ""
+        lines = [f"{self.method}, {self.pattern}{grid}, per {self.scope}: {self.requested:.1%} asked"]
         for r in self.layers:
             error = "" if r.relative_error is None else f"  output off by {r.relative_error:6.1%}"
             size = f"{r.shape[0]} x {r.shape[1]}"

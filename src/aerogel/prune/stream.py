@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
+from aerogel.model.torch_grid import put_scale
 from aerogel.prune.batches import Call
 from aerogel.prune.blocks import Stack, hidden, stages
 from aerogel.prune.hessian import Moments
@@ -21,6 +22,7 @@ from aerogel.prune.ledger import Ledger
 from aerogel.prune.pattern import Pattern
 from aerogel.prune.problem import Method, Problem, spread
 from aerogel.prune.repair import repaired
+from aerogel.prune.rounding import rounded
 from aerogel.prune.watch import fed, inputs, run_watched
 
 _ROWS = 512
@@ -41,12 +43,14 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """How to prune a layer. ``sparsities``: by name; ``dense_targets``: a layer learns to do with the inputs
-    it gets from pruned layers what it did with the dense model's; ``damping``: see ``Moments.factor``."""
+    it gets from pruned layers what it did with the dense model's; ``integers``: weights end on the int8
+    grid; ``damping``: see ``Moments.factor``."""
 
     method: Method
     pattern: Pattern
     sparsities: Mapping[str, float]
     repair: bool = False
+    integers: bool = False
     dense_targets: bool = True
     damping: float = 0.01
 
@@ -164,6 +168,10 @@ class Stream:
         self.ledger.hold(target, weight, zero)
         if settings.repair:
             weight = repaired(weight, target, zero, moments, settings.damping)
+        if settings.integers:
+            weight, scale = rounded(weight, zero, moments, settings.damping)
+            for use in layer.uses:
+                put_scale(use, scale)
         if last:
             moments.release_factor()
         finite = all(bool(torch.isfinite(rows).all()) for rows in weight.split(_ROWS))

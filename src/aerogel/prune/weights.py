@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
+from aerogel.model.torch_grid import drop_scale, lies_on, put_scale, scale_of
+from aerogel.prune.grid import fitted_scale, on_grid
 from aerogel.prune.layers import Layer
 
 
@@ -46,9 +49,41 @@ def zero_outside(layer: Layer, mask: NDArray[np.bool_]) -> int:
         return int((layer.weight == 0).sum())
 
 
+def round_to_grid(layer: Layer) -> None:
+    """The nearest numbers of an int8 grid, which the layer then says: see ``torch_grid``."""
+    with torch.no_grad():
+        scale = fitted_scale(layer.weight)
+        layer.weight.copy_(on_grid(layer.weight, scale[:, None]))
+    for use in layer.uses:
+        put_scale(use, scale)
+
+
+def require_float32(layers: Sequence[Layer]) -> None:
+    """InputError unless the weights can lie on an int8 grid exactly."""
+    for layer in layers:
+        kind = str(layer.weight.dtype).removeprefix("torch.")
+        told = f'parameter {layer.name!r} is {kind}: precision="int8" takes float32, so give model.float()'
+        require(layer.weight.dtype == torch.float32, InputError, told)
+
+
+def drop_stale_grids(layers: Sequence[Layer]) -> None:
+    """Layers whose weight no longer lies on the grid they have say so no more."""
+    for layer in layers:
+        for use in layer.uses:
+            scale = scale_of(use)
+            if scale is not None and not lies_on(use.weight, scale):
+                drop_scale(use)
+
+
 def take_over(module: torch.nn.Module, work: torch.nn.Module) -> torch.nn.Module:
-    """``module``, with the numbers of ``work``, a copy of it."""
+    """``module``, with the numbers of ``work``, a copy of it, and the grids they lie on."""
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(work.get_parameter(name))
+    for ours, theirs in zip(module.modules(), work.modules(), strict=True):
+        if isinstance(ours, torch.nn.Linear) and isinstance(theirs, torch.nn.Linear):
+            drop_scale(ours)
+            scale = scale_of(theirs)
+            if scale is not None:
+                put_scale(ours, scale)
     return module
