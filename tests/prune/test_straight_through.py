@@ -87,7 +87,7 @@ def test_inside_weights_are_rounded_and_outside_they_are_whole() -> None:
         layer.weight[0, 0] = 3.0
     whole = layer.weight.detach().clone()
     with grid.rounded():
-        assert float(layer.weight[0, 0]) == pytest.approx(3.0)
+        assert layer.weight[0, 0].item() == pytest.approx(3.0)
         assert not torch.equal(layer.weight, whole)
     assert torch.equal(layer.weight, whole)
     grid.settle()
