@@ -370,7 +370,9 @@ class _Emitter:
         )
 
         def call(*keys: Buf) -> tuple[Stmt, ...]:
-            kind = Attention(head_size, key_bias=bool(keys), relative=step.bias is not None)
+            kind = Attention(
+                head_size, key_bias=bool(keys), relative=step.bias is not None, products=step.products
+            )
             function = self._use(*_made(attention, self.layout, kind))
             return (Call(function.name, (qkv, *keys, *table, OFFSETS, out, *numbers)),)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from aerogel.core.errors import UnsupportedError, refuse
+from aerogel.kernels.attention_terms import Products
 from aerogel.kernels.tile import Element
 from aerogel.model.graph import (
     Activation,
@@ -125,7 +126,10 @@ class _Fusion:
             case Attention():
                 q, k, v = (self.places[n] for n in (op.q, op.k, op.v))
                 out = self._own(op.out)
-                self._push(AttentionStep(op.out.name, out, q, k, v, op.heads, op.scale, op.bias, op.origin))
+                products = self._products(op)
+                self._push(
+                    AttentionStep(op.out.name, out, q, k, v, op.heads, op.scale, op.bias, products, op.origin)
+                )
             case Pool():
                 self._push(PoolStep(op.out.name, self._own(op.out), self._plain(op.x), op.kind, op.origin))
             case Normalize():
@@ -191,6 +195,12 @@ class _Fusion:
             name, made, read, x.features, element, weights, biases, residual, activation, first.origin
         )
         self._push(step)
+
+    def _products(self, op: Attention) -> Products:
+        """In integers where its queries, keys and values come from layers that are."""
+        makers = [self.ops[name] for name in (op.q, op.k, op.v) if name in self.ops]
+        integers = all(isinstance(m, Linear) and self._element(m) == "i8" for m in makers)
+        return "int8" if integers else "fp32"
 
     def _element(self, op: Linear) -> Element:
         return "i8" if in_integers(self.graph.weights[op.weight]) else "f32"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from aerogel.kernels.attention_terms import Products
 from aerogel.kernels.tile import Element
 from aerogel.model.graph import ActivationFn, Columns, Lookup, PoolKind
 
@@ -89,6 +90,8 @@ class NormStep:
 
 @dataclass(frozen=True, slots=True)
 class AttentionStep:
+    """``products``: what q k and the weighted sum of v are computed in."""
+
     name: str
     out: Place
     q: Place
@@ -97,6 +100,7 @@ class AttentionStep:
     heads: int
     scale: float
     bias: str | None
+    products: Products
     origin: str
 
 
