@@ -12,6 +12,7 @@ from aerogel.native import expand as expanding
 from aerogel.native import fallbacks, halves
 from aerogel.native.emitter import Emitter, Pointer, Slot
 from aerogel.native.spelling import HALVES, Value, lanes_of, literal, spell, suffix, with_lanes
+from aerogel.native.versions import aligned_pointer
 
 
 def emit(e: Emitter, expr: n.Expr) -> Value:
@@ -223,8 +224,9 @@ def vload(e: Emitter, node: n.VLoad) -> Value:
     address = e.address(pointer, index, inside=False)
     memory = n.Vec(DType.U8 if dtype is DType.BOOL else dtype, lanes)
     kind = spell(memory)
+    where = aligned_pointer(address, dtype.itemsize)
     ref = e.register(
-        f"call {kind} @llvm.masked.load.{suffix(memory)}.p0(ptr align {dtype.itemsize} {address}, "
+        f"call {kind} @llvm.masked.load.{suffix(memory)}.p0({where}, "
         f"{spell(mask.type)} {mask.ref}, {kind} zeroinitializer)"
     )
     return e.from_memory(ref, n.Vec(dtype, lanes))

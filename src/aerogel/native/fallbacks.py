@@ -12,6 +12,7 @@ from aerogel.loop.nodes import Binary, Bitcast, Cast, Compare, Const, Expr, Sele
 from aerogel.native.emitter import Emitter
 from aerogel.native.halves import like
 from aerogel.native.spelling import Value, lanes_of, literal, spell
+from aerogel.native.versions import BYTES_FOR_VNNI
 
 
 def indices(lanes: Iterable[int]) -> str:
@@ -75,9 +76,11 @@ def _dot4_piece(e: Emitter, width: int) -> Callable[[Emitter, Value, Value, Valu
 
 
 def _dot4_vnni(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
-    width, kind, bytes_ = lanes_of(acc.type), spell(acc.type), spell(a.type)
-    name = f"llvm.x86.avx512.vpdpbusd.{32 * width}"
-    return e.value(f"call {kind} @{name}({kind} {acc.ref}, {bytes_} {a.ref}, {bytes_} {b.ref})", acc.type)
+    kind, name = spell(acc.type), f"llvm.x86.avx512.vpdpbusd.{32 * lanes_of(acc.type)}"
+    operands = [f"{spell(a.type)} {x.ref}" for x in (a, b)]
+    if not BYTES_FOR_VNNI:
+        operands = [f"{kind} {e.register(f'bitcast {x} to {kind}')}" for x in operands]
+    return e.value(f"call {kind} @{name}({kind} {acc.ref}, {', '.join(operands)})", acc.type)
 
 
 def _dot4_mixed(e: Emitter, acc: Value, a: Value, b: Value) -> Value:

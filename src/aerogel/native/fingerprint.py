@@ -15,7 +15,7 @@ from aerogel.native.codegen import versions
 # What turns Loop IR into machine code: an edit to any of these must not find older code.
 _GENERATOR = (
     "codegen.py", "emitter.py", "expand.py", "expressions.py", "fallbacks.py", "halves.py", "llvm.py",
-    "spelling.py",
+    "spelling.py", "versions.py",
 )  # fmt: skip
 
 

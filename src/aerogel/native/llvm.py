@@ -17,6 +17,7 @@ from aerogel.native.emitter import Emitter, Pointer, Slot
 from aerogel.native.engine import ENTRY
 from aerogel.native.expressions import buffer, emit
 from aerogel.native.spelling import Value, in_memory, lanes_of, spell, suffix
+from aerogel.native.versions import aligned_pointer
 
 _HIDDEN = "i64 %thread, i64 %threads, ptr %context"
 
@@ -74,7 +75,7 @@ def vstore(e: Emitter, node: n.VStore) -> None:
     memory = n.Vec(DType.U8 if dtype is DType.BOOL else dtype, lanes_of(value.type))
     e.line(
         f"call void @llvm.masked.store.{suffix(memory)}.p0({spell(memory)} {e.to_memory(value)}, "
-        f"ptr align {dtype.itemsize} {address}, {spell(mask.type)} {mask.ref})"
+        f"{aligned_pointer(address, dtype.itemsize)}, {spell(mask.type)} {mask.ref})"
     )
 
 
