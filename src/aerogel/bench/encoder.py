@@ -20,7 +20,7 @@ from aerogel.bench.peers import PEERS, USUAL, Peer, chosen, require_runtimes
 from aerogel.bench.quality import Quality, quality
 from aerogel.bench.table import Table
 from aerogel.bench.variant import DENSE, VARIANTS, Variant
-from aerogel.core.errors import InputError, require
+from aerogel.core.errors import InputError, MeasureError, require
 from aerogel.measure import Case, Comparison, Contender, Json, Progress, Settings, compare
 from aerogel.native import cores
 
@@ -158,6 +158,12 @@ def _require_model(bench: EncoderBench, texts: Sequence[str]) -> None:
     require(not texts, InputError, told)
     if str(bench.model).endswith(SUFFIX):
         require(bench.model.is_file(), InputError, f"there is no {str(bench.model)!r}: give an .aero file")
+        pruned = any(v.sparsity is not None and v.file is None for v in bench.variants)
+        told = f"{bench.model} has the zeros it has: give a model to prune, or no sparsity"
+        require(not pruned, InputError, told)
+        precise = any(v.precision != "fp32" for v in bench.variants)
+        told = f"{bench.model} has the precision it was compiled with: bench the model it was made from"
+        require(not precise, InputError, told)
         wanted = f"{bench.model} holds no torch module: leave torch out, or bench the model it was made from"
         require("torch" not in bench.against, InputError, wanted)
 
@@ -220,11 +226,18 @@ def _qualities(found: Comparison, dense: str) -> dict[str, Quality]:
 
 def _errors(found: Comparison, dense: str) -> dict[str, float]:
     outputs = found.case(_AGREEMENT).outputs
-    return {name: relative_error(own, outputs[dense]) for name, own in outputs.items()}
+    errors = {name: relative_error(own, outputs[dense]) for name, own in outputs.items()}
+    for name, error in errors.items():
+        shapes = f"{outputs[name].shape} for the {outputs[dense].shape} of {dense!r}"
+        told = f"{name!r} computes something else than numbers like those of {dense!r}: {shapes}"
+        require(np.isfinite(error), MeasureError, told)
+    return errors
 
 
 def relative_error(found: NDArray[Any], wanted: NDArray[Any]) -> float:
     """The largest difference, relative to the largest wanted value; infinite where shapes differ."""
     if found.shape != wanted.shape:
         return float("inf")
-    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+    largest = float(np.abs(wanted).max())
+    apart_by = float(np.abs(found - wanted).max())
+    return apart_by / largest if largest else apart_by

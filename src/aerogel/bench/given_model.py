@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aerogel.bench.arrays import Fed, Signature
+import numpy as np
+
+from aerogel.bench.arrays import ArraySubject, Fed, Signature
 from aerogel.bench.hugging_face import ModelFolder
 from aerogel.bench.native_program import SUFFIX, with_hidden_states
 from aerogel.bench.onnx_graph import given_inputs, onnx_model
+from aerogel.bench.onnx_runtime import OnnxRuntime
 from aerogel.core.errors import MeasureError, require
 from aerogel.core.files import replace_file
 from aerogel.model import artefact as artefacts
 from aerogel.model.graph import Graph
+from aerogel.model.reference import evaluate
+
+# Relative to the largest value: far above rounding, far below a wrong graph.
+_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +48,12 @@ def read_given(
     graph = _graph(model)
     files: dict[str, Path] = {}
     if precisions:
-        tell("writing it as ONNX for other runtimes", 0.5)
+        tell("writing it as ONNX for other runtimes", 0.3)
         files["fp32"] = _written(graph, folder / "model.onnx")
+        tell("checking the ONNX file against the model", 0.5)
+        _check(files["fp32"], graph)
     if "int8" in precisions:
+        tell("making an int8 ONNX file", 0.8)
         from onnxruntime.quantization import quantize_dynamic
 
         files["int8"] = folder / "model-int8.onnx"
@@ -68,6 +79,25 @@ def _written(graph: Graph, path: Path) -> Path:
     data = onnx_model(graph)
     replace_file(path, lambda file: _all(file.write(data), len(data)))
     return path
+
+
+def _check(path: Path, graph: Graph) -> None:
+    """MeasureError where the file computes anything else than the graph, on a few tokens."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return  # the rows that need the file are compared with ours in any case
+    told = _signature(graph)
+    lengths = [5, 3, 1] if told.padded else [5, 5]
+    case = {"lengths": [min(length, told.longest or length) for length in lengths]}
+    arrays = told.arrays(case)
+    subject = ArraySubject(told, OnnxRuntime(path, 1))
+    subject.prepare(case)
+    found, wanted = subject.result(), evaluate(graph, arrays)[told.output]
+    alike = found.shape == wanted.shape
+    told_shapes = f"{path.name} gives {found.shape} where the model gives {wanted.shape}"
+    require(alike, MeasureError, told_shapes)
+    error = float(np.abs(found - wanted).max() / max(float(np.abs(wanted).max()), 1e-30))
+    told_error = f"the ONNX file of the model differs from it by {error:.1e} of the largest value"
+    require(error <= _TOLERANCE, MeasureError, told_error)
 
 
 def _all(written: int, wanted: int) -> None:

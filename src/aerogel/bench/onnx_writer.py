@@ -47,7 +47,7 @@ class OnnxWriter:
             self._bytes += array.nbytes
             told = f"the weights exceed {_MOST_BYTES / 1e9:.1f} GB, the most that one ONNX file holds"
             require(self._bytes <= _MOST_BYTES, UnsupportedError, told)
-            self._constants[name] = self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+            self._constants[name] = self._onnx.numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
     def number(self, value: float) -> str:
