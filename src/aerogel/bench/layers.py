@@ -14,24 +14,37 @@ from numpy.typing import NDArray
 from aerogel.core.errors import InputError, refuse
 from aerogel.core.memory import aligned, copy_aligned
 from aerogel.core.target import current
+from aerogel.formats.canonical import encode_rows8, integers_of
+from aerogel.formats.panel import words
 from aerogel.kernels.layout import Layout
-from aerogel.tune.choose import choose, chunk_of, kernel_module, pack_as
+from aerogel.kernels.quantise import quantise
+from aerogel.loop.nodes import Module
+from aerogel.native import compile as compile_native
+from aerogel.tune.choose import choose, kernel_arguments, kernel_module, pack_as
 from aerogel.tune.plan import LayerPlan
 
-BLOCK_ROWS = {"unstructured": 1, "block2x1": 2, "block4x1": 4}
+BLOCKS = {
+    "unstructured": (1, 1),
+    "block2x1": (2, 1),
+    "block4x1": (4, 1),
+    "block1x4": (1, 4),
+    "block4x4": (4, 4),
+}
+"""Outputs x inputs that share one fate."""
 
 
 def weight(outputs: int, inputs: int, sparsity: float, pattern: str) -> NDArray[np.float32]:
     """A random weight with exactly that share of zeros, scattered as ``pattern`` says; always the same."""
-    height = BLOCK_ROWS.get(pattern) or refuse(
-        InputError, f"pattern {pattern!r} is unknown: {', '.join(BLOCK_ROWS)}"
+    height, width = BLOCKS.get(pattern) or refuse(
+        InputError, f"pattern {pattern!r} is unknown: {', '.join(BLOCKS)}"
     )
     rng = np.random.default_rng([outputs, inputs])
     dense = rng.standard_normal((outputs, inputs), dtype=np.float32)
-    units = outputs // height * inputs
+    units = outputs // height * (inputs // width)
     live = np.ones(units, bool)
     live[rng.permutation(units)[: round(units * sparsity)]] = False
-    return np.where(live.reshape(-1, inputs).repeat(height, axis=0), dense, np.float32(0))
+    blocks = live.reshape(-1, inputs // width)
+    return np.where(blocks.repeat(height, axis=0).repeat(width, axis=1), dense, np.float32(0))
 
 
 def activations(inputs: int, columns: int) -> NDArray[np.float32]:
@@ -82,17 +95,55 @@ class AerogelLayer:
         self._plan: LayerPlan = choose({"layer": matrix}, target).of("layer")
         choice = self._plan.choice(columns)
         packed = pack_as(matrix, choice)
-        bias = aligned(outputs)
         x = copy_aligned(self._layout.pack(activations(inputs, columns)))
         self._y = aligned(self._layout.size(outputs, columns))
-        sizes = (packed.rows, packed.columns, packed.block, 0, packed.groups, chunk_of(packed))
-        streams = (packed.values, packed.indices, packed.runs, packed.starts.ravel(), packed.work)
         self._bound = kernel_module(target, packed.kind).bind(
-            *streams, bias, x, bias, self._y, *sizes, self._layout.vectors(columns)
+            *kernel_arguments(packed, x, self._y, target, columns)
         )
 
     def run(self) -> None:
         self._bound.run(1)
+
+    def result(self) -> NDArray[np.float32]:
+        self.run()
+        return self._layout.unpack(self._y, *self._shape)
+
+    def facts(self) -> dict[str, Any]:
+        return {"sparsity": self.sparsity, "pattern": self.pattern, "target": current().name}
+
+
+@dataclass
+class IntegerLayer:
+    """Our kernel of 8-bit integers, one thread; what is timed finds the activations' grids, too."""
+
+    sparsity: float
+    pattern: str
+
+    def prepare(self, case: dict[str, Any]) -> None:
+        outputs, inputs, columns = case["outputs"], case["inputs"], case["columns"]
+        target = current()
+        layout = self._layout = Layout.of(target)
+        self._shape = outputs, columns
+        encoded = encode_rows8(weight(outputs, inputs, self.sparsity, self.pattern))
+        integers, scales = integers_of(encoded)
+        matrix = words(integers)
+        packed = pack_as(matrix, choose({"layer": matrix}, target).of("layer").choice(columns))
+        padded = layout.vectors(columns) * layout.lanes
+        x = copy_aligned(layout.pack(activations(inputs, columns)))
+        read = aligned(layout.size(matrix.shape[1], columns), np.int32)
+        x_scales, x_zeros = aligned(padded), aligned(padded, np.int32)
+        self._y = aligned(layout.size(outputs, columns))
+        grids = (scales, integers.sum(axis=1, dtype=np.int32), x_scales, x_zeros)
+        self._quantise = compile_native(Module("quantise", (quantise(layout),)), target).bind(
+            x, read, x_scales, x_zeros, inputs, columns
+        )
+        self._multiply = kernel_module(target, packed.kind, "i8").bind(
+            *kernel_arguments(packed, read, self._y, target, columns, grids)
+        )
+
+    def run(self) -> None:
+        self._quantise.run(1)
+        self._multiply.run(1)
 
     def result(self) -> NDArray[np.float32]:
         self.run()
@@ -110,3 +161,8 @@ def torch_layer() -> TorchLayer:
 def aerogel_layer(sparsity: float, pattern: str) -> AerogelLayer:
     """Factory of our side."""
     return AerogelLayer(sparsity, pattern)
+
+
+def integer_layer(sparsity: float, pattern: str) -> IntegerLayer:
+    """Factory of our 8-bit sides."""
+    return IntegerLayer(sparsity, pattern)

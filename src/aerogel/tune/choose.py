@@ -163,10 +163,16 @@ def _ready(packed: Packed, x: Matrix, target: Target, columns: int) -> Callable[
 
 
 def kernel_arguments(
-    packed: Packed, x: Matrix, y: NDArray[np.float32], target: Target, columns: int
+    packed: Packed,
+    x: Matrix,
+    y: NDArray[np.float32],
+    target: Target,
+    columns: int,
+    grids: tuple[NDArray[Any], ...] | None = None,
 ) -> tuple[NDArray[Any] | int, ...]:
-    """What the step of ``kernel_module`` takes for a product by itself: no bias, and of integers every scale
-    is 1 and every zero point 0. ``x``: tiled, as ``sample`` gives it; ``y``: tiled."""
+    """What the step of ``kernel_module`` takes for a product by itself, without a bias. ``x``: tiled, as
+    ``sample`` gives it; ``y``: tiled. ``grids``: scales and sums of an integer layer's rows, scales and zero
+    points of columns; by default every scale is 1 and every zero point 0."""
     layout = Layout.of(target)
     vectors, zeros = layout.vectors(columns), np.zeros(packed.rows, np.float32)
     streams = (packed.values, packed.indices, packed.runs, packed.starts.ravel(), packed.work)
@@ -174,7 +180,8 @@ def kernel_arguments(
     if element_of(packed.values) == "i8":
         padded = vectors * layout.lanes
         scales, columns_ = np.ones(packed.rows, np.float32), np.ones(padded, np.float32)
-        extra = (scales, np.zeros(packed.rows, np.int32), columns_, np.zeros(padded, np.int32))
+        sums, points = np.zeros(packed.rows, np.int32), np.zeros(padded, np.int32)
+        extra = grids or (scales, sums, columns_, points)
     sizes = (packed.rows, packed.columns, packed.block, 0, packed.groups, chunk_of(packed), vectors)
     return (*streams, zeros, x, zeros, y, *extra, *sizes)
 

@@ -1,0 +1,124 @@
+"""All claims about the linear kernel of 8-bit integers by itself: one thread, against torch's dense float32
+product, and against onnxruntime's dense 8-bit one. Ours and onnxruntime's times include finding the grid of
+the activations.
+
+    .venv/bin/python benchmarks/int8.py            # about 8 minutes on an otherwise idle machine
+    .venv/bin/python benchmarks/int8.py --quick    # shorter blocks: to see that it works
+
+Four layer shapes x 32, 128 and 512 columns; the claims are about the geometric mean over these twelve.
+Writes benchmarks/results/int8.json. Exit status 1 if a claim does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from aerogel.bench.claims import Claim, at_least, write
+from aerogel.bench.layers import activations, weight
+from aerogel.measure import Case, Comparison, Contender, Progress, Ratio, Settings, compare
+
+RESULTS = Path(__file__).parent / "results" / "int8.json"
+SHAPES = ((1536, 384), (384, 1536), (3072, 768), (768, 768))
+COLUMNS = (32, 128, 512)
+TORCH, ONNX, DENSE = "torch dense fp32", "onnxruntime dense int8", "dense int8"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+SIDES = {
+    DENSE: (0.0, "unstructured"),
+    "block1x4 50%": (0.5, "block1x4"),
+    "block1x4 80%": (0.8, "block1x4"),
+    "block1x4 90%": (0.9, "block1x4"),
+    "block4x4 80%": (0.8, "block4x4"),
+    "block4x4 90%": (0.9, "block4x4"),
+}
+CLAIMS = (
+    (DENSE, ONNX, 1.3),
+    ("block4x4 80%", TORCH, 12.0),
+    ("block4x4 80%", DENSE, 3.0),
+    ("block4x4 90%", TORCH, 22.0),
+)
+
+
+def contenders() -> list[Contender]:
+    ours = [
+        Contender(
+            name,
+            "aerogel.bench.layers:integer_layer",
+            {"sparsity": sparsity, "pattern": pattern},
+            ONE_THREAD,
+        )
+        for name, (sparsity, pattern) in SIDES.items()
+    ]
+    onnx = Contender(ONNX, "aerogel.bench.int8_layer:onnx_layer", {"precision": "int8"}, ONE_THREAD)
+    return [Contender(TORCH, "aerogel.bench.layers:torch_layer", {}, ONE_THREAD), onnx, *ours]
+
+
+def cases() -> list[Case]:
+    return [
+        Case(f"{m}x{k} {n} columns", {"outputs": m, "inputs": k, "columns": n}, output=True)
+        for m, k in SHAPES
+        for n in COLUMNS
+    ]
+
+
+def geometric_mean(comparison: Comparison, side: str, over: str) -> Ratio:
+    """Over the cases; the interval's ends are the means of the intervals' ends, which is wide."""
+    ratios = [case.speedup(side, over) for case in comparison.cases]
+
+    def mean(values: list[float]) -> float:
+        return math.exp(sum(map(math.log, values)) / len(values))
+
+    low, high = mean([r.low for r in ratios]), mean([r.high for r in ratios])
+    return Ratio(side, over, mean([r.value for r in ratios]), low, high, comparison.settings.confidence)
+
+
+def largest_error(comparison: Comparison, names: tuple[str, ...]) -> float:
+    """Of any output of ``names``, relative to the largest of NumPy's product of the same weight."""
+    worst = 0.0
+    for case in comparison.cases:
+        m, k, n = (int(case.params[name]) for name in ("outputs", "inputs", "columns"))  # type: ignore[arg-type]
+        for name in names:
+            sparsity, pattern = SIDES.get(name, SIDES[DENSE])
+            exact = weight(m, k, sparsity, pattern).astype(np.float64) @ activations(k, n)
+            worst = max(worst, float(np.abs(case.outputs[name] - exact).max() / np.abs(exact).max()))
+    return worst
+
+
+def show(progress: Progress) -> None:
+    if sys.stderr.isatty():
+        told = f"\r{progress.done}/{progress.total} {progress.contender:<24}"
+        print(told, end="", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="to see that it works: the numbers mean little")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    quick = Settings(rounds=6, block_s=0.02, warm_s=0.0, min_runs=2)
+    settings = quick if options.quick else Settings(rounds=6, block_s=0.3)
+    comparison = compare(contenders(), cases(), settings, reference=TORCH, progress=show)
+    claims = [
+        at_least(f"{side} over {over}", geometric_mean(comparison, side, over), wanted)
+        for side, over, wanted in CLAIMS
+    ]
+    ours = largest_error(comparison, tuple(SIDES))
+    claims.append(Claim("largest relative error of an output, against float64", ours, 0.03, "", "at most"))
+    ratios = {
+        side: {over: geometric_mean(comparison, side, over).to_json() for over in (TORCH, ONNX, DENSE)}
+        for side in SIDES
+    }
+    for side, found in ratios.items():
+        print(f"{side:16}", ", ".join(f"{r['value']:.2f} x {over}" for over, r in found.items()))
+    for claim in claims:
+        print(claim)
+    write(options.output, claims, {"comparison": comparison.to_json(), "ratios": ratios})
+    return 0 if all(claim.holds for claim in claims) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
