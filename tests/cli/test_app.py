@@ -33,6 +33,14 @@ def test_every_command_explains_itself_with_an_example(name: str, capsys: pytest
     assert "--json" in text
 
 
+def test_a_command_with_many_options_says_first_what_it_must_have(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["prune"])
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "usage: aerogel prune MODEL --sparsity S -o OUT [options]"
+    assert second.endswith("the following arguments are required: MODEL, -o/--output")
+
+
 @pytest.mark.parametrize("words", [[], ["--help"]])
 def test_help_lists_every_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

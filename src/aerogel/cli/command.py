@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from aerogel.core.errors import InputError
 from aerogel.prune.pattern import PATTERNS, pattern_named, wanted_sparsity
@@ -20,18 +20,21 @@ OK, FAILED, BAD_INPUT, BROKEN_PIPE = 0, 1, 2, 141
 class Command:
     """``options`` adds arguments to a parser; ``run`` does the work and returns the exit status.
 
-    ``about`` and ``example`` are what ``--help`` shows around them.
+    ``about`` and ``example`` are what ``--help`` shows around them. ``usage``: what follows the command's
+    name in the usage line, where the options are too many to list there.
     """
 
     about: str
     example: str
     options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    usage: str | None = None
 
     def parser(self, name: str) -> argparse.ArgumentParser:
         """The parser of ``aerogel NAME``; every command takes ``--json``."""
         parser = argparse.ArgumentParser(
             prog=f"aerogel {name}",
+            usage=None if self.usage is None else f"aerogel {name} {self.usage}",
             description=self.about,
             epilog=f"example:\n  {self.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -40,6 +43,12 @@ class Command:
         self.options(parser)
         parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
         return parser
+
+
+class Options(Protocol):
+    """A parser, or a group of its options under a heading."""
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any: ...
 
 
 _MODEL = "a Hugging Face directory, an .aero file, or FILE.py:FUNCTION, which returns (module, inputs)"
@@ -57,7 +66,7 @@ def add_pruning(parser: argparse.ArgumentParser) -> None:
     add_pattern(parser)
 
 
-def add_pattern(parser: argparse.ArgumentParser) -> None:
+def add_pattern(parser: Options) -> None:
     """``--pattern P``."""
     about = f"which weights go together: {', '.join(PATTERNS)}, or N:M as in 2:4 (default: unstructured)"
     parser.add_argument("--pattern", type=_pattern, default="unstructured", metavar="P", help=about)
@@ -76,7 +85,7 @@ def sparsity_of(args: argparse.Namespace) -> float | None:
     return wanted_sparsity(pattern_named(args.pattern), args.sparsity)
 
 
-def add_threads(parser: argparse.ArgumentParser, default: str = "all granted") -> None:
+def add_threads(parser: Options, default: str = "all granted") -> None:
     """``--threads N``; without it None, of which ``default`` says what it means."""
     about = f"threads to use (default: {default})"
     parser.add_argument("--threads", type=positive, metavar="N", help=about)

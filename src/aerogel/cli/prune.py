@@ -10,6 +10,7 @@ from aerogel.cli.command import (
     FAILED,
     OK,
     Command,
+    Options,
     add_pattern,
     add_threads,
     fraction,
@@ -28,20 +29,14 @@ from aerogel.trial.trade import NEEDS
 
 METHODS = ("sparsegpt", "wanda", "magnitude")
 BUDGETS = ("uniform", "owl", "sensitivity")
-_EVAL = """\
---eval FILE.py:FUNCTION
-  FUNCTION(model), or FUNCTION(model, tokenizer), returns a number, or a dict of numbers by name, the higher
-  the better (return minus a loss). model is the torch module in eval mode, tokenizer(texts) its inputs as a
-  dict of tensors: model(**tokenizer(texts)) is its output. Called with the dense model before anything is
-  pruned, then with the pruned one. Without it, texts that were held out judge: do their vectors have the
-  same neighbours as the dense model's ("rank correlation" of similarities, "top-10 overlap"); of a
-  classifier, how often is the answer the same?
-
---keep, --floor
-  look at every number of --eval, else at the rank correlation or at how often the answer is the same. Below
-  them nothing is written and the exit status is 1.
-
-"""
+_JUDGED = """\
+FUNCTION(model), or FUNCTION(model, tokenizer), returns a number, or a dict of numbers by name, the higher the
+better (return minus a loss). model is the torch module in eval mode, tokenizer(texts) its inputs as a dict of
+tensors: model(**tokenizer(texts)) is its output. Called with the dense model before anything is pruned, then
+with the pruned one. Without --eval, texts that were held out judge: do their vectors have the same neighbours
+as the dense model's ("rank correlation" of similarities, "top-10 overlap"); of a classifier, how often is the
+answer the same? --keep and --floor look at every number of --eval, else at the rank correlation or at how
+often the answer is the same. Below them nothing is written and the exit status is 1."""
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -52,50 +47,60 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, action="append", required=True, metavar="OUT", help=about
     )
-    add_pattern(parser)
-    _how_options(parser)
-    _judging_options(parser)
-    _measuring_options(parser)
-    add_threads(parser)
+    _text_options(parser.add_argument_group("texts and recovery, which decide how good the model is"))
+    _how_options(parser.add_argument_group("which weights go"))
+    _judging_options(parser.add_argument_group("how the result is judged", _JUDGED))
+    _measuring_options(parser.add_argument_group("what is measured, beside the dense model"))
     add_report(parser)
 
 
-def _how_options(parser: argparse.ArgumentParser) -> None:
-    about = "how weights are chosen; magnitude needs no texts (default: sparsegpt)"
-    parser.add_argument("--method", choices=METHODS, default="sparsegpt", help=about)
-    about = "how much of each layer: as much, less of those with outliers, less of those that matter most"
-    parser.add_argument("--budget", choices=BUDGETS, default="uniform", help=about)
-    about = "refit the kept weights by least squares (default: where there are texts)"
-    parser.add_argument("--repair", action=argparse.BooleanOptionalAction, default=None, help=about)
-    about = "only layers in whose name this regular expression is found (default: all linear but heads)"
-    parser.add_argument("--layers", metavar="REGEX", help=about)
+def _text_options(group: Options) -> None:
     about = "texts to calibrate on, like those it is for: .txt, .jsonl, .csv, .tsv (default: docstrings)"
-    parser.add_argument("--data", type=Path, metavar="FILE", help=about)
+    group.add_argument("--data", type=Path, metavar="FILE", help=about)
     about = "how many of them (default: 512)"
-    parser.add_argument("--texts", type=positive, default=512, metavar="N", help=about)
-    about = "train the kept weights for so long to do as the dense model: 90s, 10m, 1h, 200steps"
-    parser.add_argument("--recover", metavar="TIME", help=about)
+    group.add_argument("--texts", type=positive, default=512, metavar="N", help=about)
+    about = (
+        "train the kept weights for so long to do as the dense model: 90s, 10m, 1h, 200steps (default: not); "
+        "some minutes at least, for what makes texts it did not see worse is undone"
+    )
+    group.add_argument("--recover", metavar="TIME", help=about)
     about = "where training is saved, and goes on from if it was interrupted"
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=about)
+    group.add_argument("--checkpoint", type=Path, metavar="FILE", help=about)
 
 
-def _judging_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--eval", metavar="FILE.py:FUNCTION", help="your own measure of a model, see above")
+def _how_options(group: Options) -> None:
+    about = "how weights are chosen; magnitude needs no texts (default: sparsegpt)"
+    group.add_argument("--method", choices=METHODS, default="sparsegpt", help=about)
+    add_pattern(group)
+    about = (
+        "how much of each layer: as much, less of those with outliers, less of those that matter most "
+        "(default: uniform)"
+    )
+    group.add_argument("--budget", choices=BUDGETS, default="uniform", help=about)
+    about = "refit the kept weights by least squares (default: where there are texts)"
+    group.add_argument("--repair", action=argparse.BooleanOptionalAction, default=None, help=about)
+    about = "only layers in whose name this regular expression is found (default: all linear but heads)"
+    group.add_argument("--layers", metavar="REGEX", help=about)
+
+
+def _judging_options(group: Options) -> None:
+    group.add_argument("--eval", metavar="FILE.py:FUNCTION", help="your own measure of a model")
     about = "the least share of the dense number to accept, such as 0.99"
-    parser.add_argument("--keep", type=_number, metavar="SHARE", help=about)
-    parser.add_argument("--floor", type=_number, metavar="X", help="the least number to accept")
+    group.add_argument("--keep", type=_number, metavar="SHARE", help=about)
+    group.add_argument("--floor", type=_number, metavar="X", help="the least number to accept")
     about = "write also below --keep and --floor, and over another model's directory"
-    parser.add_argument("--force", action="store_true", help=about)
+    group.add_argument("--force", action="store_true", help=about)
 
 
-def _measuring_options(parser: argparse.ArgumentParser) -> None:
+def _measuring_options(group: Options) -> None:
     known = ", ".join(NEEDS)
     about = f"other runtimes to time the dense model on: {known} (default: torch)"
-    parser.add_argument("--against", type=_parts, default=("torch",), metavar="A,B", help=about)
+    group.add_argument("--against", type=_parts, default=("torch",), metavar="A,B", help=about)
     about = f"sequences x tokens to time (default: those of {','.join(SHAPES)} that the model takes)"
-    parser.add_argument("--shapes", type=_parts, metavar="BxS,...", help=about)
+    group.add_argument("--shapes", type=_parts, metavar="BxS,...", help=about)
     about = "do not measure time and memory, which takes half a minute and more"
-    parser.add_argument("--no-measure", dest="measure", action="store_false", help=about)
+    group.add_argument("--no-measure", dest="measure", action="store_false", help=about)
+    add_threads(group)
 
 
 def _parts(text: str) -> tuple[str, ...]:
@@ -150,7 +155,8 @@ def _run(args: argparse.Namespace) -> int:
 
 COMMAND = Command(
     about="Prune a model: choose the weights it can do without, set them to exact zero, make up for them, and"
-    "\nshow accuracy, size, memory and time beside the dense model's.\n\n" + _EVAL.rstrip(),
+    "\nshow accuracy, size, memory and time beside the dense model's.",
+    usage="MODEL --sparsity S -o OUT [options]",
     example="aerogel prune ./all-MiniLM-L6-v2 --sparsity 0.5 --data texts.jsonl --recover 10m -o ./pruned\n"
     "  aerogel prune ./all-MiniLM-L6-v2 --sparsity 0.5 --eval check.py:accuracy --keep 0.99 -o minilm.aero",
     options=_options,
