@@ -57,6 +57,7 @@ from aerogel.loop.nodes import (
     LetView,
     Load,
     Param,
+    Prefetch,
     Reduce,
     Scalar,
     Select,
@@ -73,6 +74,11 @@ from aerogel.loop.nodes import (
 
 # More columns at a time would spill their sums.
 WIDEST = 4
+# Values are asked for this far ahead, at the offsets of so many rows of a word. Tried on Zen 4, one thread,
+# 50 % zeros: bf16 19 -> 15 cycles for 64 weights, where the CPU by itself asks late; int8 gains little, fp32
+# nothing.
+AHEAD_BYTES = 2048
+_ASKING_ROWS: dict[Number, int] = {"fp32": 0, "bf16": PANEL, "int8": 1}
 # Registers for an expanded weight, an input, and what is at hand between them.
 _AT_HAND = 6
 
@@ -207,6 +213,9 @@ class _Panel:
                 offsets.append(body.let(offsets[-1] + count, "from"))
             total = body.let((counts[0] + counts[1]) + (counts[2] + counts[3]), "total")
             body.add(Assign(_OFFSET, _OFFSET + total))
+            ahead = AHEAD_BYTES // few.values.type.dtype.itemsize
+            asking = offsets[: _ASKING_ROWS[few.number]]
+            body.add(*(Prefetch(few.values, offset + ahead) for offset in asking))
         for part in range(0, WORD, size):
             for r in range(PANEL):
                 if few.form == "dense":

@@ -92,9 +92,9 @@ def _quantise(few: Few, names: Names) -> Block:
     each.add(Assign(low, minimum(value, low)), Assign(high, maximum(value, high)))
     each.add(Assign(nan, nan + value * nothing))
     out.add(For(at, zero(), WORDS * WORD, each.block(), step=lanes))
-    least, largest, spoilt = Reduce("min", low), Reduce("max", high), Reduce("add", nan)
-    reach = (out.let(Broadcast(of, lanes), "reach") for of in (least, largest, spoilt))
-    grid = Grid.of(*reach, out)
+    least = out.let(Broadcast(Reduce("min", low), lanes), "least")
+    most = out.let(Broadcast(Reduce("max", high), lanes), "most")
+    grid = Grid.of(least, most, out.let(Broadcast(Reduce("add", nan), lanes), "spoilt"), out)
     # All lanes are the same: this takes one of them.
     out.add(Store(X_SCALES, _COLUMN, Reduce("max", grid.scale)))
     out.add(Store(X_ZEROS, _COLUMN, Reduce("max", grid.zero)))
