@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aerogel.bench import Table
+from aerogel.bench import Table, Variant
 from aerogel.bench.quality import LOSS_BELOW
 from aerogel.measure import Ratio
 from aerogel.report.document import (
@@ -16,6 +16,7 @@ from aerogel.report.document import (
     Report,
     Section,
 )
+from aerogel.report.factored import factored_grid
 from aerogel.report.key_numbers import key_numbers
 from aerogel.report.method import contenders, disturbance, method
 from aerogel.report.speed_picture import speed_pictures
@@ -49,7 +50,9 @@ def encoder_sections(table: Table) -> tuple[Section, ...]:
         sections.append(Section(title, (drawn,)))
     sections.append(Section("Every row", (rows(table),)))
     if (causes := gains(table)) is not None:
-        sections.append(Section("Where the speed comes from", (causes,)))
+        product = factored_grid(table)
+        shown = (causes,) if product is None else (product, causes)
+        sections.append(Section("Where the speed comes from", shown))
     sections.append(Section("How the numbers were obtained", (contenders(table), method(table))))
     return tuple(sections)
 
@@ -118,7 +121,7 @@ def gains(table: Table) -> Grid | None:
         for row in table.rows
         if row not in table.own and row != reference and "int8" in row
     ]
-    causes += [("zeros", row, control) for row in table.rows if row in table.own and row != control]
+    causes += [_own_cause(table, row, control) for row in table.rows if row in table.own and row != control]
     if not causes:
         return None
     return Grid(
@@ -133,6 +136,19 @@ def gains(table: Table) -> Grid | None:
             for cause, row, over in causes
         ),
     )
+
+
+def _own_cause(table: Table, row: str, control: str) -> tuple[str, str, str]:
+    """Cause, row, and the row that it differs from by that cause."""
+    variant = table.variants.get(row, Variant(1.0))
+    if variant.precision == "fp32":
+        return "zeros", row, control
+    if variant.sparsity is None:
+        return "8-bit integers", row, control
+    between = Variant(precision=variant.precision).name
+    if between in table.own:
+        return "zeros", row, between
+    return "8-bit integers and zeros", row, control
 
 
 def _gain(ratio: Ratio) -> Cell:
