@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
 import sys
-from typing import Any
 
 import pytest
 
+from aerogel.core import sysctl
 from aerogel.core import target as targets
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import TargetError
@@ -138,28 +137,13 @@ def test_flags_are_those_that_every_core_has() -> None:
 
 def test_flags_on_macos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(targets, "_sysctl", lambda key: key == b"hw.optional.arm.FEAT_DotProd")
+    known = {b"hw.optional.arm.FEAT_DotProd": 1, b"hw.optional.arm.FEAT_I8MM": 0}
+    monkeypatch.setattr(sysctl, "whole_number", known.get)
     targets.cpu_flags.cache_clear()
     try:
         assert targets.cpu_flags() == {"asimddp"}
     finally:
         targets.cpu_flags.cache_clear()
-
-
-def test_sysctl_says_one_or_the_feature_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {b"on": 1, b"off": 0}
-
-    class LibC:
-        @staticmethod
-        def sysctlbyname(key: bytes, value: Any, size: Any, new: None, new_size: Any) -> int:
-            assert size._obj.value == ctypes.sizeof(value._obj) and new is None and new_size.value == 0
-            if key not in known:
-                return -1
-            value._obj.value = known[key]
-            return 0
-
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: LibC)
-    assert [targets._sysctl(key) for key in (b"on", b"off", b"unknown")] == [True, False, False]
 
 
 def test_a_target_is_known_by_its_parts() -> None:

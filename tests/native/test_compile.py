@@ -12,6 +12,8 @@ import pytest
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import TargetError
 from aerogel.core.target import Target, available, named
+from aerogel.kernels.layout import Layout
+from aerogel.kernels.linear import kernels, step
 from aerogel.loop.nodes import (
     F32,
     I64,
@@ -33,7 +35,8 @@ from aerogel.loop.nodes import (
     VLoad,
     VStore,
 )  # fmt: skip
-from aerogel.native import compile
+from aerogel.native import compile, llvm, parking_macos, runtime
+from aerogel.native.codegen import build
 from aerogel.native.compiler import generate
 
 
@@ -88,3 +91,15 @@ def test_code_for_any_machine_is_generated(name: str, machine: int, line: str) -
     built = generate(dot_module(4), named(name), show=True)
     assert built.object[:4] == b"\x7fELF" and int.from_bytes(built.object[18:20], "little") == machine
     assert re.search(line, built.assembly)
+
+
+def test_kernels_assemble_for_macos() -> None:
+    """Nothing here can run them; what LLVM refuses to write for that system would show."""
+    target = named("neon", {"asimddp", "i8mm"})
+    layout = Layout.of(target)
+    module = Module("m", (*kernels(layout, "panel"), step(layout, "panel")))
+    code = build(llvm.module(module, target, "arm64-apple-macosx14.4.0")).object
+    # 64 bits, for ARM.
+    assert code[:8] == bytes.fromhex("cffaedfe 0c000001")
+    text = runtime.code("aarch64", parking_macos.code("aarch64"))
+    assert b"_os_sync_wait_on_address" in build(f'target triple = "arm64-apple-macosx14.4.0"\n{text}').object

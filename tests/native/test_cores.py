@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from aerogel.core import sysctl
 from aerogel.core.errors import InputError
 from aerogel.native import cores
 
@@ -115,3 +117,12 @@ def test_affinity_counts() -> None:
         assert cores.limit() == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize(("fast", "found"), [(6, 6), (None, os.cpu_count())])
+def test_on_macos_the_fast_cores_count(fast: int | None, found: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.delattr(os, "sched_getaffinity")
+    known = {b"hw.perflevel0.logicalcpu": fast}
+    monkeypatch.setattr(sysctl, "whole_number", known.get)
+    assert cores.affinity() == found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import sys
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from aerogel.core import sysctl
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import TargetError
 
@@ -81,7 +81,7 @@ _SYSCTL = {"asimddp": b"hw.optional.arm.FEAT_DotProd", "i8mm": b"hw.optional.arm
 def cpu_flags() -> frozenset[str]:
     """The flags the kernel reports for this CPU, under Linux's names; empty where it reports none."""
     if sys.platform == "darwin":
-        return frozenset(flag for flag, key in _SYSCTL.items() if _sysctl(key))
+        return frozenset(flag for flag, key in _SYSCTL.items() if sysctl.whole_number(key) == 1)
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -94,15 +94,6 @@ def _common_flags(cpuinfo: str) -> frozenset[str]:
     parts = (line.partition(":") for line in cpuinfo.splitlines())
     found = [frozenset(value.split()) for name, _, value in parts if name.strip() in _LINES]
     return frozenset.intersection(*found) if found else frozenset()
-
-
-def _sysctl(key: bytes) -> bool:
-    """Whether macOS says 1 for ``key``; a key it does not know is a feature the CPU lacks."""
-    value, size = ctypes.c_int(0), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))
-    done = ctypes.CDLL(None).sysctlbyname(
-        key, ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)
-    )
-    return done == 0 and value.value == 1
 
 
 def architecture() -> str:
