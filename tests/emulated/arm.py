@@ -178,6 +178,10 @@ class Emulated:
             uc.mem_unmap(first, -(-(address + len(raw) - first) // PAGE) * PAGE or PAGE)
         uc.mem_unmap(_BLOCK, -(-(64 + 8 * len(slots)) // PAGE) * PAGE)
 
+    def bind(self, *args: Argument) -> Bound:
+        """As of a ``native.Compiled``; nothing is checked."""
+        return Bound(self, list(args))
+
     def _place(self, number: int, param: Buf, value: Argument, at: Edge) -> int:
         """Copy a buffer to pages of its own, in which all else is 0xFF; where it starts."""
         raw, first = _bytes(param, value), _BUFFERS + number * _APART
@@ -202,6 +206,20 @@ class Emulated:
             assert len(set(waiting)) == 1, "some threads wait at a barrier that others do not reach"
             if waiting[0] is None:
                 return
+
+
+class Bound:
+    """A program with its arguments, for many runs."""
+
+    def __init__(self, program: Emulated, args: list[Argument]) -> None:
+        self.program, self._args = program, args
+        self._index = {param.name: i for i, param in enumerate(program.params)}
+
+    def set(self, name: str, value: Argument) -> None:
+        self._args[self._index[name]] = value
+
+    def run(self, threads: int = 1) -> None:
+        self.program(*self._args, threads=threads)
 
 
 def _bytes(param: Param, value: Argument) -> bytes:

@@ -4,7 +4,6 @@ every buffer, one thread and two."""
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _pytest.fixtures import FixtureFunctionDefinition
 from tests.emulated.arm import Edge, Emulated
 from tests.kernels import conftest as kernels
 from tests.kernels.machine import Argument, Kernel, Machine, Ready
@@ -60,13 +60,22 @@ def machine(arm: Target) -> Machine:
     return EmulatedMachine(Layout.of(arm), arm)
 
 
-def kernel_tests() -> Iterator[tuple[str, Callable[..., None]]]:
-    """Each test of tests/kernels that takes a machine, under a name that says where it stands."""
+def kernel_tests() -> dict[str, Any]:
+    """Each test of tests/kernels that takes a machine, under a name that says where it stands, and the
+    fixtures that stand beside them."""
+    found: dict[str, Any] = {}
     for path in sorted(Path(kernels.__file__).parent.glob("test_*.py")):
         module = import_module(f"tests.kernels.{path.stem}")
-        for name, test in inspect.getmembers(module, inspect.isfunction):
-            if name.startswith("test_") and "machine" in inspect.signature(test).parameters:
-                yield f"{path.stem}_{name.removeprefix('test_')}", test
+        for name, value in vars(module).items():
+            if isinstance(value, FixtureFunctionDefinition):
+                assert found.setdefault(name, value) is value, f"two fixtures are called {name}: rename one"
+            elif (
+                inspect.isfunction(value)
+                and name.startswith("test_")
+                and "machine" in inspect.signature(value).parameters
+            ):
+                found[f"{path.stem}_{name.removeprefix('test_')}"] = value
+    return found
 
 
 globals().update(kernel_tests())
