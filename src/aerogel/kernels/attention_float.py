@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aerogel.core.dtypes import DType
 from aerogel.kernels.approx import Lets, Names, exp2_below, maximum, minimum
-from aerogel.kernels.attention_rows import Columns, over_columns
+from aerogel.kernels.attention_rows import Run, over_columns
 from aerogel.kernels.attention_terms import (
     BEGIN,
     COUNT,
@@ -162,7 +162,7 @@ class _Work:
     def over_keys(self, first: Expr, last: Expr, each: Callable[[Segment], Block]) -> Block:
         return segments(self.block.layout, QKV_FEATURES, (COLUMNS, first, last), self.names, each)
 
-    def over_queries(self, features: Expr, each: Callable[[Columns], Block]) -> Block:
+    def over_queries(self, features: Expr, each: Callable[[Run], Block]) -> Block:
         return over_columns(self.block.layout, features, (QUERY, QUERY + COUNT), self.names, each)
 
     def at_query(self, e: Expr, local: Expr) -> Expr:
@@ -174,10 +174,10 @@ class _Work:
         scale = out.let(Broadcast(SCALE * LOG2_E, self.lanes), "scale")
         nothing, size = splat(0.0, self.lanes), index(self.block.kind.head_size)
 
-        def keep(columns: Columns) -> Block:
+        def keep(run: Run) -> Block:
             e = self.counter("e")
-            value = columns.load(QKV, Q_ROW + e) * scale
-            return (For(e, zero(), size, (VStore(self.q, self.at_query(e, columns.local), value),)),)
+            rows = [VStore(self.q, self.at_query(e, at.local), at.load(QKV, Q_ROW + e) * scale) for at in run]
+            return (For(e, zero(), size, tuple(rows)),)
 
         out.add(*self.over_queries(QKV_FEATURES, keep))
         e, f = self.counter("e"), self.counter("e")
@@ -281,13 +281,14 @@ class _Work:
     def store_outputs(self, out: Lets) -> None:
         """out = o / sums."""
 
-        def share(columns: Columns) -> Block:
-            e, each = self.counter("e"), Lets(self.names)
-            total = VLoad(self.sums, columns.local, self.lanes)
-            share = each.let(Binary("div", splat(1.0, self.lanes), total), "share")
-            value = VLoad(self.o, e * self.block.row + columns.local, self.lanes) * share
-            size = index(self.block.kind.head_size)
-            each.add(For(e, zero(), size, (columns.store(OUT, OUT_ROW + e, value),)))
+        def share(run: Run) -> Block:
+            e, each, rows = self.counter("e"), Lets(self.names), Lets(self.names)
+            for at in run:
+                total = VLoad(self.sums, at.local, self.lanes)
+                part = each.let(Binary("div", splat(1.0, self.lanes), total), "share")
+                value = VLoad(self.o, e * self.block.row + at.local, self.lanes) * part
+                rows.add(at.store(OUT, OUT_ROW + e, value))
+            each.add(For(e, zero(), index(self.block.kind.head_size), rows.block()))
             return each.block()
 
         out.add(*self.over_queries(OUT_FEATURES, share))

@@ -13,12 +13,13 @@ A scale is NaN where an element is not finite. Values count from 2^-53 to 2^50 i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from aerogel.core.dtypes import DType
 from aerogel.kernels.approx import Lets, exp2_below, maximum
-from aerogel.kernels.attention_rows import Columns
+from aerogel.kernels.attention_rows import Run
 from aerogel.kernels.attention_terms import (
     K_ROW,
     KEY_BIAS,
@@ -108,46 +109,42 @@ class Grids:
     def words(self) -> int:
         return -(-self.size // WORD)
 
-    def query(self, to: Queries, at: Columns, out: Lets) -> None:
-        """Integers, scale and start of a vector of queries."""
-        (top,) = self._greatest(at, (Q_ROW,), out)
-        top = out.let(maximum(splat(_LEAST, self.lanes), top), "top")
-        inverse = out.let(Binary("div", splat(127.0, self.lanes), top), "inverse")
-        total = out.define(Const(0, self._ints), "total")
+    def query(self, to: Queries, run: Run, out: Lets) -> None:
+        """Integers, scale and start of a run of queries."""
+        (tops,) = self._greatest(run, (Q_ROW,), out)
+        totals = [out.define(Const(0, self._ints), "total") for _ in run]
 
-        def keep(word: Expr, parts: list[Expr], lets: Lets) -> None:
-            made = lets.let(_word(parts, lets), "word")
-            lets.add(VStore(to.words, word * to.row + at.local, made))
+        def keep(word: Expr, at: int, made: Expr, lets: Lets) -> None:
+            lets.add(VStore(to.words, word * to.row + run[at].local, made))
             origin = Const(KEY_ORIGIN, Vec(DType.U8, WORD * self.lanes))
-            lets.add(Assign(total, Dot4(total, origin, Bitcast(made, Vec(DType.I8, WORD * self.lanes)))))
+            bytes_ = Bitcast(made, Vec(DType.I8, WORD * self.lanes))
+            lets.add(Assign(totals[at], Dot4(totals[at], origin, bytes_)))
 
-        self._each_word(at, (Q_ROW, inverse, 0.0), keep, out)
+        self._each_word(run, (Q_ROW, self._inverses(tops, out), 0.0), keep, out)
         factor = Broadcast(SCALE * (LOG2_E / 127), self.lanes)
-        out.add(VStore(to.scale, at.local, top * factor))
-        out.add(VStore(to.start, at.local, Const(0, self._ints) - total))
+        for at, top, total in zip(run, tops, totals, strict=True):
+            out.add(VStore(to.scale, at.local, top * factor))
+            out.add(VStore(to.start, at.local, Const(0, self._ints) - total))
 
-    def key(self, to: Keys, at: Columns, out: Lets) -> None:
-        """Integers, scale and lift of a vector of keys and their values."""
-        tops = self._greatest(at, (K_ROW, V_ROW), out)
-        top, reach = (out.let(maximum(splat(_LEAST, self.lanes), t), "top") for t in tops)
-        inverse = out.let(Binary("div", splat(127.0, self.lanes), top), "inverse")
+    def key(self, to: Keys, run: Run, out: Lets) -> None:
+        """Integers, scale and lift of a run of keys and their values."""
+        tops, reaches = self._greatest(run, (K_ROW, V_ROW), out)
 
-        def keep(word: Expr, parts: list[Expr], lets: Lets) -> None:
-            lets.add(VStore(to.words, word * to.row + at.local, _word(parts, lets)))
+        def keep(word: Expr, at: int, made: Expr, lets: Lets) -> None:
+            lets.add(VStore(to.words, word * to.row + run[at].local, made))
 
-        self._each_word(at, (K_ROW, inverse, float(KEY_ORIGIN)), keep, out)
-        lift = out.let(self._lift(reach), "lift")
-        unlift = exp2_below(out.let(Unary("neg", lift), "fall"), out)
+        self._each_word(run, (K_ROW, self._inverses(tops, out), float(KEY_ORIGIN)), keep, out)
         e, each = Var(out.names.fresh("e"), I64), Lets(out.names)
-        integer = self._integer(at.load(QKV, V_ROW + e), unlift, 0.0)
-        each.add(VStore(to.values, e * to.row + at.local, Cast(integer, Vec(DType.I8, self.lanes))))
+        for at, top, reach in zip(run, tops, reaches, strict=True):
+            lift = out.let(self._lift(reach), "lift")
+            unlift = exp2_below(out.let(Unary("neg", lift), "fall"), out)
+            integer = self._integer(at.load(QKV, V_ROW + e), unlift, 0.0)
+            each.add(VStore(to.values, e * to.row + at.local, Cast(integer, Vec(DType.I8, self.lanes))))
+            bias = lift + at.load_each(KEY_BIAS) * LOG2_E if self.key_bias else lift
+            out.add(VStore(to.scale, at.local, top * splat(1 / 127, self.lanes)))
+            out.add(VStore(to.lift, at.local, at.only(bias, MASKED)))
+            out.add(VStore(to.unlift, at.local, at.only(unlift)))
         out.add(For(e, zero(), index(self.size), each.block()))
-        bias: Expr = lift
-        if self.key_bias:
-            bias = lift + at.load_each(KEY_BIAS) * LOG2_E
-        out.add(VStore(to.scale, at.local, top * splat(1 / 127, self.lanes)))
-        out.add(VStore(to.lift, at.local, at.only(bias, MASKED)))
-        out.add(VStore(to.unlift, at.local, at.only(unlift)))
 
     def no_keys(self, to: Keys, local: Expr) -> Block:
         """What stands behind the last key: keys that weigh nothing."""
@@ -172,43 +169,57 @@ class Grids:
         CPU has none."""
         return Bitcast(x * inverse + splat(_ROUND + origin, self.lanes), self._ints)
 
-    def _greatest(self, at: Columns, rows: tuple[Expr, ...], out: Lets) -> list[Expr]:
-        """For each first row the greatest magnitude over the head, NaN if any element is not finite."""
+    def _inverses(self, tops: list[Expr], out: Lets) -> list[Expr]:
+        return [out.let(Binary("div", splat(127.0, self.lanes), top), "inverse") for top in tops]
+
+    def _greatest(self, run: Run, rows: tuple[Expr, ...], out: Lets) -> list[list[Expr]]:
+        """For each first row and vector the greatest magnitude over the head, at least ``_LEAST``; NaN if any
+        element is not finite."""
         nothing = splat(0.0, self.lanes)
-        found = [[out.define(nothing, "most") for _ in range(_CHAINS)] for _ in rows]
-        nans = [out.define(nothing, "nan") for _ in rows]
+        chains = max(1, _CHAINS // len(run))
+        found = [[[out.define(nothing, "most") for _ in range(chains)] for _ in run] for _ in rows]
+        nans = [[out.define(nothing, "nan") for _ in run] for _ in rows]
 
         def take(feature: Expr, chain: int, lets: Lets) -> None:
-            for row, most, nan in zip(rows, found, nans, strict=True):
-                value = lets.let(at.load(QKV, row + feature), "value")
-                lets.add(Assign(most[chain], maximum(Unary("abs", value), most[chain])))
-                lets.add(Assign(nan, Fma(value, nothing, nan)))
+            for row, mosts, nans_ in zip(rows, found, nans, strict=True):
+                for at, most, nan in zip(run, mosts, nans_, strict=True):
+                    value = lets.let(at.load(QKV, row + feature), "value")
+                    lets.add(Assign(most[chain], maximum(Unary("abs", value), most[chain])))
+                    lets.add(Assign(nan, Fma(value, nothing, nan)))
 
-        self._unrolled(_CHAINS, take, out)
+        self._unrolled(chains, take, out)
+        least = splat(_LEAST, self.lanes)
         return [
-            maximum(maximum(a, b), maximum(c, d)) + nan for (a, b, c, d), nan in zip(found, nans, strict=True)
+            [
+                out.let(maximum(least, reduce(maximum, m) + n), "top")
+                for m, n in zip(mosts, nans_, strict=True)
+            ]
+            for mosts, nans_ in zip(found, nans, strict=True)
         ]
 
     def _each_word(
         self,
-        at: Columns,
-        how: tuple[Expr, Expr, float],
-        keep: Callable[[Expr, list[Expr], Lets], None],
+        run: Run,
+        how: tuple[Expr, list[Expr], float],
+        keep: Callable[[Expr, int, Expr, Lets], None],
         out: Lets,
     ) -> None:
-        """``keep(word, its integers, lets)`` for all words; ``how``: first row, 1 / scale, origin."""
-        row, inverse, origin = how
+        """``keep(word, place in the run, the word made of its integers, lets)`` for all words; ``how``: first
+        row, 1 / scale of each vector, origin."""
+        row, inverses, origin = how
         whole = self.size // WORD
 
-        def integers(word: Expr, count: int, lets: Lets) -> list[Expr]:
-            rows = [at.load(QKV, row + word * WORD + j) for j in range(count)]
-            return [lets.let(self._integer(x, inverse, origin), "bits") for x in rows]
+        def make(word: Expr, count: int, lets: Lets) -> None:
+            for i, (at, inverse) in enumerate(zip(run, inverses, strict=True)):
+                rows = [at.load(QKV, row + word * WORD + j) for j in range(count)]
+                parts = [lets.let(self._integer(x, inverse, origin), "bits") for x in rows]
+                keep(word, i, lets.let(_word(parts, lets), "word"), lets)
 
         word, each = Var(out.names.fresh("word"), I64), Lets(out.names)
-        keep(word, integers(word, WORD, each), each)
+        make(word, WORD, each)
         out.add(For(word, zero(), index(whole), each.block()))
         if whole < self.words:
-            keep(index(whole), integers(index(whole), self.size - whole * WORD, out), out)
+            make(index(whole), self.size - whole * WORD, out)
 
     def _unrolled(self, chains: int, take: Callable[[Expr, int, Lets], None], out: Lets) -> None:
         """``take(feature, chain, lets)`` for all features, in turn on each chain."""
@@ -221,7 +232,7 @@ class Grids:
             take(index(whole + chain), chain, out)
 
 
-def _word(parts: list[Expr], out: Lets) -> Expr:
+def _word(parts: Sequence[Expr], out: Lets) -> Expr:
     """The low 8 bits of up to four integers side by side, the first one lowest."""
     found: Expr | None = None
     for j, part in enumerate(parts):

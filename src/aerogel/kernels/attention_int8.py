@@ -30,7 +30,7 @@ from aerogel.kernels.attention_grids import (
     Keys,
     Queries,
 )
-from aerogel.kernels.attention_rows import Columns, over_columns
+from aerogel.kernels.attention_rows import Run, over_columns
 from aerogel.kernels.attention_terms import (
     BEGIN,
     COUNT,
@@ -181,9 +181,9 @@ class _Task:
         each = Lets(names)
         stop = each.let(minimum(block + sizes(self.layout, self.kind).keys, END), "stop")
 
-        def key(columns: Columns) -> Block:
+        def key(run: Run) -> Block:
             out = Lets(names)
-            grids.key(memory.keys, columns, out)
+            grids.key(memory.keys, run, out)
             return out.block()
 
         each.add(*over_columns(self.layout, QKV_FEATURES, (block, stop), names, key))
@@ -206,9 +206,9 @@ class _Task:
     def _begin(self, memory: _Memory, grids: Grids, vectors: Expr, out: Lets) -> None:
         lanes, nothing = self.layout.lanes, splat(0.0, self.layout.lanes)
 
-        def query(columns: Columns) -> Block:
+        def query(run: Run) -> Block:
             lets = Lets(out.names)
-            grids.query(memory.queries, columns, lets)
+            grids.query(memory.queries, run, lets)
             return lets.block()
 
         part = (QUERY, QUERY + COUNT)
@@ -242,13 +242,14 @@ class _Task:
     def _finish(self, memory: _Memory, out: Lets) -> None:
         lanes, names = self.layout.lanes, out.names
 
-        def share(columns: Columns) -> Block:
-            e, each = Var(names.fresh("e"), I64), Lets(names)
-            total = VLoad(SUMS, columns.local, lanes)
-            part = each.let(Binary("div", splat(1.0, lanes), total), "share")
-            value = VLoad(VALUES, e * memory.queries.row + columns.local, lanes) * part
-            stored = columns.store(OUT, OUT_ROW + e, value)
-            each.add(For(e, zero(), index(self.kind.head_size), (stored,)))
+        def share(run: Run) -> Block:
+            e, each, rows = Var(names.fresh("e"), I64), Lets(names), Lets(names)
+            for at in run:
+                total = VLoad(SUMS, at.local, lanes)
+                part = each.let(Binary("div", splat(1.0, lanes), total), "share")
+                value = VLoad(VALUES, e * memory.queries.row + at.local, lanes) * part
+                rows.add(at.store(OUT, OUT_ROW + e, value))
+            each.add(For(e, zero(), index(self.kind.head_size), rows.block()))
             return each.block()
 
         out.add(*over_columns(self.layout, OUT_FEATURES, (QUERY, QUERY + COUNT), names, share))
@@ -378,25 +379,28 @@ class _Work:
         falls = [out.let(self.of_query(GREATEST, i) - top, "fall") for i, top in enumerate(tops)]
         factors = [exp2_below(fall, out) for fall in falls]
         sums = [out.define(self.of_query(SUMS, i) * f, "sum") for i, f in enumerate(factors)]
-        word, each = self.counter("word"), Lets(self.names)
-        unlifts = [
-            each.let(self.of_key(self.memory.keys.unlift, word * WORD + j), "unlift") for j in range(WORD)
-        ]
-        for i, top in enumerate(tops):
-            parts: list[Expr] = []
-            for j in range(WORD):
-                at = (word * WORD + j) * self.group.row + i * self.lanes
-                weight = exp2_rough(each.let(VLoad(self.scores, at, self.lanes) - top, "t"), TOP, each)
-                each.add(Assign(sums[i], Fma(weight, unlifts[j], sums[i])))
-                parts.append(weight)
-            packed = _rounded_word(parts, each)
-            each.add(VStore(self.weights, word * self.group.row + i * self.lanes, packed))
-        out.add(For(word, zero(), (KEY_COUNT + (WORD - 1)) // WORD, each.block()))
+        for i, (top, total) in enumerate(zip(tops, sums, strict=True)):
+            self.weigh(i, top, total, out)
         for i, top in enumerate(tops):
             out.add(
                 VStore(GREATEST, FIRST + i * self.lanes, top), VStore(SUMS, FIRST + i * self.lanes, sums[i])
             )
         return factors
+
+    def weigh(self, vector: int, top: Expr, total: Var, out: Lets) -> None:
+        """Weights of one vector of queries, added to ``total``. Vector after vector: a shorter loop, of which
+        the CPU has more turns in flight."""
+        word, each = self.counter("word"), Lets(self.names)
+        parts: list[Expr] = []
+        for j in range(WORD):
+            at = (word * WORD + j) * self.group.row + vector * self.lanes
+            weight = exp2_rough(each.let(VLoad(self.scores, at, self.lanes) - top, "t"), TOP, each)
+            unlift = self.of_key(self.memory.keys.unlift, word * WORD + j)
+            each.add(Assign(total, Fma(weight, unlift, total)))
+            parts.append(weight)
+        packed = _rounded_word(parts, each)
+        each.add(VStore(self.weights, word * self.group.row + vector * self.lanes, packed))
+        out.add(For(word, zero(), (KEY_COUNT + (WORD - 1)) // WORD, each.block()))
 
     def add_values(self, factors: list[Expr], out: Lets) -> None:
         """o = o factor + v w."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aerogel.kernels.approx import Lets, Names
 from aerogel.kernels.layout import Layout
@@ -41,28 +41,41 @@ class Columns:
         return value if self.mask is None else Select(self.mask, value, splat(otherwise, self.lanes))
 
 
-def over_columns(
-    layout: Layout, features: Expr, part: tuple[Expr, Expr], names: Names, each: Callable[[Columns], Block]
-) -> Block:
-    """Runs ``each`` for every vector of columns [first, last) of a tiled activation of ``features`` features.
+Run = tuple[Columns, ...]
+"""Consecutive vectors of one tile: worked on together, they are read row after row, as they lie in memory."""
 
-    Vectors begin with the part and at every tile's edge, so that ``local`` rises, not always by ``lanes``:
+
+def over_columns(
+    layout: Layout, features: Expr, part: tuple[Expr, Expr], names: Names, each: Callable[[Run], Block]
+) -> Block:
+    """Covers columns [first, last) of a tiled activation of ``features`` features with runs of a whole tile's
+    width or of one vector.
+
+    Runs begin with the part and at every tile's edge, so that ``local`` rises, not always by whole vectors:
     what is kept at ``local`` overwrites lanes that were off before, and reaches up to ``lanes`` - 1 places
     past the end.
     """
     first, last = part
-    lanes = layout.lanes
+    lanes, width = layout.lanes, layout.width
+
+    def run(segment: Segment, column: Expr, count: int, mask: Expr | None, out: Lets) -> Block:
+        columns = [out.let(column + i * lanes, "column") for i in range(count)]
+        return each(tuple(Columns(segment, c, out.let(c - first, "local"), mask, lanes) for c in columns))
 
     def inside(segment: Segment) -> Block:
-        column, body = Var(names.fresh("column"), I64), Lets(names)
-        left = body.let(segment.end - column, "left")
-        local = body.let(column - first, "local")
-        mask = body.let(first_lanes(left, lanes), "mask")
-        some = Columns(segment, column, local, mask, lanes)
-        if lanes >= _FREE_MASKS:
-            body.add(*each(some))
-        else:
-            body.add(If(left >= lanes, each(replace(some, mask=None)), each(some)))
-        return (For(column, segment.begin, segment.end, body.block(), step=lanes),)
+        out, wide, single = Lets(names), Lets(names), Lets(names)
+        whole = out.let((segment.end - segment.begin) // (width * lanes) * (width * lanes), "whole")
+        middle = out.let(segment.begin + whole, "middle")
+        column, rest = Var(names.fresh("column"), I64), Var(names.fresh("column"), I64)
+        wide.add(*run(segment, column, width, None, wide))
+        out.add(For(column, segment.begin, middle, wide.block(), step=width * lanes))
+        left = single.let(segment.end - rest, "left")
+        mask = single.let(first_lanes(left, lanes), "mask")
+        some = run(segment, rest, 1, mask, single)
+        if lanes < _FREE_MASKS:
+            some = (If(left >= lanes, run(segment, rest, 1, None, single), some),)
+        single.add(*some)
+        out.add(For(rest, middle, segment.end, single.block(), step=lanes))
+        return out.block()
 
     return segments(layout, features, (COLUMNS, first, last), names, inside)
