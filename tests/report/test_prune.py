@@ -144,6 +144,13 @@ def test_recovery_says_what_it_did(undone: bool) -> None:
     assert ("so it was undone" in said) == undone
 
 
+def test_a_precision_is_told_in_the_title() -> None:
+    found = prune_report(outcome(asked={"precision": "int8"}))
+    assert found.title == "little, pruned to 50 % zeros, the rest in 8 bits"
+    assert "rounded to 8 bits" in blocks(found, Notes)[0].notes[0].text
+    assert "bits" not in prune_report(outcome(asked={"precision": "fp32"})).title
+
+
 def test_the_page_is_whole_and_strangers_text_is_text() -> None:
     found = outcome(model="<b>m</b>", asked={"threads": 2, "layers": "<i>"})
     page = tree(render(prune_report(found)))

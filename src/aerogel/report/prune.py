@@ -35,7 +35,8 @@ _ACCURACY = {
 
 def prune_report(found: Outcome) -> Report:
     """The whole report."""
-    title = f"{found.model}, pruned to {100 * found.report.sparsity:.3g} % zeros"
+    integers = ", the rest in 8 bits" if found.asked.get("precision") == "int8" else ""
+    title = f"{found.model}, pruned to {100 * found.report.sparsity:.3g} % zeros{integers}"
     sections = [Section("What came out", tuple(_outcome(found)))]
     drawn = picture(found)
     if drawn is not None:
@@ -239,6 +240,8 @@ def _asked(found: Outcome) -> str:
     words.append(
         f"{100 * done.requested:.3g} % of the units asked for, {100 * done.sparsity:.3g} % zeros now"
     )
+    if asked.get("precision") == "int8":
+        words.append("what is kept rounded to 8 bits, with a scale per output")
     if asked.get("layers"):
         words.append(f"only layers in whose name {asked['layers']!r} is found")
     words.append("no recovery" if done.recovery is None else f"recovery for {asked.get('recover')}")
