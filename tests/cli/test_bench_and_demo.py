@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from aerogel.bench.corpus import Passage
 from aerogel.bench.demo import Answer, Demo, DemoSettings
 from aerogel.bench.encoder import EncoderBench, Variant
 from aerogel.bench.quality import Quality
+from aerogel.bench.step_profile import StepProfile
 from aerogel.bench.table import Table
 from aerogel.cli import bench, demo, main, progress
 from aerogel.core.errors import MissingDependencyError
@@ -27,6 +29,8 @@ from aerogel.measure import (
     Timing,
     machine,
 )
+from aerogel.model.explain import Explanation, StepCost
+from aerogel.tune.peaks import Peaks
 
 ROWS = ("onnxruntime fp32", "aerogel dense")
 
@@ -77,6 +81,62 @@ def test_bench_asks_for_what_the_options_say(
     assert wanted.threads == 1
     shown = capsys.readouterr()
     assert [row["name"] for row in json.loads(shown.out)["rows"]] == list(ROWS)
+
+
+def test_bench_asks_for_precisions_a_control_and_what_a_file_can_be_compared_with(
+    asked: list[EncoderBench],
+) -> None:
+    words = ["--precision", "fp32, int8", "--sparsity", "0.9", "--pattern", "block1x4", "--dense", "before"]
+    assert main(["bench", "here", *words]) == main(["bench", "m.aero"]) == 0
+    first, second = asked
+    assert [v.name for v in first.variants] == [
+        "aerogel dense", "aerogel dense int8", "aerogel 90 % block1x4", "aerogel 90 % block1x4 int8",
+    ]  # fmt: skip
+    assert first.dense == Path("before") and second.dense is None
+    assert first.against == ("torch", "onnxruntime", "onnxruntime-int8")
+    assert second.against == ("onnxruntime", "onnxruntime-int8")
+
+
+def test_a_profile_is_shown_below_the_table_and_is_in_json(
+    asked: list[EncoderBench], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    costs = (
+        StepCost("a.very." + "long." * 10 + "name", "linear quad", "8 x 4", 0.9, 10, 3e-4, None, None),
+        StepCost("mix", "attention", "2 x 4", None, 10, 1e-4, None, None),
+    )
+    found = Explanation("avx2", 1, "2 tokens", Peaks(*[1] * len(fields(Peaks))), 5e-4, costs)
+
+    def profiled(of: Table, shape: str, tell: Callable[[str, float], None]) -> tuple[StepProfile, ...]:
+        tell(f"the steps of {ROWS[1]} at {shape}", 0.0)
+        return (StepProfile(ROWS[1], shape, found),)
+
+    monkeypatch.setattr(bench, "profiles", profiled)
+    assert main(["bench", "here", "--profile", "2x8"]) == 0
+    shown = capsys.readouterr()
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    at = lines.index("aerogel dense at 2x8, 1 thread(s): 0.50 ms the whole call, 0.40 ms its steps alone")
+    assert lines[at + 1].split() == ["step", "kernel", "shape", "zeros", "time", "share"]
+    assert lines[at + 3].startswith("...") and lines[at + 3].endswith(
+        "name linear quad 8 x 4 90 % 300 us 75 %"
+    )
+    assert lines[at + 4] == "mix attention 2 x 4 100 us 25 %"
+    assert lines[at + 5] == "In all: linear quad 75 %, attention 25 %."
+    assert "[  0%] the steps of aerogel dense at 2x8" in shown.err
+    assert main(["bench", "here", "--profile", "2x8", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["profiles"]
+    assert (told["row"], told["shape"]) == (ROWS[1], "2x8")
+    assert [step["time_share"] for step in told["steps"]] == pytest.approx([0.75, 0.25])
+    assert main(["bench", "here", "--profile", "2 by 8"]) == 2
+    assert "shape '2 by 8' is not of the form BATCHxTOKENS" in capsys.readouterr().err
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("text", ["", "fp16", "fp32,bf16"])
+def test_a_wrong_precision_is_bad_usage(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "here", f"--precision={text}"])
+    assert ended.value.code == 2
+    assert "is not fp32, int8 or fp32,int8" in capsys.readouterr().err
 
 
 def test_bench_shows_the_table_and_tells_progress_apart(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from aerogel.bench.apart import apart
 from aerogel.bench.corpus import Passage, docstrings
 from aerogel.bench.encoder import RUNTIMES, EncoderBench, compare_encoder
+from aerogel.bench.peers import missing_libraries
 from aerogel.bench.quality import LOSS_BELOW
 from aerogel.bench.table import Table
 from aerogel.core.errors import InputError, MissingDependencyError, require
@@ -26,12 +27,6 @@ QUESTIONS = (
     "How do I run a command and get its output?",
     "What is the middle value of some numbers?",
 )
-NEEDS = {
-    "torch": ("torch", "transformers"),
-    "onnxruntime": ("onnxruntime", "onnx", "onnxscript"),
-    "onnxruntime-int8": ("onnxruntime", "onnx", "onnxscript"),
-}
-"""What must be installed for each runtime to be compared."""
 QUALITY_NOTE = (
     "Pruned step by step by SparseGPT with least-squares repair, calibrated on 512 docstrings, and recovered "
     "by distillation for {recovery:.0f} s in all; neither saw the passages searched. More recovery helps: "
@@ -110,12 +105,6 @@ def model_folder() -> Path:
         f"{folder} holds no model.safetensors: reinstall it",
     )
     return folder
-
-
-def missing_libraries(runtimes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """For each of ``runtimes`` that cannot be compared here, what is not installed."""
-    absent = {name: tuple(n for n in NEEDS[name] if importlib.util.find_spec(n) is None) for name in runtimes}
-    return {name: libraries for name, libraries in absent.items() if libraries}
 
 
 def made(

@@ -135,8 +135,10 @@ def _run(command: list[str], wanted: Environment, tell: Tell) -> str:
             lines: list[str] = []
             for line in process.stdout:
                 lines.append(line.rstrip())
-                if line.startswith(("Collecting ", "Installing ")):
-                    tell(" ".join(line.split()[:2]))
+                if line.startswith("Collecting "):
+                    tell(f"{wanted.name}: {line.split()[1]}")
+                elif line.startswith("Installing collected"):
+                    tell(f"{wanted.name}: installing them")
     except OSError as error:
         raise MissingDependencyError(f"{wanted.name}: {command[0]} cannot be run: {error}") from error
     tail = "\n".join(line for line in lines if not line.startswith("WARNING"))
