@@ -19,6 +19,12 @@ from aerogel.tune.few import few_functions, pack_rows
 
 NUMBERS = ("fp32", "bf16", "int8")
 FORMS = ("dense", "bitmap", "nested")
+# How masks are nested does not depend on what they select: the fast suite sees it with one number.
+WAYS = [
+    pytest.param(n, f, marks=pytest.mark.slow if f == "nested" and n != "int8" else ())
+    for n in NUMBERS
+    for f in FORMS
+]
 
 
 def plain(machine: Machine) -> Target:
@@ -111,19 +117,17 @@ def close(got: np.ndarray, item: Layer) -> None:
     np.testing.assert_array_less(np.abs(got - item.expected), size * inputs * 2**-24 + slack + 1e-30)
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 20, 5), (4, 64, 8), (9, 130, 2)])
+@pytest.mark.parametrize(("number", "form"), WAYS)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 64, 8), (9, 130, 2)])
 def test_the_product(machine: Machine, number: str, form: str, shape: tuple[int, int, int]) -> None:
     item = layer(machine, number, form, shape)
     close(multiply(machine, item), item)
 
 
-@pytest.mark.parametrize("form", ["bitmap", "nested"])
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize(("number", "form"), [("bf16", "bitmap"), ("int8", "bitmap"), ("int8", "nested")])
 @pytest.mark.parametrize("density", [0.0, 0.05, 1.0])
 def test_from_all_zeros_to_none(machine: Machine, number: str, form: str, density: float) -> None:
-    item = layer(machine, number, form, (6, 577, 1), density)
+    item = layer(machine, number, form, (5, 130 if form == "bitmap" else 577, 1), density)
     got = multiply(machine, item)
     close(got, item)
     if density == 0:
@@ -156,8 +160,7 @@ def test_each_column_is_summed_as_if_alone(machine: Machine, number: str) -> Non
         np.testing.assert_array_equal(y, together[column])
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize(("number", "form"), WAYS)
 def test_zeros_that_are_stored_change_no_bit(machine: Machine, number: str, form: str) -> None:
     """Every form sums in the same order."""
     dense, item = (layer(machine, number, f, (7, 200, 2)) for f in ("dense", form))

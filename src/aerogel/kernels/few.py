@@ -79,6 +79,8 @@ WIDEST = 4
 # nothing.
 AHEAD_BYTES = 2048
 _ASKING_ROWS: dict[Number, int] = {"fp32": 0, "bf16": PANEL, "int8": 1}
+# Vectors of a row that are spelt out; more, where vectors are short, take a loop.
+UNROLLED = 4
 # Registers for an expanded weight, an input, and what is at hand between them.
 _AT_HAND = 6
 
@@ -200,32 +202,37 @@ class _Panel:
     def _word(self, at: Expr, masks: list[Load]) -> Block:
         """The 64 columns of four rows."""
         few, body = self.few, Lets(Names())
-        size = few.stored.lanes
         if few.form == "dense":
-            offsets: list[Expr] = [_OFFSET + r * WORD for r in range(PANEL)]
-            bits: list[Expr] = []
-            total: Expr = index(PANEL * WORD)
-        else:
-            bits = [body.let(mask, "mask") for mask in masks]
-            counts = [body.let(Cast(Unary("popcount", m), I64), "count") for m in bits]
-            offsets = [body.let(_OFFSET, "from")]
-            for count in counts[:-1]:
-                offsets.append(body.let(offsets[-1] + count, "from"))
-            total = body.let((counts[0] + counts[1]) + (counts[2] + counts[3]), "total")
-            body.add(Assign(_OFFSET, _OFFSET + total))
-            ahead = AHEAD_BYTES // few.values.type.dtype.itemsize
-            asking = offsets[: _ASKING_ROWS[few.number]]
-            body.add(*(Prefetch(few.values, offset + ahead) for offset in asking))
-        for part in range(0, WORD, size):
-            for r in range(PANEL):
-                if few.form == "dense":
-                    found: Expr = VLoad(few.values, offsets[r] + part, size)
-                else:
-                    found = _expanded(few, bits[r], offsets[r], part)
-                self._multiply(body, r, found, at * WORD + part)
-        if few.form == "dense":
-            body.add(Assign(_OFFSET, _OFFSET + total))
+            rows = [_Stored(few, _OFFSET + r * WORD) for r in range(PANEL)]
+            self._columns(body, rows, at * WORD)
+            body.add(Assign(_OFFSET, _OFFSET + PANEL * WORD))
+            return body.block()
+        bits = [body.let(mask, "mask") for mask in masks]
+        counts = [body.let(Cast(Unary("popcount", m), I64), "count") for m in bits]
+        offsets = [body.let(_OFFSET, "from")]
+        for count in counts[:-1]:
+            offsets.append(body.let(offsets[-1] + count, "from"))
+        total = body.let((counts[0] + counts[1]) + (counts[2] + counts[3]), "total")
+        body.add(Assign(_OFFSET, _OFFSET + total))
+        ahead = AHEAD_BYTES // few.values.type.dtype.itemsize
+        asking = offsets[: _ASKING_ROWS[few.number]]
+        body.add(*(Prefetch(few.values, offset + ahead) for offset in asking))
+        self._columns(body, [_Stored(few, o, m) for o, m in zip(offsets, bits, strict=True)], at * WORD)
         return body.block()
+
+    def _columns(self, body: Lets, rows: list[_Stored], first: Expr) -> None:
+        """A word's columns, from ``first`` on, at most UNROLLED vectors of a row at a time."""
+        size = self.few.stored.lanes
+        at_once = min(WORD, size * UNROLLED)
+        piece = Var("piece", I64)
+        inner = body if at_once == WORD else Lets(Names("piece_"))
+        here = rows if at_once == WORD else [row.beyond(piece, inner) for row in rows]
+        start = first if at_once == WORD else first + piece
+        for part in range(0, at_once, size):
+            for r, row in enumerate(here):
+                self._multiply(inner, r, row.load(part), start + part)
+        if at_once < WORD:
+            body.add(For(piece, zero(), index(WORD), inner.block(), step=at_once))
 
     def _multiply(self, body: Lets, row: int, found: Expr, first: Expr) -> None:
         """One vector of stored values, of columns from ``first`` on, with those inputs of each column."""
@@ -274,13 +281,33 @@ class _Walk:
     loop: Block
 
 
-def _expanded(few: Few, mask: Expr, offset: Expr, part: int) -> Expr:
-    """The columns from ``part`` on of a word whose values begin at ``offset``."""
-    if part:
-        before = mask & ((1 << part) - 1)
-        offset = offset + Cast(Unary("popcount", before), I64)
-        mask = mask >> part
-    return Expand(mask, VLoad(few.values, offset, few.stored.lanes))
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Columns of one row: their values from ``offset`` on, the mask that says which have one (None: all)."""
+
+    few: Few
+    offset: Expr
+    mask: Expr | None = None
+
+    def beyond(self, columns: Expr, out: Lets) -> _Stored:
+        """The same without the first ``columns`` columns."""
+        if self.mask is None:
+            return _Stored(self.few, out.let(self.offset + columns, "from"))
+        count = out.let(Cast(columns, self.mask.type), "columns")
+        before = self.mask & ((Const(1, self.mask.type) << count) - 1)
+        offset = out.let(self.offset + Cast(Unary("popcount", before), I64), "from")
+        return _Stored(self.few, offset, out.let(self.mask >> count, "mask"))
+
+    def load(self, part: int) -> Expr:
+        """One vector, of the columns from ``part`` on."""
+        lanes = self.few.stored.lanes
+        if self.mask is None:
+            return VLoad(self.few.values, self.offset + part, lanes)
+        offset, mask = self.offset, self.mask
+        if part:
+            before = mask & ((1 << part) - 1)
+            offset, mask = offset + Cast(Unary("popcount", before), I64), mask >> part
+        return Expand(mask, VLoad(self.few.values, offset, lanes))
 
 
 def kernel(few: Few, width: int) -> Function:
