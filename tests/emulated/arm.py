@@ -13,10 +13,12 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from tests.emulated.elf import load
 from unicorn import (
     UC_ARCH_ARM64,
     UC_HOOK_CODE,
+    UC_HOOK_INTR,
     UC_HOOK_MEM_INVALID,
     UC_MODE_ARM,
     UC_PROT_ALL,
@@ -46,6 +48,10 @@ Edge = Literal["end", "start"]
 
 def _x(number: int) -> int:
     return getattr(arm, f"UC_ARM64_REG_X{number}")
+
+
+def _vector(uc: Uc, register: int, dtype: type[np.generic]) -> NDArray[Any]:
+    return np.frombuffer(uc.reg_read(register).to_bytes(16, "little"), dtype)
 
 
 def _memset(uc: Uc) -> None:
@@ -92,6 +98,7 @@ class Processor:
         self._fault = ""
         uc.hook_add(UC_HOOK_CODE, self._on_stub, begin=_STUBS, end=_STUBS + PAGE)
         uc.hook_add(UC_HOOK_MEM_INVALID, self._on_fault)
+        uc.hook_add(UC_HOOK_INTR, self._on_exception)
 
     def _map(self, at: int, content: bytes, rights: int) -> None:
         self.uc.mem_map(at, -(-max(1, len(content)) // PAGE) * PAGE, rights)
@@ -104,6 +111,20 @@ class Processor:
     def _on_fault(self, uc: Uc, access: int, address: int, size: int, value: int, _: object) -> bool:
         self._fault = f"an access of {size} bytes at {address:#x}"
         return False
+
+    def _on_exception(self, uc: Uc, number: int, _: object) -> None:
+        """An instruction that the emulator does not know: USDOT is played, any other stops it."""
+        at = uc.reg_read(arm.UC_ARM64_REG_PC)
+        (word,) = struct.unpack("<I", uc.mem_read(at, 4))
+        if word & 0xFFE0FC00 != 0x4E809C00:
+            self._fault = f"exception {number}, at an instruction {word:#010x}"
+            uc.emu_stop()
+            return
+        to, a, b = (arm.UC_ARM64_REG_Q0 + (word >> shift & 31) for shift in (0, 5, 16))
+        x = _vector(uc, a, np.uint8).astype(np.int32) * _vector(uc, b, np.int8)
+        total = _vector(uc, to, np.int32) + x.reshape(4, 4).sum(axis=1, dtype=np.int32)
+        uc.reg_write(to, int.from_bytes(total.tobytes(), "little"))
+        uc.reg_write(arm.UC_ARM64_REG_PC, at + 4)
 
     def thread(self, function: int, args: Sequence[int], number: int) -> Generator[str, None, None]:
         """Call ``function`` with integer ``args``; yields the name of each function of ``stops`` it calls,
@@ -143,7 +164,7 @@ class Processor:
         except UcError as error:
             where = self.uc.reg_read(arm.UC_ARM64_REG_PC) - _CODE
             raise AssertionError(f"{error} at code+{where:#x}: {self._fault}") from error
-        assert self._stopped, "the code ran off"
+        assert self._stopped, f"the code ran off: {self._fault}"
 
 
 class Emulated:

@@ -8,7 +8,7 @@ import pytest
 
 from aerogel.core.target import Target, named
 
-# Linux's names of what processors have besides; no emulator knows i8mm.
+# Linux's names of what processors have besides. The emulator does not know i8mm; test_dot4 plays it.
 KINDS: dict[str, tuple[str, ...]] = {"neon": (), "neon+dotprod": ("asimddp",)}
 
 

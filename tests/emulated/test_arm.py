@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.emulated.arm import PAGE, Edge, Emulated
+from tests.emulated.arm import PAGE, Edge, Emulated, Processor
 
 from aerogel.core.dtypes import DType
-from aerogel.core.target import Target
+from aerogel.core.target import Target, named
 from aerogel.loop.nodes import (
     I64,
     Alloc,
@@ -30,6 +30,7 @@ from aerogel.loop.nodes import (
     VStore,
 )
 from aerogel.native import Memory
+from aerogel.native.compiler import generate
 
 X, Y = Buf("x", BufferType(DType.F32, const=True)), Buf("y", BufferType(DType.F32))
 N, STEP, ZERO = Var("n", I64), Var("i", I64), Const(0, I64)
@@ -102,3 +103,11 @@ def test_large_scratch_memory_is_probed_page_by_page(arm: Target) -> None:
     # An element near the stack's top: only a probe finds that the rest of the array does not fit.
     with pytest.raises(AssertionError, match=r"an access of \d+ bytes at 0x2ffffff"):
         Emulated(program(Alloc(scratch, 1 << 20), *use), arm)(x, y, (1 << 20) - 1)
+
+
+def test_an_instruction_that_is_not_known_stops_it() -> None:
+    """HLT, which no program of ours holds."""
+    processor = Processor(generate(copy(1), named("neon")).object)
+    processor.uc.mem_write(processor.addresses["main"], bytes.fromhex("000040d4"))
+    with pytest.raises(AssertionError, match="at an instruction 0xd4400000"):
+        next(processor.thread(processor.addresses["main"], (), 0))

@@ -5,9 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tests.emulated.arm import Emulated
+from tests.emulated.conftest import KINDS
 from tests.native.dot4_cases import DEEP, EXTREMES, each, every_pair, expected, summed
 
-from aerogel.core.target import Target
+from aerogel.core.target import Target, named
+
+
+@pytest.fixture(params=[*KINDS.values(), ("asimddp", "i8mm")], ids="+".join)
+def arm(request: pytest.FixtureRequest) -> Target:
+    """One kind more than elsewhere: with i8mm, whose one instruction is played."""
+    return named("neon", request.param)
 
 
 @pytest.mark.parametrize("lanes", [1, 4, 16])
