@@ -14,11 +14,13 @@ import pytest
 import torch
 from tests.trial.little import classifier, sentence_encoder, texts
 
+import aerogel
 from aerogel.cli import main
 from aerogel.cli import prune as command
 from aerogel.core.errors import MeasureError
 from aerogel.measure import CaseResult, Comparison, Contender, ContenderFacts, Progress, Settings, Timing
 from aerogel.measure import machine as this_machine
+from aerogel.model.graph import in_integers
 from aerogel.model.source import load_model
 from aerogel.prune.budget import BUDGETS
 from aerogel.prune.methods import METHODS
@@ -231,6 +233,25 @@ def test_magnitude_needs_no_texts_but_is_judged_on_some(
     status, found = run.json(*words, "--data", data, "-o", tmp_path / "out")
     assert (status, found["calibration"]["calibration"]) == (0, 96)
     assert found["pruned"]["peak_bytes"] > 0
+
+
+def test_int8_weights_keep_their_grid_in_a_directory_and_in_a_file(
+    model: Path, data: Path, tmp_path: Path, run: Runs
+) -> None:
+    words = (model, "--sparsity", "0.5", "--pattern", "block1x4", "--precision", "int8", "--data", data)
+    status, found = run.json(*words, "-o", tmp_path / "out", "-o", tmp_path / "m.aero")
+    assert (status, found["pruned"]["precision"], found["asked"]["precision"]) == (0, "int8", "int8")
+    assert found["notes"] == []
+    module = load_model(str(tmp_path / "out")).module
+    name = next(n for n, m in module.named_modules() if hasattr(m, "weight_scale"))
+    graph = aerogel.load(tmp_path / "m.aero").built.graph
+    assert in_integers(graph.weights[f"{name}.weight"])
+    exact = module.get_submodule(name).weight.detach().numpy()
+    np.testing.assert_array_equal(graph.weight(f"{name}.weight"), exact)
+    # What is rounded in the file besides, the activations, is judged too.
+    assert found["file_accuracy"] is not None
+    status, found = run.json(*words[:2], "0", *words[5:], "--recover", "5steps", "-o", tmp_path / "out")
+    assert (status, found["pruned"]["sparsity"] < 0.05) == (0, True)
 
 
 def test_a_pattern_may_say_how_many_go(model: Path, data: Path, tmp_path: Path, run: Runs) -> None:

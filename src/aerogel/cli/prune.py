@@ -79,6 +79,11 @@ def _how_options(group: Options) -> None:
     group.add_argument("--budget", choices=BUDGETS, default="uniform", help=about)
     about = "refit the kept weights by least squares (default: where there are texts)"
     group.add_argument("--repair", action=argparse.BooleanOptionalAction, default=None, help=about)
+    about = (
+        "int8: what is kept is rounded to 8 bits with a scale per output, which the zeros and the texts are "
+        "made to make up for, and a FILE.aero multiplies integers (default: fp32)"
+    )
+    group.add_argument("--precision", choices=("fp32", "int8"), default="fp32", help=about)
     about = "only layers in whose name this regular expression is found (default: all linear but heads)"
     group.add_argument("--layers", metavar="REGEX", help=about)
 
@@ -127,6 +132,7 @@ def _run(args: argparse.Namespace) -> int:
         budget=args.budget,
         repair=args.repair,
         layers=args.layers,
+        precision=args.precision,
         data=args.data,
         texts=args.texts,
         evaluate=args.eval,

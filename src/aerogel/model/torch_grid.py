@@ -1,4 +1,4 @@
-"""The int8 grid that a linear layer's weight lies on: a buffer that goes where the weight goes. Imports torch.
+"""The int8 grid that a linear layer's weight lies on: a buffer that goes along with it. Imports torch.
 
 Such a layer has the persistent buffer ``weight_scale`` [outputs] float32, above 0, and its weight is, in
 float32, ``weight_scale[:, None]`` times whole numbers from -127 to 127.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from aerogel.core.errors import InputError, require
 from aerogel.core.folders import require_place
@@ -32,7 +32,7 @@ class Listener(Protocol):
 class PruneJob:
     """``model``: as for ``load_model``; ``outputs``: directories, or files that end in .aero.
 
-    ``sparsity`` to ``layers``: as for ``aerogel.prune``, but for ``repair`` None: where there is data.
+    ``sparsity`` to ``precision``: as for ``aerogel.prune``, but for ``repair`` None: where there is data.
     ``data``: a file of texts (see ``read_texts``), of which ``texts`` calibrate; None for docstrings.
     ``evaluate``: see ``evaluate.CONTRACT``. ``bounds``: below them nothing is written unless ``force``,
     which also lets another model's directory be replaced. ``recover``: ``90s``, ``10m``, ``1h`` or
@@ -47,6 +47,7 @@ class PruneJob:
     budget: str = "uniform"
     repair: bool | None = None
     layers: str | None = None
+    precision: Literal["fp32", "int8"] = "fp32"
     data: Path | None = None
     texts: int = 512
     evaluate: str | None = None
@@ -134,6 +135,7 @@ class PruneJob:
             "pattern": self.pattern,
             "budget": self.budget,
             "layers": self.layers,
+            "precision": self.precision,
             "recover": self.recover,
             "eval": self.evaluate,
             "keep": self.bounds.keep,

@@ -186,6 +186,10 @@ def _foretell(ready: _Ready) -> None:
     if share >= 0.005:
         more = ": no more are asked for" if share >= job.sparsity else ", which count"
         note(f"{share:.1%} of the weights to prune are zero already{more}")
+    if job.precision == "int8":
+        if job.measure:
+            note("time is that of int8 and zeros together: bench --precision fp32,int8 tells them apart")
+        return
     ready.listener.stage("timing layers with so many zeros")
     warning = forecast(ready.source.module, job.sparsity, job.pattern, job.layers).warning(
         job.sparsity, job.pattern
@@ -210,6 +214,7 @@ def _pruned(ready: _Ready) -> PruneResult:
         pattern=job.pattern,
         data=ready.data.calibration,
         layers=job.layers,
+        precision=job.precision,
         budget=job.budget,
         repair=ready.data.calibration is not None if job.repair is None else job.repair,
         progress=progress,
@@ -231,7 +236,8 @@ def _pruned_file(ready: _Ready, result: PruneResult, accuracy: Accuracy | None) 
         return None
     ready.listener.stage("compiling the pruned model")
     record = _record(ready, result, accuracy)
-    return write_file(ready.source, result.model, ready.scratch / "pruned.aero", record)
+    to = ready.scratch / "pruned.aero"
+    return write_file(ready.source, result.model, to, record, precision=ready.job.precision)
 
 
 def _record(ready: _Ready, result: PruneResult, accuracy: Accuracy | None) -> dict[str, Any]:
