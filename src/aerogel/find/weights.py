@@ -104,7 +104,7 @@ def pattern_of(weight: NDArray[np.float32]) -> str:
     """The coarsest pattern in whose units all zeros of ``weight`` [outputs, inputs] lie."""
     zero = weight == 0
     for pattern in sorted(PATTERNS.values(), key=lambda p: -p.rows * p.columns):
-        whole = pattern.per_unit(zero, np.logical_and)
+        whole = pattern.per_unit(zero, np.logical_and).astype(np.bool_, copy=False)
         if np.array_equal(pattern.spread(whole, zero.shape), zero):
             return pattern.name
     raise AssertionError("every zero is a unit of its own")
