@@ -12,8 +12,9 @@ import aerogel
 from aerogel.core.errors import InputError
 from aerogel.formats.canonical import Encoded
 from aerogel.model.from_torch import from_torch
-from aerogel.model.quantised import given_scales, quantised
+from aerogel.model.quantised import quantised
 from aerogel.model.reference import evaluate
+from aerogel.model.torch_grid import scales_by_weight
 
 
 class Mlp(torch.nn.Module):
@@ -86,7 +87,7 @@ def test_a_grid_chosen_before_is_taken_over_exactly() -> None:
     module.first.weight.data = torch.from_numpy(integers.astype(np.float32) * scale[:, None])
     module.first.register_buffer("weight_scale", torch.from_numpy(scale))
     graph = from_torch(module, (rows(),))
-    kept = quantised(graph, given_scales(module))
+    kept = quantised(graph, scales_by_weight(module))
     np.testing.assert_array_equal(kept.weight("first.weight"), graph.weight("first.weight"))
     assert not np.array_equal(quantised(graph).weight("first.weight"), graph.weight("first.weight"))
 
@@ -95,7 +96,7 @@ def test_a_grid_that_no_longer_fits_is_not_used() -> None:
     module = Mlp()
     module.first.register_buffer("weight_scale", torch.full((40,), 0.5))
     graph = from_torch(module, (rows(),))
-    kept = quantised(graph, given_scales(module))
+    kept = quantised(graph, scales_by_weight(module))
     np.testing.assert_array_equal(kept.weight("first.weight"), quantised(graph).weight("first.weight"))
 
 

@@ -11,7 +11,7 @@ from aerogel.model.assemble import assemble
 from aerogel.model.graph import Graph
 from aerogel.model.load import load
 from aerogel.model.program import Program
-from aerogel.model.quantised import given_scales, quantised
+from aerogel.model.quantised import quantised
 from aerogel.model.texts import Texts
 from aerogel.tune.plan import Plan
 
@@ -62,7 +62,9 @@ def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but thr
 
     graph = from_torch(model, example_inputs, dynamic_shapes)
     if precision == "int8":
-        graph = quantised(graph, given_scales(model))
+        from aerogel.model.torch_grid import scales_by_weight
+
+        graph = quantised(graph, scales_by_weight(model))
     return build(graph, threads=threads, plan=plan, texts=texts, provenance=provenance)
 
 

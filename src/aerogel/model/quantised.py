@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from aerogel.formats.canonical import encode_integers, encode_rows8, integers_of
 from aerogel.model.graph import Embedding, Graph, Weight, in_integers
 
-SCALE = "weight_scale"
-"""A module's buffer [outputs] float32: the grid its ``weight`` already lies on."""
-
 
 def quantised(graph: Graph, scales: Mapping[str, NDArray[Any]] | None = None) -> Graph:
     """``graph`` with the weight of every linear layer as int8 with a scale per output, max |row| / 127.
@@ -31,15 +28,6 @@ def quantised(graph: Graph, scales: Mapping[str, NDArray[Any]] | None = None) ->
         numbers = graph.weight(name)
         weights[name] = encode_integers(*_integers(numbers, (scales or {}).get(name)))
     return replace(graph, weights=weights)
-
-
-def given_scales(model: Any) -> dict[str, NDArray[Any]]:
-    """The grids that modules of a torch model were put on, by the name of the weight."""
-    found: dict[str, NDArray[Any]] = {}
-    for name, buffer in model.named_buffers():
-        if name.rpartition(".")[2] == SCALE:
-            found[f"{name.removesuffix(SCALE)}weight"] = buffer.detach().cpu().numpy()
-    return found
 
 
 def _integers(

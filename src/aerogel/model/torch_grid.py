@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import safetensors
 import torch
+from numpy.typing import NDArray
 
 SCALE = "weight_scale"
 LARGEST = 127
@@ -45,6 +47,15 @@ def lies_on(weight: torch.Tensor, scale: torch.Tensor) -> bool:
 def _on(rows: torch.Tensor, scale: torch.Tensor) -> bool:
     whole = (rows / scale).round().clamp(-LARGEST, LARGEST)
     return torch.equal(whole * scale, rows)
+
+
+def scales_by_weight(module: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
+    """The scales of the layers of ``module`` that have some, by the names of their weights."""
+    return {
+        f"{name}.weight" if name else "weight": scale.detach().cpu().numpy()
+        for name, layer in module.named_modules()
+        if isinstance(layer, torch.nn.Linear) and (scale := scale_of(layer)) is not None
+    }
 
 
 def restore_scales(module: torch.nn.Module, files: Iterable[Path]) -> None:
