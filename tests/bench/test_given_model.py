@@ -111,6 +111,27 @@ def test_a_file_is_compared_as_it_is(models: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
+def test_a_file_in_integers_is_compared_with_the_numbers_these_stand_for(
+    models: Path, tmp_path: Path
+) -> None:
+    source = load_model(f"{models}:mlp")
+    path = tmp_path / "m.aero"
+    aerogel.compile(source.module, source.example_inputs, plan="quick", precision="int8").save(path)
+    given = read_given(str(path), ("fp32",), tmp_path, quiet)
+    assert given.precision == "int8"
+    bench = EncoderBench(path, ("onnxruntime",), (Variant(),)).labelled(given.zeros, given.precision)
+    other, ours = bench.contenders(given)
+    assert ours.name == "aerogel dense int8" and "precision" not in ours.args
+    results = []
+    for subject in (native_program.make_given(**ours.args), onnx_runtime.make_given(**other.args)):
+        subject.prepare({"lengths": [5, 2]})
+        results.append(subject.result())
+    error = float(np.abs(results[0] - results[1]).max() / np.abs(results[1]).max())
+    # Alike, but for the integers that our own row rounds activations to.
+    assert 1e-6 < error < 0.05
+
+
 def test_rows_are_named_after_the_zeros_that_are_there() -> None:
     bench = EncoderBench(Path("pruned"), variants=(Variant(), Variant(precision="int8")))
     assert bench.labelled(0.001) is bench

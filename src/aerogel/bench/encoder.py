@@ -19,7 +19,7 @@ from aerogel.bench.native_program import SUFFIX
 from aerogel.bench.peers import PEERS, USUAL, Peer, chosen, require_runtimes
 from aerogel.bench.quality import Quality, quality
 from aerogel.bench.table import Table
-from aerogel.bench.variant import DENSE, VARIANTS, Variant
+from aerogel.bench.variant import DENSE, VARIANTS, Precision, Variant
 from aerogel.core.errors import InputError, MeasureError, require
 from aerogel.measure import Case, Comparison, Contender, Json, Progress, Settings, compare
 from aerogel.native import cores
@@ -57,8 +57,12 @@ class EncoderBench:
     threads: int | None = None
     dense: Path | None = None
 
-    def labelled(self, zeros: float) -> EncoderBench:
-        """With variants named after the zeros that the model has, and beside them those of ``dense``."""
+    def labelled(self, zeros: float, precision: Precision = "fp32") -> EncoderBench:
+        """With variants named after the zeros and the precision that the model has, and beside them those of
+        ``dense``."""
+        if precision != "fp32":
+            made = tuple(replace(v, precision=precision, file=self.model) for v in self.variants)
+            return replace(self, variants=made).labelled(zeros)
         if zeros < _PRUNED and self.dense is None:
             return self
         share = round(zeros, 2)
@@ -86,7 +90,7 @@ class EncoderBench:
             args["model"] = str(variant.file)
         else:
             args |= {"sparsity": variant.sparsity, "pattern": variant.pattern}
-        if variant.precision != "fp32":
+        if variant.precision != "fp32" and not str(variant.file).endswith(SUFFIX):
             args["precision"] = variant.precision
         factory = OURS
         if is_given(self.model) and read is not None:
@@ -131,7 +135,7 @@ def compare_encoder(
     with tempfile.TemporaryDirectory(prefix="aerogel-bench-") as scratch:
         read = _read(bench, Path(scratch), progress)
         zeros = read.zeros if read else ModelFolder.open(bench.model).zeros()
-        bench = bench.labelled(zeros or 0.0)
+        bench = bench.labelled(zeros or 0.0, read.precision if read else "fp32")
         contenders = bench.contenders(read)
         names = [contender.name for contender in contenders]
         found = compare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ from aerogel.bench.hugging_face import ModelFolder
 from aerogel.bench.native_program import SUFFIX, with_hidden_states
 from aerogel.bench.onnx_graph import given_inputs, onnx_model
 from aerogel.bench.onnx_runtime import OnnxRuntime
+from aerogel.bench.variant import Precision
 from aerogel.core.errors import MeasureError, require
 from aerogel.core.files import replace_file
 from aerogel.model import artefact as artefacts
-from aerogel.model.graph import Graph
+from aerogel.model.graph import Graph, in_integers
 from aerogel.model.reference import evaluate
 
 # Relative to the largest value: far above rounding, far below a wrong graph.
@@ -26,11 +27,13 @@ _TOLERANCE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """``onnx``: by precision, the files written; ``zeros``: the share of zeros in its linear layers."""
+    """``onnx``: by precision, the files written; ``zeros``: the share of zeros in its linear layers;
+    ``precision``: what the model as given computes them in."""
 
     signature: Signature
     onnx: dict[str, Path]
     zeros: float
+    precision: Precision
 
 
 def is_given(model: str | Path) -> bool:
@@ -46,6 +49,9 @@ def read_given(
     the model is an .aero file: so it is called in a process of its own."""
     tell(f"reading {model}", 0.0)
     graph = _graph(model)
+    integers = any(in_integers(graph.weights[op.weight]) for op in graph.linears())
+    # Other runtimes get the numbers that 8-bit weights stand for, and compute with them in their own way.
+    graph = replace(graph, weights={name: graph.weight(name) for name in graph.weights})
     files: dict[str, Path] = {}
     if precisions:
         tell("writing it as ONNX for other runtimes", 0.3)
@@ -58,7 +64,7 @@ def read_given(
 
         files["int8"] = folder / "model-int8.onnx"
         quantize_dynamic(files["fp32"], files["int8"], per_channel=True)
-    return Given(_signature(graph), files, zeros_of(graph))
+    return Given(_signature(graph), files, zeros_of(graph), "int8" if integers else "fp32")
 
 
 def _graph(model: str) -> Graph:
