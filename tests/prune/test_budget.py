@@ -57,7 +57,7 @@ def test_a_map_is_a_budget_and_other_budgets_are_known() -> None:
         prune(encoder(), 0.5, budget="even")
 
 
-@pytest.mark.parametrize("pattern", ["unstructured", "block4x1"])
+@pytest.mark.parametrize("pattern", ["unstructured", "block4x1", "block4x4", "panel4"])
 @pytest.mark.parametrize("share", [0.0, 0.37, 0.5, 0.95, 1.0])
 @pytest.mark.parametrize("budget", ["owl", "sensitivity"])
 def test_unequal_budgets_are_exact_in_all(budget: str, pattern: str, share: float) -> None:
@@ -67,6 +67,15 @@ def test_unequal_budgets_are_exact_in_all(budget: str, pattern: str, share: floa
     result = prune(model, share, method="sparsegpt", data=batches(), budget=budget, pattern=pattern)
     units = sum(layer.units for layer in result.report.layers)
     assert sum(layer.pruned for layer in result.report.layers) == round(share * units)
+
+
+def test_a_map_may_choose_the_layers_of_a_fixed_pattern() -> None:
+    result = prune(encoder(), {"query": 0.5}, pattern="2:4")
+    assert {layer.sparsity for layer in result.report.layers} == {0.5} and len(result.masks) == 3
+    with pytest.raises(InputError, match=r"sparsity is 0.8, but pattern 2:4 is 0.5"):
+        prune(encoder(), {"query": 0.5, "value": 0.8}, pattern="2:4")
+    with pytest.raises(InputError, match="2:4 is alike in all layers"):
+        prune(encoder(), pattern="2:4", budget="owl", data=batches())
 
 
 def test_owl_spares_layers_with_outliers() -> None:

@@ -83,6 +83,19 @@ def test_global_scope_ranks_all_layers_in_one_list(a: np.ndarray, b: np.ndarray,
 
 
 @pytest.mark.parametrize("pattern", list(PATTERNS))
+def test_global_scope_counts_units_of_all_layers(pattern: str) -> None:
+    rng = np.random.default_rng(0)
+    model = torch.nn.ModuleDict({
+        name: linear(rng.standard_normal(shape).astype(np.float32) * scale)
+        for name, shape, scale in (("a", (8, 12), 1.0), ("b", (5, 7), 0.1))
+    })  # fmt: skip
+    found = prune(model, 0.5, scope="global", pattern=pattern).report
+    first, second = (layer.pruned / layer.units for layer in found.layers)
+    assert sum(r.pruned for r in found.layers) == round(0.5 * sum(r.units for r in found.layers))
+    assert first < 0.5 < second == 1.0
+
+
+@pytest.mark.parametrize("pattern", list(PATTERNS))
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (5, 3), (8, 8)])
 @pytest.mark.parametrize("sparsity", [0, 0.0, 0.5, 1, 1.0])
 def test_counts_are_exact_at_the_edges(pattern: str, shape: tuple[int, int], sparsity: float) -> None:

@@ -21,11 +21,21 @@ def same(a: PruneResult, b: PruneResult) -> None:
         torch.testing.assert_close(a.model.get_parameter(name), b.model.get_parameter(name))
 
 
-@pytest.mark.parametrize("options", [{}, {"repair": True}, {"method": "wanda"}, {"pattern": "block2x1"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"repair": True},
+        {"method": "wanda"},
+        {"pattern": "block2x1"},
+        {"pattern": "block4x4", "precision": "int8"},
+        {"pattern": "2:4", "repair": True},
+    ],
+)
 def test_blocks_in_a_chain_give_what_the_whole_model_gives(options: dict[str, object]) -> None:
     """With an operation between blocks they are no chain, and each layer is reached through the model."""
-    settings = {"method": "sparsegpt", "data": batches(), **options}
-    same(*(prune(encoder(chained=chained), 0.5, **settings) for chained in (True, False)))
+    settings = {"method": "sparsegpt", "data": batches(), "sparsity": 0.5, **options}
+    same(*(prune(encoder(chained=chained), **settings) for chained in (True, False)))
 
 
 @pytest.mark.parametrize("chained", [True, False])

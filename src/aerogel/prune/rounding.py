@@ -22,10 +22,10 @@ def rounded(
     factor = moments.factor(damping)
     scale = fitted_scale(weight, moments.hessian.diagonal() + moments.damping)
     work = weight.t().clone(memory_format=torch.contiguous_format)
-    keep = (~zero).t().to(work.dtype)
 
     def inside(start: int, stop: int) -> torch.Tensor:
-        return settle(work[start:stop], factor[start:stop, start:stop], keep[start:stop], scale)
+        keep = (~zero[:, start:stop]).t().to(work.dtype)
+        return settle(work[start:stop], factor[start:stop, start:stop], keep, scale)
 
     sweep(work, factor, edges(len(work), 1), inside)
-    return work.t().contiguous(), scale
+    return work.t(), scale
