@@ -30,7 +30,7 @@ def test_few_tokens(machine: Machine, products: Products, lengths: list[int]) ->
     check(machine, Case(Attention(8, products=products), lengths))
 
 
-@pytest.mark.parametrize("size", [1, 3, 4, 12, 64])
+@pytest.mark.parametrize("size", [1, 3, 12, pytest.param(64, marks=pytest.mark.slow)])
 def test_head_sizes(machine: Machine, products: Products, size: int) -> None:
     check(machine, Case(Attention(size, products=products), [9, 21], heads=1))
 
@@ -53,7 +53,7 @@ def test_large_scores_neither_overflow_nor_vanish(machine: Machine, products: Pr
     check(machine, Case(Attention(4, products=products), [30, 5], sharpness=20.0, scale=1.0))
 
 
-@pytest.mark.parametrize("size", [32, 64, 128])
+@pytest.mark.parametrize("size", [32, *(pytest.param(s, marks=pytest.mark.slow) for s in (64, 128))])
 def test_real_sizes(machine: Machine, products: Products, size: int) -> None:
     if machine.target is None:
         pytest.skip("this CPU lacks the target")

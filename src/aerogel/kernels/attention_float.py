@@ -181,7 +181,8 @@ class _Work:
 
         out.add(*self.over_queries(QKV_FEATURES, keep))
         e, f = self.counter("e"), self.counter("e")
-        out.add(For(e, zero(), size, (VStore(self.q, self.at_query(e, COUNT), nothing),)))
+        rest = For(e, zero(), size, (VStore(self.q, self.at_query(e, COUNT), nothing),))
+        out.add(If(COUNT < self.block.row, (rest,)))
         each = [VStore(self.o, self.at(f, i), nothing) for i in range(self.n)]
         out.add(For(f, zero(), size, tuple(each)))
         for i in range(self.n):
