@@ -19,7 +19,7 @@ An activation that is not finite makes all of its column NaN or infinite: zeros 
 
 What bounds it, on Zen 4 with two threads and 28 GB/s: memory, 1 byte of int8 a weight dense, 0.625, 0.425 and
 0.225 as bitmaps at 50, 70 and 90 % zeros; and one execution port that moves masks, expands and multiplies:
-3.3 cycles for 64 int8 weights, 8.1 for bf16, 11.1 for fp32, whatever the zeros (see ADR 14).
+3.3 cycles for 64 int8 weights, 8.1 for bf16, 11.1 for fp32, whatever the zeros (see ADR 19).
 """
 
 from __future__ import annotations
