@@ -61,7 +61,9 @@ def time_forms(
     """
     x = np.random.default_rng(0).standard_normal((columns, weight.shape[1]), dtype=np.float32)
     forms: tuple[Form, ...] = get_args(Form)
-    layers = {form: FewColumns(pack_rows(weight, number, form, target), target=target) for form in forms}
+    layers: dict[Form, FewColumns] = {
+        form: FewColumns(pack_rows(weight, number, form, target), target=target) for form in forms
+    }
     best: dict[Form, float] = dict.fromkeys(forms, float("inf"))
     for layer in layers.values():
         layer.load(x)
