@@ -13,7 +13,7 @@ def rounded(
     weight: torch.Tensor, zero: torch.Tensor, moments: Moments, damping: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(``weight`` [outputs, inputs] on the grid, the scales [outputs]): zero where ``zero`` is set, and what
-    each input's rounding loses made up for by the inputs before it.
+    each input's rounding loses made up for by the inputs before it. ``weight`` may be overwritten.
 
     A sweep spreads what is lost linearly. So from weights that a sweep has pruned, this gives what one sweep
     that zeroes and rounds at once would; and from weights that are the best with these zeros (see
@@ -21,7 +21,8 @@ def rounded(
     """
     factor = moments.factor(damping)
     scale = fitted_scale(weight, moments.hessian.diagonal() + moments.damping)
-    work = weight.t().clone(memory_format=torch.contiguous_format)
+    # A sweep's result is inputs x outputs in memory already, and then no other copy is made.
+    work = weight.t().contiguous()
 
     def inside(start: int, stop: int) -> torch.Tensor:
         keep = (~zero[:, start:stop]).t().to(work.dtype)
