@@ -122,6 +122,13 @@ def test_the_headline_names_the_rows_that_are_dominated() -> None:
     assert table({"aerogel dense": 1.0}, {}).headline().startswith("Nothing else")
 
 
+def test_the_headline_names_our_row_that_is_faster_than_most() -> None:
+    judged = {"onnxruntime int8": 0.9, "aerogel dense": 1.0, "aerogel dense int8": 0.97}
+    said = table({**TIMES, "aerogel dense int8": 0.005}, judged).headline()
+    assert "aerogel dense int8 is faster at every shape, and no worse in quality, than " in said
+    assert "onnxruntime int8" in said
+
+
 def test_json_is_complete_and_keeps_texts_to_itself() -> None:
     text = json.dumps(table().to_json(), allow_nan=False)
     loaded = json.loads(text)

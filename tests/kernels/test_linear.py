@@ -151,7 +151,9 @@ def reference(fn: str, x: np.ndarray) -> np.ndarray:
 def test_an_activation_follows_the_sum(machine: Machine, fn: str, packing: str) -> None:
     item = layer(37, 6, machine.layout.lanes + 1, residual=True)
     got = multiply(machine, item, packing, fn=fn)
-    np.testing.assert_allclose(got, reference(fn, item.expected), rtol=1e-5, atol=2e-6)
+    # gelu is exact to 7.5e-7 max(1, |x|), and x itself to what summing loses.
+    room = 2e-6 * np.maximum(1, np.abs(item.expected))
+    assert (np.abs(got - reference(fn, item.expected)) <= room).all()
 
 
 @pytest.mark.parametrize("packing", ["panel/8", "quad/8"])

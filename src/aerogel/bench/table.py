@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +66,22 @@ class Table:
         others = [row for row in self.rows if row not in self.own]
         if not ours or not others:
             return "Nothing else was timed beside these."
-        return "No other runtime here is both faster at every shape and as good as an aerogel row."
+        nobody = "No other runtime here is both faster at every shape and as good as an aerogel row."
+        led = {row: over for row in ours if (over := self._dominates(row, others))}
+        if not led:
+            return nobody
+        best = max(led, key=lambda row: len(led[row]))
+        judged = ", and no worse in quality," if self.qualities else ""
+        return f"{nobody} {best} is faster at every shape{judged} than {', '.join(led[best])}."
+
+    def _dominates(self, row: str, others: Sequence[str]) -> tuple[str, ...]:
+        """The ``others`` than which ``row`` is proven faster in every case, and no worse in quality."""
+        return tuple(
+            other
+            for other in others
+            if self._as_good(row, other)
+            and all(case.speedup(row, over=other).verdict == "faster" for case in self.timed)
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {

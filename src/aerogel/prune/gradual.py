@@ -28,7 +28,8 @@ class Stage:
 class Gradual:
     """Prunes ``source`` to more and more zeros, calibrated on ``calibration``, trained on ``training``.
 
-    ``tell``: words on what is being done, and how much of it is over, 0 to 1.
+    ``pattern`` and ``precision``: as for ``prune``. ``tell``: words on what is being done, and how much of it
+    is over, 0 to 1.
     """
 
     def __init__(
@@ -37,8 +38,12 @@ class Gradual:
         calibration: Sequence[str],
         training: Sequence[str],
         tell: Callable[[str, float], None],
+        *,
+        pattern: str = "unstructured",
+        precision: str = "fp32",
     ) -> None:
         self._source, self._tell = source, tell
+        self._pattern, self._precision = pattern, precision
         self._calibration = batches(source, calibration)
         self._training = batches(source, training)
 
@@ -52,7 +57,16 @@ class Gradual:
             self._tell(f"pruning to {sparsity:.0%}: {name}", len(done) / max(1, layers))
 
         start = self._source.module if model is None else model
-        return prune(start, sparsity, method=METHOD, data=self._calibration, repair=True, progress=progress)
+        return prune(
+            start,
+            sparsity,
+            method=METHOD,
+            pattern=self._pattern,
+            precision=self._precision,
+            data=self._calibration,
+            repair=True,
+            progress=progress,
+        )
 
     def stages(
         self, stages: Sequence[Stage], kept: Path | None = None
