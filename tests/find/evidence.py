@@ -11,10 +11,10 @@ from aerogel.find.paymap import MapRow, PayMap, Use
 from aerogel.find.program import Product, Split
 from aerogel.find.skipped import Skipped
 from aerogel.find.verdict import Evidence
-from aerogel.tune.breakeven import Bounds, Curve, Point, against, breakeven
+from aerogel.tune.breakeven import Bounds, Curve, Point, Way, against, breakeven
 
-SHARES = (0.1, 0.3, 0.5, 0.8, 0.9)
-QUICK = {0.1: 1.1, 0.3: 0.9, 0.5: 0.6, 0.8: 0.3, 0.9: 0.2}
+SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)
+QUICK = {0.1: 1.1, 0.3: 0.9, 0.5: 0.6, 0.7: 0.4, 0.8: 0.3, 0.9: 0.2}
 """A kernel that breaks even at 20 %."""
 SLOW = dict.fromkeys(SHARES, 1.5)
 
@@ -24,9 +24,12 @@ def about(value: float, part: float = 0.05) -> Bounds:
     return Bounds(value, value * (1 - part), value * (1 + part))
 
 
-def curve(ratios: Mapping[float, float], pattern: str = "unstructured", columns: int = 128) -> Curve:
+FLOATS = Way("unstructured")
+
+
+def curve(ratios: Mapping[float, float], way: Way = FLOATS, columns: int = 128) -> Curve:
     found = tuple(Point(share, about(ratio)) for share, ratio in ratios.items())
-    return Curve(256, 128, columns, pattern, 1e-3, found)
+    return Curve(256, 128, columns, way, 1e-3, found)
 
 
 def row(found: Curve, control: Control | None = None) -> MapRow:

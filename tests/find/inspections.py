@@ -19,15 +19,14 @@ from aerogel.find.timing import Timing
 from aerogel.find.verdict import verdict
 from aerogel.find.weights import measure_weights
 from aerogel.measure import machine
+from aerogel.tune.breakeven import Way
 
 CONTROL = control()
-PATTERNS = ("unstructured", "block4x1")
+WAYS = (Way("unstructured"), Way("block4x1"))
 
 
-def timing(
-    found: Control | None = CONTROL, patterns: tuple[str, ...] = ("unstructured", "block4x1")
-) -> Timing:
-    pay = pay_map(tuple(row(curve(QUICK, pattern), found) for pattern in patterns), found)
+def timing(found: Control | None = CONTROL, ways: tuple[Way, ...] = WAYS) -> Timing:
+    pay = pay_map(tuple(row(curve(QUICK, way), found) for way in ways), found)
     whole = split()
     return Timing(pay, (whole,), estimates(pay, (whole,), USES), (), ())
 

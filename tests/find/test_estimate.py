@@ -8,13 +8,13 @@ from statistics import median
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.find.evidence import QUICK, USES, about, control, curve, pay_map, row, split
+from tests.find.evidence import FLOATS, QUICK, USES, about, control, curve, pay_map, row, split
 
 from aerogel.find.estimate import Load, estimate, estimates
 from aerogel.find.paymap import Use
 from aerogel.find.program import Product, Split
 from aerogel.find.whole import Trial
-from aerogel.tune.breakeven import Bounds
+from aerogel.tune.breakeven import DENSE_INT8, Bounds, Way
 
 
 def load(seconds: float, ratio: float, rounds: int = 9, control: Bounds | None = None) -> Load:
@@ -22,7 +22,7 @@ def load(seconds: float, ratio: float, rounds: int = 9, control: Bounds | None =
 
 
 def test_amdahl_by_hand() -> None:
-    found = estimate("unstructured", 0.8, 128, [load(6.0, 0.25), load(2.0, 0.5)], [2.0] * 9)
+    found = estimate(FLOATS, 0.8, 128, [load(6.0, 0.25), load(2.0, 0.5)], [2.0] * 9)
     assert found.linear.value == pytest.approx(8 / 2.5)
     assert found.whole is not None and found.whole.value == pytest.approx(10 / 4.5)
     assert (found.linear_s, found.whole_s) == pytest.approx((2.5, 4.5))
@@ -31,7 +31,7 @@ def test_amdahl_by_hand() -> None:
 
 def test_over_the_control_times_its_own_speed() -> None:
     """Our dense takes 1.5 times the control's time: sparse at a quarter is 1 / 0.375 of it."""
-    found = estimate("unstructured", 0.8, 128, [load(6.0, 0.25, control=about(1.5, 0.1))], None)
+    found = estimate(FLOATS, 0.8, 128, [load(6.0, 0.25, control=about(1.5, 0.1))], None)
     assert found.over_control is not None
     assert found.over_control.value == pytest.approx(1 / (1.5 * 0.25))
     assert found.over_control.low == pytest.approx(1 / (1.65 * 0.25))
@@ -41,10 +41,10 @@ def test_over_the_control_times_its_own_speed() -> None:
 
 def test_bounds_come_from_ratios_and_from_rounds() -> None:
     ratio = Bounds(0.5, 0.4, 0.6)
-    steady = estimate("unstructured", 0.5, 16, [Load((4.0,) * 9, ratio, None)], [1.0] * 9)
+    steady = estimate(FLOATS, 0.5, 16, [Load((4.0,) * 9, ratio, None)], [1.0] * 9)
     assert steady.whole is not None
     assert steady.whole.low == pytest.approx(5 / 3.4) and steady.whole.high == pytest.approx(5 / 2.6)
-    shaken = estimate("unstructured", 0.5, 16, [Load((4.0,) * 9, ratio, None)], [0.5, *[1.0] * 5, *[3.0] * 3])
+    shaken = estimate(FLOATS, 0.5, 16, [Load((4.0,) * 9, ratio, None)], [0.5, *[1.0] * 5, *[3.0] * 3])
     assert shaken.whole is not None and shaken.whole.low < steady.whole.low
 
 
@@ -57,9 +57,9 @@ def test_bounds_are_in_order_and_faster_kernels_never_hurt(
     linear: tuple[float, ...], other: tuple[float, ...], a: float, b: float, factor: float
 ) -> None:
     ratio = Bounds((a + b) / 2, min(a, b), max(a, b))
-    found = estimate("unstructured", 0.5, 16, [Load(linear, ratio, about(1.2))], other)
+    found = estimate(FLOATS, 0.5, 16, [Load(linear, ratio, about(1.2))], other)
     quicker = ratio.times(Bounds(factor, factor, factor))
-    better = estimate("unstructured", 0.5, 16, [Load(linear, quicker, about(1.2))], other)
+    better = estimate(FLOATS, 0.5, 16, [Load(linear, quicker, about(1.2))], other)
     for old, new in ((found.linear, better.linear), (found.whole, better.whole)):
         assert old is not None and new is not None
         assert old.low <= old.value * (1 + 1e-9) and old.value <= old.high * (1 + 1e-9)
@@ -71,17 +71,15 @@ def test_bounds_are_in_order_and_faster_kernels_never_hurt(
 def test_from_a_split_and_a_map() -> None:
     pay = pay_map((row(curve(QUICK), control()),), control())
     found = estimates(pay, (split(),), USES)
-    assert [(e.pattern, e.sparsity, e.tokens) for e in found] == [
-        ("unstructured", s, 128) for s in (0.5, 0.8, 0.9)
-    ]
-    assert found[1].whole is not None and found[1].whole.value == pytest.approx(10 / (2 + 8 * 0.3))
-    assert found[1].over_control is not None
+    assert [(e.way, e.sparsity, e.tokens) for e in found] == [(FLOATS, s, 128) for s in (0.5, 0.7, 0.8, 0.9)]
+    assert found[2].whole is not None and found[2].whole.value == pytest.approx(10 / (2 + 8 * 0.3))
+    assert found[2].over_control is not None
 
 
 def test_products_too_small_to_be_timed_stay_as_they_are() -> None:
     tiny = Product(4, 9, 128, None, 1, ("c",), (8e-3,) * 9)
     pay = replace(pay_map((row(curve(QUICK)),)), small=(Use(4, 9, ("c",), 1, pooled=False),))
-    found = estimates(pay, (Split(128, (*split().products, tiny), (0.0,) * 9),), USES)[1]
+    found = estimates(pay, (Split(128, (*split().products, tiny), (0.0,) * 9),), USES)[2]
     assert found.linear.value == pytest.approx(16 / (8 + 8 * 0.3))
 
 
@@ -96,25 +94,46 @@ def test_nothing_is_estimated_where_a_ratio_is_missing() -> None:
 def test_without_a_split_the_map_alone_weighs_the_layers() -> None:
     pay = pay_map((row(curve(QUICK)),))
     found = estimates(pay, (), (*USES, Use(5, 5, ("d",), 1, pooled=False)))
-    assert found[1].whole is None
-    assert found[1].linear.value == pytest.approx(1 / 0.3)
+    assert found[2].whole is None
+    assert found[2].linear.value == pytest.approx(1 / 0.3)
 
 
 def test_an_activation_function_is_not_made_faster() -> None:
     """Two steps of 4 ms each whose kernel takes 1 ms: 6 ms stay."""
     pay = pay_map((row(curve(QUICK)),))
     product = Product(256, 128, 128, "gelu", 2, ("a", "b"), (8e-3,) * 9)
-    found = estimates(pay, (Split(128, (product,), (0.0,) * 9),), USES)[1]
+    found = estimates(pay, (Split(128, (product,), (0.0,) * 9),), USES)[2]
     assert found.linear.value == pytest.approx(8 / (6 + 2 * 0.3))
 
 
 def test_what_a_trial_measured_takes_the_place_of_its_estimate() -> None:
     pay = pay_map((row(curve(QUICK), control(1.5)),), control(1.5))
-    trial = Trial("unstructured", 0.8, (split(),), (split(linear=4e-3),))
+    trial = Trial(FLOATS, 0.8, (split(),), (split(linear=4e-3),))
     found = estimates(pay, (split(),), USES, (trial,))
-    assert [e.measured for e in found] == [False, True, False]
-    assert found[1].linear.value == pytest.approx(2.0)
-    assert found[1].whole is not None and found[1].whole.value == pytest.approx(10 / 6)
-    assert found[1].over_control is not None and found[1].over_control.value == pytest.approx(2 / 1.5)
-    assert (found[1].linear_s, found[1].whole_s) == pytest.approx((4e-3, 6e-3))
-    assert found[1].to_json()["method"] != found[0].to_json()["method"]
+    assert [e.measured for e in found] == [False, False, True, False]
+    assert found[2].linear.value == pytest.approx(2.0)
+    assert found[2].whole is not None and found[2].whole.value == pytest.approx(10 / 6)
+    assert found[2].over_control is not None and found[2].over_control.value == pytest.approx(2 / 1.5)
+    assert (found[2].linear_s, found[2].whole_s) == pytest.approx((4e-3, 6e-3))
+    assert found[2].to_json()["method"] != found[0].to_json()["method"]
+
+
+def test_dense_integers_are_a_way_of_their_own_without_zeros() -> None:
+    pay = pay_map((row(curve({0.0: 0.25}, DENSE_INT8)), row(curve(QUICK, Way("block4x4", "int8")))))
+    found = estimates(pay, (split(),), USES)
+    assert [(str(e.way), e.sparsity) for e in found] == [
+        ("dense int8", 0.0),
+        *(("block4x4 int8", s) for s in (0.5, 0.7, 0.8, 0.9)),
+    ]
+    assert found[0].whole is not None and found[0].whole.value == pytest.approx(10 / (2 + 8 / 4))
+    shown = found[0].to_json()
+    assert (shown["pattern"], shown["precision"]) == ("dense", "int8") and "way" not in shown
+
+
+def test_rounding_what_goes_in_counts_as_the_linear_layers() -> None:
+    pay = pay_map((row(curve({0.0: 0.25}, DENSE_INT8)),))
+    eight = replace(split(linear=1e-3), quantise_s=(1e-3,) * 9)
+    assert eight.total_s == pytest.approx((4e-3,) * 9)
+    (found,) = estimates(pay, (split(),), USES, (Trial(DENSE_INT8, 0.0, (split(),), (eight,)),))
+    assert found.measured and found.linear.value == pytest.approx(8 / 2)
+    assert found.whole is not None and found.whole.value == pytest.approx(10 / 4)

@@ -16,11 +16,11 @@ from aerogel.core.errors import InputError
 from aerogel.core.target import current
 from aerogel.find import paymap as module
 from aerogel.find.controls import Control, Controls, Shape
-from aerogel.find.paymap import PATTERNS, MapTimer, PayMap, scattered, uses
+from aerogel.find.paymap import WAYS, MapTimer, PayMap, scattered, uses
 from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.find.subject import Subject
 from aerogel.find.torch_module import module_weights
-from aerogel.tune.breakeven import Bounds, Curve, Point
+from aerogel.tune.breakeven import DENSE_INT8, Bounds, Curve, Point, Way
 
 
 def wide() -> Subject:
@@ -50,7 +50,7 @@ def test_uses_of_a_refused_module_are_its_layers() -> None:
     assert {(u.outputs, u.inputs, u.count) for u in uses(refused)} == {(32, 32, 9), (64, 32, 2), (32, 64, 2)}
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("pattern", ["unstructured", "block2x1", "block4x1", "block1x4", "block4x4"])
 @pytest.mark.parametrize("shape", [(8, 5), (7, 3), (4, 1)])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.0])
 def test_scattered_zeros_are_whole_units_and_exactly_so_many(
@@ -58,14 +58,20 @@ def test_scattered_zeros_are_whole_units_and_exactly_so_many(
 ) -> None:
     weight = scattered(shape, share, pattern)
     assert weight.dtype == np.float32 and weight.shape == shape
-    height = {"unstructured": 1, "block2x1": 2, "block4x1": 4}[pattern]
-    starts = np.arange(0, shape[0], height)
+    height, width = {"block2x1": (2, 1), "block4x1": (4, 1), "block1x4": (1, 4), "block4x4": (4, 4)}.get(
+        pattern, (1, 1)
+    )
+    rows, inputs = np.arange(0, shape[0], height), np.arange(0, shape[1], width)
     zero = weight == 0
-    whole = np.logical_and.reduceat(zero, starts, axis=0)
-    some = np.logical_or.reduceat(zero, starts, axis=0)
+    whole = np.logical_and.reduceat(np.logical_and.reduceat(zero, rows, axis=0), inputs, axis=1)
+    some = np.logical_or.reduceat(np.logical_or.reduceat(zero, rows, axis=0), inputs, axis=1)
     np.testing.assert_array_equal(whole, some)
     assert int(whole.sum()) == round(share * whole.size)
     np.testing.assert_array_equal(weight, scattered(shape, share, pattern))
+
+
+def test_dense_has_no_zeros() -> None:
+    assert scattered((40, 30), 0.0, "dense").all()
 
 
 class Clock:
@@ -83,12 +89,14 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     """Curves and controls that are not real, and the order they were asked for."""
     asked: list[tuple[str, int, int]] = []
 
-    def curves(matrix: object, pattern: str, target: object, columns: tuple[int, ...]) -> tuple[Curve, ...]:
+    def curves(
+        matrix: object, way: Way, target: object, columns: tuple[int, ...], shares: tuple[float, ...]
+    ) -> tuple[Curve, ...]:
         shape = matrix(0.5).shape  # type: ignore[operator]
-        asked.append((pattern, *shape))
+        asked.append((str(way), *shape))
         CLOCK.seconds -= 1
-        points = tuple(Point(s, about(1 - s)) for s in (0.1, 0.5, 0.8, 0.9))
-        return tuple(Curve(*shape, n, pattern, 1e-3, points) for n in columns)
+        points = tuple(Point(s, about(0.5 if way == DENSE_INT8 else 1 - s)) for s in shares)
+        return tuple(Curve(*shape, n, way, 1e-3, points) for n in columns)
 
     def controls(shapes: list[Shape], left: Callable[[], float], progress: object) -> Controls:
         asked.append(("control", len(shapes), round(left())))
@@ -110,8 +118,8 @@ def timer(seconds: float) -> MapTimer:
 def everything(seconds: float) -> PayMap:
     made = timer(seconds)
     made.control()
-    for pattern in PATTERNS:
-        made.pattern(pattern)
+    for way in WAYS:
+        made.way(way)
     return made.result()
 
 
@@ -120,27 +128,43 @@ def test_all_shapes_the_heaviest_first_and_the_control_for_half_of_the_time(
 ) -> None:
     found = everything(100)
     shapes = [(64, 128), (128, 64), (96, 64)]
-    assert timed == [("control", 5, 50), *((pattern, *s) for pattern in PATTERNS for s in shapes)]
+    assert timed == [("control", 5, 50), *((str(way), *s) for way in WAYS for s in shapes)]
     assert found.missing == () and [u.outputs for u in found.small] == [2]
-    assert len(found.rows) == 3 * (2 + 2 + 1), "a pooled layer sees few columns only"
+    assert len(found.rows) == len(WAYS) * (2 + 2 + 1), "a pooled layer sees few columns only"
     columns = [row.curve.columns for row in found.rows]
     assert columns == sorted(columns, reverse=True)
     assert found.rows[0].shape == Shape(64, 128, 40) and found.columns == (16, 40)
     assert all(row.over_control is not None for row in found.rows)
-    json.dumps(found.to_json(), allow_nan=False)
+    shown = json.loads(json.dumps(found.to_json(), allow_nan=False))["rows"]
+    assert [(row["pattern"], row["precision"]) for row in shown[:3]] == [
+        ("dense", "int8"), ("unstructured", "fp32"), ("block4x4", "int8"),
+    ]  # fmt: skip
+    assert [point["sparsity"] for point in shown[2]["ratios"]] == [0.3, 0.5, 0.7, 0.8, 0.9]
+
+
+def test_every_way_is_compared_with_dense_integers_too(timed: list[tuple[str, int, int]]) -> None:
+    found = everything(100)
+    dense, floats, blocks = found.rows[:3]
+    assert (dense.curve.way, dense.over_int8, dense.over_dense.verdict) == (DENSE_INT8, None, "pays")
+    assert dense.over_control is not None and dense.over_control.top == 0
+    # Half the time of dense floats: a ratio of 1 - share falls below it at 50 %.
+    for other in (floats, blocks):
+        assert other.over_int8 is not None and other.over_int8.at == pytest.approx(0.5)
+    assert blocks.over_control is not None and blocks.over_control.bottom == 0.3
+    assert floats.over_control is not None and floats.over_control.bottom == 0
 
 
 def test_what_there_is_no_time_for_is_named(timed: list[tuple[str, int, int]]) -> None:
-    found = everything(module._SLACK * module._FIRST_S + 0.5)
-    done = [(row.shape.outputs, row.curve.pattern) for row in found.rows]
+    found = everything(module._SLACK * module._FIRST_S + 3.5)
+    done = [(row.shape.outputs, str(row.curve.way)) for row in found.rows]
     assert (64, "unstructured") in done
     assert found.missing and {each.why for each in found.missing} == {NO_TIME}
-    assert len(found.missing) + len(set(done)) == 9
+    assert len(found.missing) + len(set(done)) == 18
 
 
 def test_without_any_time_nothing_is_timed(timed: list[tuple[str, int, int]]) -> None:
     found = everything(-1)
-    assert found.rows == () and len(found.missing) == 9
+    assert found.rows == () and len(found.missing) == 18
 
 
 def test_a_shape_that_cannot_be_packed_is_named(timed: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +177,7 @@ def test_a_shape_that_cannot_be_packed_is_named(timed: list[object], monkeypatch
 
 def test_columns_are_rounded_up_to_what_was_timed() -> None:
     found = pay_map((row(curve({0.5: 0.5}, columns=16)), row(curve({0.5: 0.9}, columns=128))))
-    ratio = {n: found.curve(Shape(256, 128, n), "unstructured") for n in (1, 16, 17, 128, 999)}
+    ratio = {n: found.curve(Shape(256, 128, n), Way("unstructured")) for n in (1, 16, 17, 128, 999)}
     assert [c and c.columns for c in ratio.values()] == [16, 16, 128, 128, 128]
-    assert found.curve(Shape(256, 128, 16), "block4x1") is None
+    assert found.curve(Shape(256, 128, 16), Way("block4x1")) is None
     assert found.control(Shape(256, 128, 16)) is None

@@ -9,15 +9,20 @@ from tests.model.graphs import rows_of
 
 from aerogel.core.errors import MeasureError
 from aerogel.find import timing as module
+from aerogel.find.paymap import WAYS
 from aerogel.find.skipped import Skipped
 from aerogel.find.subject import Subject
 from aerogel.find.timing import measure_timing
 from aerogel.model.graph import Graph
+from aerogel.tune.breakeven import Way
 
 
 def wide() -> Graph:
     draft = rows_of(64)
     return draft.graph(draft.linear("x", 128))
+
+
+MAP = ["dense int8", "control", *(str(way) for way in WAYS[1:])]
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     class Map:
         def __init__(self, *_: object) -> None:
             self.control = lambda: asked.append("control")
-            self.pattern = asked.append
+            self.way = lambda way: asked.append(str(way))
             self.result = lambda: pay_map(())
 
     class Whole:
@@ -40,9 +45,9 @@ def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def now(self) -> None:
             asked.append("now")
 
-        def trial(self, pattern: str) -> None:
-            asked.append(f"trial {pattern}")
-            if pattern == "block4x1":
+        def trial(self, way: Way) -> None:
+            asked.append(f"trial {way}")
+            if way == Way("block4x1"):
                 raise MeasureError("no clock")
 
     monkeypatch.setattr(module, "MapTimer", Map)
@@ -53,19 +58,21 @@ def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_most_important_first_and_failures_are_said(order: list[str]) -> None:
     found = measure_timing(subject(wide()), 0.0, lambda: 1e9, lambda _: None)
     assert order == [
-        "now", "control", "unstructured", "trial unstructured", "trial block4x1", "block4x1", "block2x1",
+        "now", "dense int8", "trial dense int8", "control", "unstructured", "trial unstructured",
+        "block4x4 int8", "trial block4x4 int8", "block1x4 int8", "trial block1x4 int8", "block4x1",
+        "trial block4x1", "block2x1",
     ]  # fmt: skip
     assert found.missing == (Skipped("the whole model", "no clock"), Skipped("more", "it is late"))
 
 
 def test_a_tiny_model_is_not_compiled(order: list[str]) -> None:
     measure_timing(subject(mlp()), 0.0, lambda: 1e9, lambda _: None)
-    assert order == ["control", "unstructured", "block4x1", "block2x1"]
+    assert order == MAP
 
 
 def test_a_refused_model_has_a_map_alone(order: list[str]) -> None:
     graph = wide()
     refused = Subject("net", "module", subject(graph).weights, None, "why")
     found = measure_timing(refused, 0.0, lambda: 1e9, lambda _: None)
-    assert order == ["control", "unstructured", "block4x1", "block2x1"]
+    assert order == MAP
     assert found.missing[0] == Skipped("the whole model", "compile would refuse it")

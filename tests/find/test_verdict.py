@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 from tests.find.evidence import QUICK, SLOW, about, control, curve, evidence, row, split
 
+from aerogel.find.estimate import Estimate
 from aerogel.find.program import Gain
 from aerogel.find.skipped import NO_TIME, Skipped
-from aerogel.find.verdict import Verdict, verdict
+from aerogel.find.verdict import Evidence, Verdict, verdict
+from aerogel.tune.breakeven import DENSE_INT8, Way, breakeven, scaled
 
 LATE = (Skipped("256 x 128", NO_TIME), Skipped("4 x 4", NO_TIME))
 
@@ -39,15 +41,71 @@ def test_the_choice(ratios: dict[float, float], ours: float, int8: float | None,
     assert (found.sparsity, found.columns) == (0.8, 128)
 
 
-def test_both_says_that_they_cannot_be_had_together() -> None:
+def with_int8(floats: float, dense: float, blocks: float | None) -> Evidence:
+    """The speed of the whole model: fp32 at 80 % zeros, dense int8, int8 at 80 % zeros."""
+    given = evidence(QUICK, control())
+    like = next(e for e in given.estimates if e.sparsity == 0.8)
+
+    def measured(way: Way, sparsity: float, speed: float) -> Estimate:
+        bounds = about(speed, 0.02)
+        return replace(like, way=way, sparsity=sparsity, linear=bounds, whole=bounds, measured=True)
+
+    found = [measured(like.way, 0.8, floats), measured(DENSE_INT8, 0.0, dense)]
+    found += [] if blocks is None else [measured(Way("block4x4", "int8"), 0.8, blocks)]
+    return replace(given, estimates=tuple(found))
+
+
+@pytest.mark.parametrize(
+    ("speeds", "wanted", "words"),
+    [
+        ((2.0, 1.8, 3.0), "both", "pay together on this CPU, at 128 tokens, one thread, more than either"),
+        ((2.0, 2.6, 2.62), "int8", "Dense int8 is the faster of the two; both together are not proven"),
+        ((2.6, 2.0, 2.4), "sparsity", "fp32 with 80 % zeros is the faster of the two; both together are"),
+        ((2.0, 2.6, None), "int8", "both together were not measured"),
+        ((1.02, 1.8, 1.9), "both", "pay together"),
+        ((1.02, 1.8, 1.5), "int8", "Sparsity at 80 % zeros is not proven to pay, int8 pays"),
+        ((1.02, 1.05, 1.06), "neither", "Neither sparsity"),
+        # Our own dense int8 does not pay, whatever another runtime's does.
+        ((2.0, 1.0, 1.5), "sparsity", "int8 is not proven to pay"),
+    ],
+)
+def test_sparsity_int8_or_both_by_what_was_measured(
+    speeds: tuple[float, float, float | None], wanted: str, words: str
+) -> None:
+    found = verdict(with_int8(*speeds))
+    assert found.pays == wanted
+    assert words in found.reasons[0]
+
+
+def test_the_three_stand_side_by_side() -> None:
+    text = said(verdict(with_int8(2.0, 1.8, 3.0)))
+    assert (
+        "The whole model, in times the speed of dense fp32: 80 % unstructured 2.00x [1.96, 2.04], dense int8 "
+        "1.80x [1.76, 1.84], 80 % block4x4 int8 3.00x [2.94, 3.06]."
+    ) in text
+    assert "In dense int8 the linear layers are 1.80x" in text and "(measured)." in text
+
+
+def test_integers_of_another_runtime_alone_are_named_so() -> None:
     first = verdict(evidence(QUICK, control())).reasons[0]
-    assert first.startswith("Sparsity and int8 each pay on this CPU, at 128 tokens, one thread.")
-    assert "not available in aerogel yet" in first
+    assert first.startswith(
+        "Sparsity at 80 % zeros and int8 each pay on this CPU, at 128 tokens, one thread."
+    )
+    assert "int8 is that of another runtime here: our own was not measured." in first
+
+
+def test_the_dense_integer_kernel_is_a_row_of_its_own() -> None:
+    floats, blocks = curve(QUICK), curve(QUICK, Way("block4x4", "int8"))
+    over8 = breakeven(scaled(blocks.points, about(0.4).inverse()))
+    rows = (row(curve({0.0: 0.4}, DENSE_INT8)), row(floats), replace(row(blocks), over_int8=over8))
+    text = said(verdict(evidence(QUICK, None, rows=rows)))
+    assert "256 x 128 dense in int8 takes 0.40x [0.38, 0.42] the time of fp32." in text
+    assert "faster than our dense int8 kernel from 70 % [66, 74] (block4x4 int8)." in text
 
 
 def test_where_it_breaks_even_and_with_whom() -> None:
     text = said(verdict(evidence(QUICK, control())))
-    assert "With zeros 256 x 128 is faster than our dense kernel from 20 % [" in text
+    assert "With zeros 256 x 128 is faster than our dense fp32 kernel from 20 % [" in text
     assert "It is faster than onnxruntime fp32, dense, from" in text
 
 
@@ -64,7 +122,7 @@ def test_the_gain_of_the_whole_model_is_an_estimate_with_bounds() -> None:
 
 def test_a_gain_that_was_measured_is_no_estimate() -> None:
     given = evidence(QUICK, control())
-    trial = replace(given.estimates[1], measured=True)
+    trial = replace(given.estimates[2], measured=True)
     text = said(verdict(replace(given, estimates=(trial,))))
     assert "(measured, pruned by magnitude)" in text and "estimate" not in text
 
@@ -87,7 +145,7 @@ def test_without_any_control_sparsity_is_judged_against_our_dense() -> None:
 
 
 def test_layers_that_never_break_even_are_named() -> None:
-    rows = (row(curve(QUICK)), row(curve(SLOW, "block2x1", columns=16)))
+    rows = (row(curve(QUICK)), row(curve(SLOW, Way("block2x1"), columns=16)))
     text = said(verdict(evidence(QUICK, None, rows=rows)))
     assert (
         "256 x 128 at 16 tokens, block2x1: never up to 90 %; there it takes 1.50x [1.42, 1.58] the time of "

@@ -13,6 +13,8 @@ from aerogel.find.program import Split
 from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.find.whole import TRIALS, WholeTimer, pruned
 from aerogel.model.graph import Graph
+from aerogel.model.quantised import quantised
+from aerogel.tune.breakeven import DENSE_INT8, Way
 
 
 def wide() -> Graph:
@@ -63,8 +65,16 @@ def _with_weight(op: object, old: str, new: str) -> object:
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is built, without building it; a split of each."""
     asked: list[str] = []
-    monkeypatch.setattr(module, "dense_program", lambda graph: asked.append("dense") or "dense")
-    monkeypatch.setattr(module, "build", lambda graph, threads: asked.append("sparse") or "sparse")
+
+    def named(what: str) -> Callable[..., str]:
+        def make(graph: Graph, **_: object) -> str:
+            asked.append(what if isinstance(graph.weights["up.weight"], np.ndarray) else f"{what} int8")
+            return asked[-1]
+
+        return make
+
+    monkeypatch.setattr(module, "dense_program", named("dense"))
+    monkeypatch.setattr(module, "build", named("sparse"))
 
     def splits(programs: list[str], tokens: int, left: Callable[[], float]) -> tuple[Split, ...]:
         return tuple(Split(tokens, (), (1.0,) * 9) for _ in programs) if left() > 0 else ()
@@ -77,16 +87,16 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def timed(sparse_share: float, seconds: float = 1e9) -> WholeTimer:
     made = WholeTimer(wide(), sparse_share, lambda: seconds, lambda _: None)
     made.now()
-    for pattern in TRIALS:
-        made.trial(pattern)
+    for way in TRIALS:
+        made.trial(way)
     return made
 
 
 def test_a_dense_model_is_pruned_for_trials(built: list[str]) -> None:
     found = timed(0.0)
-    assert built == ["dense", "sparse", "sparse"]
-    assert [(t.pattern, t.sparsity, len(t.dense), len(t.sparse)) for t in found.trials] == [
-        (pattern, 0.8, 2, 2) for pattern in TRIALS
+    assert built == ["dense", "dense int8", "sparse", "sparse int8", "sparse int8", "sparse"]
+    assert [(str(t.way), t.sparsity, len(t.dense), len(t.sparse)) for t in found.trials] == [
+        (str(way), 0.0 if way == DENSE_INT8 else 0.8, 2, 2) for way in TRIALS
     ]
     assert [s.tokens for s in found.splits] == [16, 128]
     assert (found.gains, found.missing) == ((), [])
@@ -94,19 +104,29 @@ def test_a_dense_model_is_pruned_for_trials(built: list[str]) -> None:
 
 def test_a_sparse_model_is_timed_as_it_is(built: list[str]) -> None:
     found = timed(0.8)
-    assert built == ["dense", "sparse"], "it is a trial itself"
-    assert len(found.gains) == 2 and found.trials == []
+    assert built == ["dense", "sparse", "dense int8"], "it is a trial itself"
+    assert len(found.gains) == 2 and [t.way for t in found.trials] == [DENSE_INT8]
+
+
+def test_a_model_in_integers_is_seen_beside_floats_its_zeros_beside_integers(built: list[str]) -> None:
+    made = WholeTimer(quantised(wide()), 0.8, lambda: 1e9, lambda _: None)
+    made.now()
+    assert built == ["dense", "dense int8", "sparse int8"]
+    assert len(made.gains) == len(made.splits) == 2
 
 
 def test_a_slightly_sparse_model_is_both(built: list[str]) -> None:
     found = timed(0.3)
-    assert len(built) == 4 and len(found.gains) == 2 and len(found.trials) == 2
+    assert len(built) == 7 and len(found.gains) == 2 and len(found.trials) == 5
 
 
 def test_short_time_leaves_the_dense_program(built: list[str]) -> None:
     found = timed(0.0, module._FIRST_S - 1)
     assert built == ["dense"] and found.trials == []
-    assert found.missing == [Skipped(f"the whole model pruned to 80 % {p}", NO_TIME) for p in TRIALS]
+    assert found.missing == [
+        Skipped("the whole model dense int8", NO_TIME),
+        *(Skipped(f"the whole model pruned to 80 % {way}", NO_TIME) for way in TRIALS[1:]),
+    ]
     assert len(found.splits) == 2
 
 
@@ -118,5 +138,5 @@ def test_without_time_nothing_is_timed(built: list[str]) -> None:
 
 def test_without_a_dense_program_there_is_no_trial(built: list[str]) -> None:
     made = WholeTimer(wide(), 0.0, lambda: 1e9, lambda _: None)
-    made.trial("unstructured")
+    made.trial(Way("unstructured"))
     assert built == [] and made.trials == []

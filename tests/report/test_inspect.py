@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.find.evidence import control, curve, pay_map, row
-from tests.find.inspections import inspection, timing
+from tests.find.evidence import QUICK, USES, control, curve, pay_map, row, split
+from tests.find.inspections import CONTROL, inspection, timing
 from tests.report.html_tree import tree
 
+from aerogel.find.estimate import estimates
 from aerogel.find.result import Header
 from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.find.timing import Timing
 from aerogel.report import Curves, Grid, KeyFigures, Paragraph, Pictures, Report, render
 from aerogel.report.inspect import inspect_report
+from aerogel.tune.breakeven import DENSE_INT8, Way
 
 NOTHING = Timing(pay_map(()), (), (), (), (Skipped("the whole model", NO_TIME),))
 
@@ -33,7 +35,7 @@ def test_the_verdict_comes_first_with_its_reasons() -> None:
     assert found.headline == made.verdict.reasons[0]
     assert all(reason in words(found, "Verdict") for reason in made.verdict.reasons[1:])
     assert [section.title for section in found.sections] == [
-        "Verdict", "Break-even map", "Speed with zeros", "Zeros in weights", "Zeros in activations",
+        "Verdict", "Break-even map", "Speed of the whole model", "Zeros in weights", "Zeros in activations",
         "What it computes", "Sensitivity", "How the numbers were obtained",
     ]  # fmt: skip
 
@@ -54,7 +56,7 @@ def test_the_map_is_drawn_from_its_ratios() -> None:
     (chart,) = pictures.charts
     assert isinstance(chart, Curves) and chart.title == "256 x 128 at 128 columns"
     assert [c.name for c in chart.curves] == ["unstructured", "block4x1"]
-    stop = chart.curves[0].stops[3]
+    stop = chart.curves[0].stops[4]
     assert (stop.x, stop.y, stop.estimated) == (80, pytest.approx(1 / 0.3), False)
     assert stop.interval == pytest.approx((1 / 0.315, 1 / 0.285))
     assert [(level.name, level.y) for level in chart.levels] == [
@@ -64,10 +66,25 @@ def test_the_map_is_drawn_from_its_ratios() -> None:
     ]
 
 
+def test_dense_integers_are_a_level_and_crowd_out_the_control() -> None:
+    rows = (row(curve({0.0: 0.25}, DENSE_INT8)), row(curve(QUICK), CONTROL))
+    whole, pay = split(), pay_map(rows, CONTROL)
+    found = inspect_report(inspection(timing=Timing(pay, (whole,), estimates(pay, (whole,), USES), (), ())))
+    (pictures,) = blocks(found, Pictures, "Break-even map")
+    assert [curve.name for curve in pictures.charts[0].curves] == ["unstructured"]
+    assert [(level.name, level.y) for level in pictures.charts[0].levels] == [
+        ("our dense kernel", 1.0), ("our dense int8", 4.0), ("onnxruntime int8, dense", 2.0),
+    ]  # fmt: skip
+    (pictures,) = blocks(found, Pictures, "Speed of the whole model")
+    levels = {level.name: level.y for level in pictures.charts[0].levels}
+    assert levels["our dense int8"] == pytest.approx(10 / (2 + 8 / 4))
+    assert render(found)
+
+
 def test_the_whole_model_is_drawn_with_its_limit_where_that_is_near() -> None:
-    (pictures,) = blocks(inspect_report(inspection()), Pictures, "Speed with zeros")
+    (pictures,) = blocks(inspect_report(inspection()), Pictures, "Speed of the whole model")
     (chart,) = pictures.charts
-    assert [stop.x for stop in chart.curves[0].stops] == [50, 80, 90]
+    assert [stop.x for stop in chart.curves[0].stops] == [50, 70, 80, 90]
     assert all(stop.estimated for stop in chart.curves[0].stops)
     assert {level.name: level.y for level in chart.levels} == {"our dense program": 1.0, "the limit": 5.0}
     assert "The limit" in pictures.caption
@@ -75,14 +92,15 @@ def test_the_whole_model_is_drawn_with_its_limit_where_that_is_near() -> None:
 
 def test_five_patterns_are_more_than_a_picture_holds() -> None:
     names = ("unstructured", "block4x1", "block2x1", "block1x4", "block4x4")
+    ways = tuple(Way(name, "int8" if name in ("block1x4", "block4x4") else "fp32") for name in names)
     pay = pay_map(
-        tuple(row(curve(dict.fromkeys((0.1, 0.8), 0.5), name), control()) for name in names), control()
+        tuple(row(curve(dict.fromkeys((0.1, 0.8), 0.5), way), control()) for way in ways), control()
     )
     found = inspect_report(inspection(timing=Timing(pay, (), (), (), ())))
     (pictures,) = blocks(found, Pictures)
     assert len(pictures.charts[0].curves) == 4
-    assert "In the table alone: block4x4." in pictures.caption
-    assert len(blocks(found, Grid, "Break-even map")[0].rows) == 5
+    assert "In the table alone: block4x4 int8." in pictures.caption
+    assert [len(grid.rows) for grid in blocks(found, Grid, "Break-even map")] == [5, 5]
 
 
 def test_shares_have_bars_and_every_layer_can_have_a_row() -> None:

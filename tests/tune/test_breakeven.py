@@ -10,11 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aerogel.core.errors import InputError
-from aerogel.core.target import current
+from aerogel.core.target import Target, current
+from aerogel.formats.panel import Packed
 from aerogel.tune import breakeven as module
-from aerogel.tune.breakeven import Bounds, Curve, Point, against, breakeven, curves, paired, timed
+from aerogel.tune.breakeven import (
+    DENSE_INT8,
+    Bounds,
+    Curve,
+    Point,
+    Way,
+    against,
+    breakeven,
+    curves,
+    paired,
+    scaled,
+    timed,
+)
 from aerogel.tune.choose import SPARSE
-from aerogel.tune.plan import Candidate
+from aerogel.tune.layer_call import LayerCall
 
 
 def points(*rows: tuple[float, float, float, float]) -> list[Point]:
@@ -176,7 +189,7 @@ def test_curves_are_measured_at_every_share_and_number_of_columns() -> None:
         asked.append(share)
         return scattered(share)
 
-    made = curves(matrix, "unstructured", current(), (16, 32), (0.5, 0.95))
+    made = curves(matrix, Way("unstructured"), current(), (16, 32), (0.5, 0.95))
     assert asked == [0.5, 0.95]
     assert [(c.outputs, c.inputs, c.columns) for c in made] == [(64, 96, 16), (64, 96, 32)]
     for curve in made:
@@ -188,7 +201,7 @@ def test_curves_are_measured_at_every_share_and_number_of_columns() -> None:
 
 def test_a_share_that_was_not_timed_has_no_ratio() -> None:
     with pytest.raises(InputError, match=r"0\.7 was not timed: 0\.5 were"):
-        Curve(4, 4, 16, "unstructured", 1.0, tuple(points((0.5, 1, 1, 1)))).ratio(0.7)
+        Curve(4, 4, 16, Way("unstructured"), 1.0, tuple(points((0.5, 1, 1, 1)))).ratio(0.7)
 
 
 def test_an_all_but_empty_matrix_is_proven_faster_than_the_same_dense() -> None:
@@ -197,10 +210,29 @@ def test_an_all_but_empty_matrix_is_proven_faster_than_the_same_dense() -> None:
     assert dense_s > 1e-6
 
 
-def test_every_call_takes_another_copy_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    packed = module.pack_as(scattered(0.9), Candidate("panel", 0))
-    copies: list[object] = []
-    kept = module._copied
-    monkeypatch.setattr(module, "_copied", lambda p: copies.append(p) or kept(p))
-    module._calls(packed, current(), 16)()
-    assert len(copies) == min(module._MOST_COPIES, -(-module._COLD_BYTES // packed.nbytes))
+def test_integers_are_timed_beside_dense_floats_and_dense_where_nothing_is_zero(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called: list[tuple[str, int]] = []
+    made = module.LayerCall
+
+    def heard(packed: Packed, target: Target, columns: int) -> LayerCall:
+        called.append((packed.values.dtype.name, packed.columns))
+        return made(packed, target, columns)
+
+    monkeypatch.setattr(module, "LayerCall", heard)
+    (whole,) = curves(lambda _: scattered(-1.0), DENSE_INT8, current(), (16,), (0.0,))
+    assert called == [("int32", 24), ("float32", 96)], "one packing in words of 4 inputs, one of floats"
+    assert (str(whole.way), whole.points[0].sparsity) == ("dense int8", 0.0)
+    called.clear()
+    curves(scattered, Way("unstructured", "int8"), current(), (16,), (0.5,))
+    assert called == [("int32", 24)] * len(SPARSE) + [("float32", 96)]
+
+
+def test_all_but_empty_integers_are_proven_faster_than_dense_floats() -> None:
+    assert timed(scattered(0.99, 512, 512), current(), (128,), "int8")[128][0].high < 1
+
+
+def test_a_factor_multiplies_ratios_and_bounds() -> None:
+    (made,) = scaled(points((0.5, 0.5, 0.4, 0.6)), Bounds(2.0, 1.0, 3.0))
+    assert made == Point(0.5, Bounds(1.0, 0.4, 0.6 * 3.0))

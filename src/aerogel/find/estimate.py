@@ -1,5 +1,5 @@
-"""What zeros would gain, from the time split of a model and the break-even map: pure functions of
-measurements.
+"""What zeros and 8-bit integers would gain, from the time split of a model and the break-even map: pure
+functions of measurements.
 
 Each linear kernel's time is scaled by the ratio measured for its shape, at random zeros; everything else
 stays as it is (Amdahl), products too small to be timed too. Where a ratio is missing nothing is estimated.
@@ -15,22 +15,22 @@ from statistics import median
 from typing import Any
 
 from aerogel.find.controls import Shape
-from aerogel.find.paymap import AIM, PATTERNS, SMALLEST, PayMap, Use
+from aerogel.find.paymap import AIM, SMALLEST, WAYS, PayMap, Use
 from aerogel.find.program import Product, Split, gain
 from aerogel.find.whole import Trial
 from aerogel.measure.intervals import least_values, median_interval, ratio_interval
-from aerogel.tune.breakeven import CONFIDENCE, RESOLUTION, Bounds, Curve
+from aerogel.tune.breakeven import CONFIDENCE, DENSE_INT8, RESOLUTION, Bounds, Curve, Way
 
 METHOD = (
     "measured time of each step; linear kernels scaled by the measured ratio of their shape at random zeros, "
     "the rest as it is; one thread; the bounds multiply"
 )
 MEASURED = (
-    "the model pruned by magnitude and compiled, its steps timed in turns with those of the dense one; "
-    "one thread"
+    "the model pruned by magnitude (unless dense) and compiled, its steps timed in turns with those of the "
+    "dense one in float32; one thread"
 )
-SPARSITIES = (0.5, AIM, 0.9)
-"""The shares of zeros for which gains are estimated."""
+SPARSITIES = (0.5, 0.7, AIM, 0.9)
+"""The shares of zeros for which gains are estimated; dense int8 has none."""
 _SAME = Bounds(1.0, 1.0, 1.0)
 
 
@@ -47,10 +47,11 @@ class Load:
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """How many times faster: the ``linear`` layers, the ``whole`` model (None where its split is not known),
-    both over our own dense; ``over_control``: our sparse linear layers over the control's dense ones.
-    Seconds: of the linear layers and of the whole call, with the zeros. ``measured``: on the model pruned."""
+    both over our own dense in float32; ``over_control``: our linear layers, so computed, over the control's
+    dense ones in float32. Seconds: of the linear layers and of the
+    whole call, computed in this ``way``. ``measured``: on the model itself."""
 
-    pattern: str
+    way: Way
     sparsity: float
     tokens: int
     linear: Bounds
@@ -60,36 +61,41 @@ class Estimate:
     whole_s: float | None
     measured: bool = False
 
+    @property
+    def speedup(self) -> Bounds:
+        """Of the whole model; of the linear layers where no more is known."""
+        return self.whole or self.linear
+
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "method": MEASURED if self.measured else METHOD}
+        figures = asdict(self)
+        return {**figures.pop("way"), **figures, "method": MEASURED if self.measured else METHOD}
 
 
 def estimates(
     pay: PayMap, splits: Sequence[Split], uses: Sequence[Use], trials: Sequence[Trial] = ()
 ) -> tuple[Estimate, ...]:
-    """For every pattern and share, at each number of tokens that was split; without any split, for the linear
+    """For every way and share, at each number of tokens that was split; without any split, for the linear
     layers alone by what the map measured. What a trial measured takes the place of its estimate."""
     found = {_key(e): e for e in _estimated(pay, splits, uses)}
     found |= {_key(e): e for trial in trials for e in _measured(pay, trial)}
-    order = {name: i for i, name in enumerate(PATTERNS)}
-    return tuple(sorted(found.values(), key=lambda e: (order[e.pattern], e.sparsity, -e.tokens)))
+    return tuple(sorted(found.values(), key=lambda e: (WAYS.index(e.way), e.sparsity, -e.tokens)))
 
 
 def _key(e: Estimate) -> tuple[object, ...]:
-    return e.pattern, e.sparsity, e.tokens
+    return e.way, e.sparsity, e.tokens
 
 
 def _estimated(pay: PayMap, splits: Sequence[Split], uses: Sequence[Use]) -> Iterator[Estimate]:
-    for pattern in dict.fromkeys(row.curve.pattern for row in pay.rows):
-        for sparsity in SPARSITIES:
+    for way in dict.fromkeys(row.curve.way for row in pay.rows):
+        for sparsity in (0.0,) if way == DENSE_INT8 else SPARSITIES:
             for split in splits:
-                loads = _of_split(pay, split, pattern, sparsity)
+                loads = _of_split(pay, split, way, sparsity)
                 if loads is not None:
-                    yield estimate(pattern, sparsity, split.tokens, loads, split.other_s)
+                    yield estimate(way, sparsity, split.tokens, loads, split.other_s)
             for tokens in () if splits else pay.columns:
-                loads = _of_map(pay, uses, tokens, pattern, sparsity)
+                loads = _of_map(pay, uses, tokens, way, sparsity)
                 if loads is not None:
-                    yield estimate(pattern, sparsity, tokens, loads, None)
+                    yield estimate(way, sparsity, tokens, loads, None)
 
 
 def _measured(pay: PayMap, trial: Trial) -> Iterator[Estimate]:
@@ -97,10 +103,10 @@ def _measured(pay: PayMap, trial: Trial) -> Iterator[Estimate]:
     for dense, sparse in zip(trial.dense, trial.sparse, strict=True):
         linear = Bounds(*ratio_interval(dense.linear_s, sparse.linear_s, CONFIDENCE, RESOLUTION))
         # With every layer dense the ratio is 1: what is left is the control's time over ours.
-        loads = _of_split(pay, dense, trial.pattern, None)
+        loads = _of_split(pay, dense, trial.way, None)
         dense_over = _over_control(loads) if loads else None
         yield Estimate(
-            trial.pattern,
+            trial.way,
             trial.sparsity,
             dense.tokens,
             linear,
@@ -113,7 +119,7 @@ def _measured(pay: PayMap, trial: Trial) -> Iterator[Estimate]:
 
 
 def estimate(
-    pattern: str, sparsity: float, tokens: int, loads: Sequence[Load], other_s: Sequence[float] | None
+    way: Way, sparsity: float, tokens: int, loads: Sequence[Load], other_s: Sequence[float] | None
 ) -> Estimate:
     """``other_s``: seconds outside the linear layers per round; None where they are not known."""
     nothing = [0.0] * len(loads[0].seconds)
@@ -122,7 +128,7 @@ def estimate(
     control = _over_control(loads)
     after = [sum(load.seconds[i] * load.ratio.value for load in loads) for i in range(len(nothing))]
     whole_s = None if other_s is None else median(a + b for a, b in zip(after, other_s, strict=True))
-    return Estimate(pattern, sparsity, tokens, linear, whole, control, median(after), whole_s)
+    return Estimate(way, sparsity, tokens, linear, whole, control, median(after), whole_s)
 
 
 def _speedup(loads: Sequence[Load], other_s: Sequence[float]) -> Bounds:
@@ -176,13 +182,13 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
     return median_interval(values, CONFIDENCE)
 
 
-def _of_split(pay: PayMap, split: Split, pattern: str, sparsity: float | None) -> list[Load] | None:
+def _of_split(pay: PayMap, split: Split, way: Way, sparsity: float | None) -> list[Load] | None:
     """``sparsity`` None: every layer dense. None where the ratio of a product is not known."""
     loads: list[Load] = []
     small = {(use.outputs, use.inputs) for use in pay.small}
     for product in split.products:
         shape = Shape(product.outputs, product.inputs, product.columns)
-        curve, control = pay.curve(shape, pattern), pay.control(shape)
+        curve, control = pay.curve(shape, way), pay.control(shape)
         over = None if control is None else control.dense_over_control
         if (shape.outputs, shape.inputs) in small:
             # Not timed elsewhere either: taken to be equal, as it hardly counts.
@@ -206,13 +212,11 @@ def _stays(product: Product, curve: Curve) -> tuple[float, ...]:
     return tuple(max(0.0, s - product.steps * curve.dense_s) for s in product.seconds)
 
 
-def _of_map(
-    pay: PayMap, uses: Sequence[Use], tokens: int, pattern: str, sparsity: float
-) -> list[Load] | None:
+def _of_map(pay: PayMap, uses: Sequence[Use], tokens: int, way: Way, sparsity: float) -> list[Load] | None:
     loads: list[Load] = []
     for use in uses:
         shape = Shape(use.outputs, use.inputs, tokens)
-        curve, control = pay.curve(shape, pattern), pay.control(shape)
+        curve, control = pay.curve(shape, way), pay.control(shape)
         if use.weights < SMALLEST:
             continue
         if curve is None:

@@ -1,6 +1,7 @@
-"""The break-even map of a model: for each shape of its linear layers and each pattern, from which share of
-zeros on our sparse kernel beats our dense one, and the strongest dense control. Measured on this CPU, one
-thread."""
+"""The break-even map of a model: for each shape of its linear layers and each way to compute it (which zeros,
+which numbers), how fast it is at each share of zeros over our dense float32 kernel, and from which share on
+it beats that kernel, our dense int8 one, and the strongest dense control. Measured on this CPU, one thread.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +22,32 @@ from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph
 from aerogel.model.steps import LinearStep
 from aerogel.prune.pattern import pattern_named
-from aerogel.tune.breakeven import Breakeven, Curve, against, breakeven, curves
+from aerogel.tune.breakeven import (
+    DENSE_INT8,
+    SHARES,
+    Breakeven,
+    Curve,
+    Way,
+    against,
+    breakeven,
+    curves,
+    scaled,
+)
 
 AIM = 0.8
 """The share of zeros that is aimed at: within reach of pruning with recovery."""
 SMALLEST = 4096
 """Layers of fewer weights are not timed: starting one takes as long as running it."""
-PATTERNS = ("unstructured", "block4x1", "block2x1")
-"""In the order in which they are timed."""
+WAYS = (
+    DENSE_INT8,
+    Way("unstructured"),
+    Way("block4x4", "int8"),
+    Way("block1x4", "int8"),
+    Way("block4x1"),
+    Way("block2x1"),
+)
+"""The most telling first."""
+_INT8_SHARES = (0.3, 0.5, 0.7, 0.8, 0.9)
 # The first curve may take so long; the others are guessed from those before them.
 _FIRST_S = 3.0
 # How much longer than the slowest before it, for its size, a curve may take on a busy machine.
@@ -55,17 +74,19 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class MapRow:
-    """One shape at one number of columns under one pattern. ``over_dense``: against our dense kernel;
-    ``over_control``: against the control, None where there is none."""
+    """One shape at one number of columns, computed in one way. ``over_dense``: against our dense float32
+    kernel; ``over_control``: against the control, ``over_int8``: against our dense int8 kernel, None where
+    that was not timed, or is what the row itself is about."""
 
     curve: Curve
     count: int
     over_dense: Breakeven
     over_control: Breakeven | None
+    over_int8: Breakeven | None = None
 
     @property
     def shape(self) -> Shape:
-        return Shape(self.curve.outputs, self.curve.inputs, self.curve.columns)
+        return _shape(self.curve)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -73,11 +94,13 @@ class MapRow:
             "inputs": self.curve.inputs,
             "layers": self.count,
             "columns": self.curve.columns,
-            "pattern": self.curve.pattern,
+            "pattern": self.curve.way.pattern,
+            "precision": self.curve.way.precision,
             "dense_s": self.curve.dense_s,
             "ratios": [asdict(point) for point in self.curve.points],
             "over_dense": asdict(self.over_dense),
             "over_control": None if self.over_control is None else asdict(self.over_control),
+            "over_int8": None if self.over_int8 is None else asdict(self.over_int8),
         }
 
 
@@ -91,11 +114,11 @@ class PayMap:
     small: tuple[Use, ...]
     missing: tuple[Skipped, ...]
 
-    def curve(self, shape: Shape, pattern: str) -> Curve | None:
+    def curve(self, shape: Shape, way: Way) -> Curve | None:
         """For a layer of that shape; its columns are rounded up to a number that was timed."""
         columns = self.timed_columns(shape.columns)
         for row in self.rows:
-            if row.curve.pattern == pattern and row.shape == Shape(shape.outputs, shape.inputs, columns):
+            if row.curve.way == way and row.shape == Shape(shape.outputs, shape.inputs, columns):
                 return row.curve
         return None
 
@@ -145,11 +168,13 @@ def _pooled(graph: Graph, step: LinearStep) -> bool:
 
 
 def scattered(shape: tuple[int, int], share: float, pattern: str) -> NDArray[np.float32]:
-    """A random weight of ``shape`` in which ``round(share * units)`` units of ``pattern`` are zero, anywhere;
-    always the same."""
-    known = pattern_named(pattern)
+    """A random weight of ``shape`` in which ``round(share * units)`` units of ``pattern`` are zero, anywhere,
+    none if it is ``dense``; always the same."""
     rng = np.random.default_rng(shape)
     dense = rng.standard_normal(shape, dtype=np.float32)
+    if pattern == DENSE_INT8.pattern:
+        return np.where(dense == 0, np.float32(1), dense)
+    known = pattern_named(pattern)
     units = known.unit_shape(shape)
     gone = np.zeros(units[0] * units[1], bool)
     gone[rng.permutation(gone.size)[: round(share * gone.size)]] = True
@@ -168,18 +193,29 @@ def _shapes(large: Sequence[Use], columns: Sequence[int]) -> list[Shape]:
 
 
 def _rows(found: Sequence[tuple[Use, Curve]], controls: Controls) -> tuple[MapRow, ...]:
+    dense8 = {_shape(curve): curve.ratio(0.0) for _, curve in found if curve.way == DENSE_INT8}
     rows: list[MapRow] = []
     for use, curve in found:
-        control = controls.at(Shape(curve.outputs, curve.inputs, curve.columns))
-        other = None if control is None else breakeven(against(curve.points, control.dense_over_control))
-        rows.append(MapRow(curve, use.count, breakeven(curve.points), other))
+        control, int8, other = controls.at(_shape(curve)), dense8.get(_shape(curve)), None
+        if control is not None:
+            # Only in float32 is our dense kernel the same way without zeros.
+            joined = against if curve.way.precision == "fp32" else scaled
+            other = breakeven(joined(curve.points, control.dense_over_control))
+        over8 = None
+        if int8 is not None and curve.way != DENSE_INT8:
+            over8 = breakeven(scaled(curve.points, int8.inverse()))
+        rows.append(MapRow(curve, use.count, breakeven(curve.points), other, over8))
     return tuple(sorted(rows, key=_importance))
+
+
+def _shape(curve: Curve) -> Shape:
+    return Shape(curve.outputs, curve.inputs, curve.columns)
 
 
 def _importance(row: MapRow) -> tuple[int, ...]:
     curve = row.curve
     work = curve.outputs * curve.inputs * row.count
-    return -curve.columns, -work, curve.outputs, curve.inputs, PATTERNS.index(curve.pattern)
+    return -curve.columns, -work, curve.outputs, curve.inputs, WAYS.index(curve.way)
 
 
 class MapTimer:
@@ -203,10 +239,10 @@ class MapTimer:
             shapes = _shapes(self._large, self._columns)
             self._controls = measure_controls(shapes, lambda: self._left() - half, self._say)
 
-    def pattern(self, name: str) -> None:
-        """A curve for every shape, under this pattern."""
+    def way(self, way: Way) -> None:
+        """A curve for every shape, computed in this way."""
         for use in self._large:
-            self._curve(use, name)
+            self._curve(use, way)
 
     def result(self) -> PayMap:
         """All that was timed."""
@@ -214,11 +250,11 @@ class MapTimer:
         missing = (*([control] if control else []), *self._missing)
         return PayMap(self._columns, _rows(self._found, self._controls), self._controls, self._small, missing)
 
-    def _curve(self, use: Use, pattern: str) -> None:
-        what = f"{use.outputs} x {use.inputs} {pattern}"
+    def _curve(self, use: Use, way: Way) -> None:
+        what = f"{use.outputs} x {use.inputs} {way}"
         # Slots take as long for a small layer; packing and single calls of a large one take longer.
         guess = self._longest_s * max(1.0, use.weights / max(1, self._largest))
-        if self._left() < _SLACK * (guess or _FIRST_S):
+        if self._left() < _SLACK * (guess or _FIRST_S) * len(_shares(way)) / len(SHARES):
             self._missing.append(Skipped(what, NO_TIME))
             return
         self._say(f"timing {what}")
@@ -227,14 +263,24 @@ class MapTimer:
         columns = self._columns[:1] if use.pooled else self._columns
         try:
             made = curves(
-                lambda share: scattered((use.outputs, use.inputs), share, pattern),
-                pattern,
+                lambda share: scattered((use.outputs, use.inputs), share, way.pattern),
+                way,
                 self._target,
                 columns,
+                _shares(way),
             )
         except AerogelError as error:
             self._missing.append(Skipped(what, str(error)))
             return
         self._found += [(use, curve) for curve in made]
-        self._longest_s = max(self._longest_s, before - self._left())
-        self._largest = max(self._largest, use.weights)
+        took = (before - self._left()) * len(SHARES) / len(_shares(way))
+        # One share says too little of many: compiling the kernels came with it.
+        if way != DENSE_INT8:
+            self._longest_s = max(self._longest_s, took)
+            self._largest = max(self._largest, use.weights)
+
+
+def _shares(way: Way) -> tuple[float, ...]:
+    if way == DENSE_INT8:
+        return (0.0,)
+    return SHARES if way.precision == "fp32" else _INT8_SHARES

@@ -17,7 +17,7 @@ from aerogel.model.compile import build
 from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph
 from aerogel.model.program import Program
-from aerogel.model.steps import LinearStep
+from aerogel.model.steps import LinearStep, QuantiseStep
 from aerogel.tune.breakeven import CONFIDENCE, RESOLUTION, Bounds, clock
 from aerogel.tune.choose import DENSE
 from aerogel.tune.plan import LayerPlan, Plan
@@ -45,17 +45,21 @@ class Product:
 
 @dataclass(frozen=True)
 class Split:
-    """One call with every layer dense: its linear products, and ``other_s``, the rest, per round.
+    """One call: its linear products, and ``other_s``, the rest, per round. ``quantise_s``: of rounding what
+    goes into products of integers, which counts as theirs.
 
     A step's seconds are CPU time, measured by itself, less what it costs to start one."""
 
     tokens: int
     products: tuple[Product, ...]
     other_s: tuple[float, ...]
+    quantise_s: tuple[float, ...] | None = None
 
     @property
     def linear_s(self) -> tuple[float, ...]:
-        return tuple(map(sum, zip(*(p.seconds for p in self.products), strict=True)))
+        seconds = [p.seconds for p in self.products]
+        seconds += [] if self.quantise_s is None else [self.quantise_s]
+        return tuple(map(sum, zip(*seconds, strict=True)))
 
     @property
     def total_s(self) -> tuple[float, ...]:
@@ -89,7 +93,7 @@ class Split:
 
 
 def dense_program(graph: Graph, target: Target | None = None) -> Program:
-    """The program that multiplies zeros like any other number."""
+    """The program that multiplies zeros like any other number, in the numbers of its weights."""
     target = target or current()
     names = [step.name for step in fuse(graph) if isinstance(step, LinearStep)]
     plan = Plan(target.fingerprint, 0, tuple(LayerPlan(name, DENSE, DENSE, {}, {}) for name in names))
@@ -136,19 +140,22 @@ def _seconds(program: Program, work: Batch, span: tuple[int, int]) -> float:
 
 def _grouped(program: Program, tokens: int, work: Batch, rounds: list[list[float]]) -> Split:
     groups: dict[tuple[int, int, int, str | None], list[int]] = {}
-    other: list[int] = []
+    other, rounding = list[int](), list[int]()
     for i, step in enumerate(program.built.steps):
         if isinstance(step, LinearStep):
             columns = work.tokens if step.out.columns == "tokens" else work.rows
             kind = step.out.features, step.inputs, columns, step.activation
             groups.setdefault(kind, []).append(i)
+        elif isinstance(step, QuantiseStep):
+            rounding.append(i)
         else:
             other.append(i)
     products = tuple(
         Product(*kind, len(steps), _weights(program, steps), tuple(sum(r[i] for i in steps) for r in rounds))
         for kind, steps in groups.items()
     )
-    return Split(tokens, products, tuple(sum(r[i] for i in other) for r in rounds))
+    quantise_s = tuple(sum(r[i] for i in rounding) for r in rounds) if rounding else None
+    return Split(tokens, products, tuple(sum(r[i] for i in other) for r in rounds), quantise_s)
 
 
 def _weights(program: Program, steps: list[int]) -> tuple[str, ...]:

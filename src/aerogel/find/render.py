@@ -17,6 +17,7 @@ from aerogel.find.tables import (
     activation_sheet,
     cost_sheet,
     estimate_sheet,
+    layer_speed_sheet,
     map_sheet,
     sensitivity_sheet,
     weight_sheet,
@@ -113,7 +114,12 @@ def _timing(timing: Timing) -> str:
         "BREAK-EVEN: the share of zeros from which on our kernel is faster; one thread, intervals of 95 %"
     ]
     if timing.pay.rows:
-        lines.append(_table(map_sheet(timing.pay)))
+        lines += [
+            _table(map_sheet(timing.pay)),
+            "",
+            "SPEED OF A LAYER over our dense fp32 kernel, by its zeros",
+        ]
+        lines.append(_table(layer_speed_sheet(timing.pay)))
     lines += [_wrapped(sentence) for sentence in summed(timing.missing)]
     return "\n".join([*lines, *timing_words(timing), *_estimates(timing)])
 
@@ -125,7 +131,7 @@ def timing_words(timing: Timing) -> tuple[str, ...]:
         lines.append(f"Too small to time: {_products(sum(use.count for use in timing.pay.small))}.")
     for split in timing.splits:
         took = f"{milliseconds(median(split.total_s))}, linear layers {milliseconds(median(split.linear_s))}"
-        lines.append(f"The whole model, dense, at {split.tokens} columns: {took}")
+        lines.append(f"The whole model, dense in fp32, at {split.tokens} columns: {took}")
     lines += [
         f"As it is, its zeros skipped, at {gain.tokens} columns: {interval(gain.speedup)} as fast"
         for gain in timing.gains
@@ -142,8 +148,8 @@ def _estimates(timing: Timing) -> list[str]:
         return []
     return [
         "",
-        "SPEED WITH ZEROS over our dense program: measured where the model was pruned by magnitude, else",
-        "estimated from the map and the time outside the linear layers",
+        "SPEED OF THE WHOLE MODEL over our dense fp32 program: measured where it was pruned by magnitude or",
+        "computed in int8, else estimated from the map and the time outside the linear layers",
         _table(estimate_sheet(timing.estimates)),
     ]
 

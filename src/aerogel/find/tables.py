@@ -10,11 +10,12 @@ from aerogel.find.activations import ActivationReport, ActivationZeros
 from aerogel.find.cost import Cost, LayerCost
 from aerogel.find.estimate import Estimate
 from aerogel.find.held import Role
-from aerogel.find.paymap import AIM, PayMap
+from aerogel.find.paymap import PayMap
 from aerogel.find.sensitivity import SPARSITIES, SensitivityReport
 from aerogel.find.weights import WeightReport
 from aerogel.find.words import breaks_even, count, interval, milliseconds, percent, size
 from aerogel.find.zeros import Zeros
+from aerogel.tune.breakeven import DENSE_INT8
 
 T = TypeVar("T")
 
@@ -110,28 +111,43 @@ def _sums(layers: Sequence[LayerCost]) -> tuple[str, ...]:
 
 
 def map_sheet(pay: PayMap) -> Sheet:
-    """The break-even map."""
-    control = pay.controls.name
-    head = ["layer", "products", "columns", "dense", "pattern", "than our dense"]
+    """From which share of zeros on each way to compute a layer is faster."""
+    control, int8 = pay.controls.name, any(row.over_int8 is not None for row in pay.rows)
+    head = ["layer", "products", "columns", "dense fp32", "pattern", "than our dense fp32"]
+    head += ["than our dense int8"] if int8 else []
     head += [f"than {control}"] if control else []
     rows: list[Row] = []
     for row in pay.rows:
         curve = row.curve
         cells = [str(row.shape), count(row.count), count(curve.columns), milliseconds(curve.dense_s)]
-        cells += [curve.pattern, breaks_even(row.over_dense)]
+        cells += [str(curve.way), breaks_even(row.over_dense)]
+        if int8:
+            alone = "it is that" if curve.way == DENSE_INT8 else "not measured"
+            cells.append(alone if row.over_int8 is None else breaks_even(row.over_int8))
         if control:
             cells.append("not measured" if row.over_control is None else breaks_even(row.over_control))
-        rows.append((*cells, interval(curve.ratio(AIM).inverse())))
-    return Sheet((*head, f"at {percent(AIM)}, over ours"), tuple(rows))
+        rows.append(tuple(cells))
+    return Sheet(tuple(head), tuple(rows))
+
+
+def layer_speed_sheet(pay: PayMap) -> Sheet:
+    """Times the speed of our dense float32 kernel, at every share of zeros that was timed."""
+    shares = sorted({point.sparsity for row in pay.rows for point in row.curve.points})
+    rows: list[Row] = []
+    for row in pay.rows:
+        known = {point.sparsity: interval(point.ratio.inverse()) for point in row.curve.points}
+        cells = (known.get(share, "") for share in shares)
+        rows.append((str(row.shape), count(row.curve.columns), str(row.curve.way), *cells))
+    return Sheet(("layer", "columns", "pattern", *(f"at {percent(share)}" for share in shares)), tuple(rows))
 
 
 def estimate_sheet(estimates: Sequence[Estimate]) -> Sheet:
-    """What zeros make of the whole model."""
+    """What zeros and int8 make of the whole model."""
     rows: list[Row] = []
     for e in estimates:
         whole = "not known" if e.whole is None else interval(e.whole)
         how = "measured" if e.measured else "estimate"
-        rows.append((e.pattern, percent(e.sparsity), count(e.tokens), interval(e.linear), whole, how))
+        rows.append((str(e.way), percent(e.sparsity), count(e.tokens), interval(e.linear), whole, how))
     return Sheet(("pattern", "zeros", "columns", "linear layers", "whole model", "how"), tuple(rows))
 
 

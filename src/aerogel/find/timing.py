@@ -11,7 +11,7 @@ from typing import Any
 from aerogel.core.errors import AerogelError
 from aerogel.core.target import current
 from aerogel.find.estimate import Estimate, estimates
-from aerogel.find.paymap import PATTERNS, SMALLEST, MapTimer, PayMap, uses
+from aerogel.find.paymap import SMALLEST, WAYS, MapTimer, PayMap, uses
 from aerogel.find.program import Gain, Split
 from aerogel.find.skipped import Skipped
 from aerogel.find.subject import Subject
@@ -53,11 +53,7 @@ def measure_timing(
         failed.append(Skipped(WHOLE, "compile would refuse it"))
     elif any(use.weights >= SMALLEST for use in shapes):
         whole = WholeTimer(subject.graph, sparse_share, left, say)
-    first, *others = PATTERNS
-    stages: list[Callable[[], None]] = [timer.control, partial(timer.pattern, first)]
-    if whole is not None:
-        stages = [whole.now, *stages, *(partial(whole.trial, pattern) for pattern in TRIALS)]
-    stages += [partial(timer.pattern, pattern) for pattern in others]
+    stages = _stages(timer, whole)
     for stage in stages:
         try:
             stage()
@@ -69,3 +65,16 @@ def measure_timing(
     found = estimates(pay, splits, shapes, whole.trials if whole else ())
     missing = (*failed, *(whole.missing if whole else ()), *pay.missing)
     return Timing(pay, splits, found, whole.gains if whole else (), missing)
+
+
+def _stages(timer: MapTimer, whole: WholeTimer | None) -> list[Callable[[], None]]:
+    """The most important first: where the time goes, then for each way its map and its trial. Another runtime
+    comes before the first of the longer maps."""
+    stages: list[Callable[[], None]] = [] if whole is None else [whole.now]
+    for way in WAYS:
+        stages.append(partial(timer.way, way))
+        if whole is not None and way in TRIALS:
+            stages.append(partial(whole.trial, way))
+        if way == WAYS[0]:
+            stages.append(timer.control)
+    return stages

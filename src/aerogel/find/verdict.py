@@ -1,4 +1,7 @@
-"""Sparsity, int8, both or neither: a pure function from measured figures to a choice and its reasons."""
+"""Sparsity, int8, both or neither: a pure function from measured figures to a choice and its reasons.
+
+*Both* is one program: zeros skipped in int8, proven faster than either of the two alone. Where each pays and
+both together do not, the faster one is chosen."""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ from aerogel.find.paymap import AIM, SMALLEST, MapRow
 from aerogel.find.program import Gain, Split
 from aerogel.find.skipped import NO_TIME, Skipped, summed
 from aerogel.find.words import breaks_even, interval, milliseconds, percent
-from aerogel.tune.breakeven import Breakeven
+from aerogel.tune.breakeven import DENSE_INT8, Breakeven
+from aerogel.tune.layer_call import Precision
 
 Choice = Literal["sparsity", "int8", "both", "neither", "not measured"]
 WORTH = 1.1
-"""So many times faster, proven, something must make the model (int8: its largest product) to pay."""
+"""So many times faster, proven, something must make the model to pay (its linear layers, where no more is
+known; the largest product, where int8 is known from another runtime alone)."""
 _MOST_EXCEPTIONS = 6
 
 
@@ -61,7 +66,13 @@ def verdict(evidence: Evidence) -> Verdict:
     choice = _choice(evidence)
     reasons = [_headline(evidence, choice)]
     if evidence.largest >= SMALLEST:
-        reasons += [*_breakevens(evidence), *_gains(evidence), *_limit(evidence), _int8(evidence)]
+        reasons += [
+            *_side_by_side(evidence),
+            *_breakevens(evidence),
+            *_gains(evidence),
+            *_limit(evidence),
+            _int8(evidence),
+        ]
         reasons += [*_exceptions(evidence), *_now(evidence)]
         reasons += summed(evidence.missing)
         if any(each.why == NO_TIME for each in evidence.missing):
@@ -78,9 +89,11 @@ def verdict(evidence: Evidence) -> Verdict:
 def _choice(evidence: Evidence) -> Choice:
     if evidence.largest < SMALLEST:
         return "neither"
+    if _together_pays(evidence):
+        return "both"
     match _sparsity_pays(evidence), _int8_pays(evidence):
         case True, True:
-            return "both"
+            return _faster(evidence)
         case True, _:
             return "sparsity"
         case _, True:
@@ -92,26 +105,61 @@ def _choice(evidence: Evidence) -> Choice:
 
 
 def _sparsity_pays(evidence: Evidence) -> bool | None:
-    """Does any pattern at AIM, proven, make the model faster than our dense and the linear layers faster than
-    the control's? None: not measured."""
-    judged = _aimed(evidence)
-    if not judged:
-        return None
-    return any(
-        (e.whole or e.linear).low >= WORTH and (e.over_control is None or e.over_control.low > 1)
-        for e in judged
-    )
+    """Does any pattern at AIM in float32, proven, make the model faster than our dense and the linear layers
+    faster than the control's? None: not measured."""
+    judged = _zeros(evidence, "fp32")
+    return any(map(_pays, judged)) if judged else None
 
 
 def _int8_pays(evidence: Evidence) -> bool | None:
-    """Is int8 proven faster than fp32 in the same runtime, on the product that costs most?"""
+    """Does our own dense int8? Where that is not known: is another runtime's proven faster than its fp32, on
+    the product that costs most?"""
+    dense = _dense_int8(evidence)
+    if dense is not None:
+        return _pays(dense)
     if evidence.int8 is None or evidence.int8.int8_speedup is None:
         return None
     return evidence.int8.int8_speedup.low >= WORTH
 
 
+def _together_pays(evidence: Evidence) -> bool | None:
+    """Are zeros in int8 proven faster than dense int8, and than zeros in float32? None: not measured."""
+    dense, judged = _dense_int8(evidence), _zeros(evidence, "int8")
+    if dense is None or not judged:
+        return None
+    alone = max(e.speedup.high for e in (dense, *_zeros(evidence, "fp32")))
+    return any(_pays(e) and e.speedup.low > alone for e in judged)
+
+
+def _pays(e: Estimate) -> bool:
+    return e.speedup.low >= WORTH and (e.over_control is None or e.over_control.low > 1)
+
+
+def _faster(evidence: Evidence) -> Choice:
+    """Of two that pay."""
+    dense, zeros = _dense_int8(evidence), _zeros(evidence, "fp32")
+    if dense is None:
+        return "both"  # int8 is that of another runtime: each pays, where it runs
+    return "int8" if dense.speedup.value >= _best(zeros).speedup.value else "sparsity"
+
+
+def _best(estimates: list[Estimate]) -> Estimate:
+    return max(estimates, key=lambda e: e.speedup.value)
+
+
+def _zeros(evidence: Evidence, precision: Precision) -> list[Estimate]:
+    """At AIM."""
+    return [e for e in _aimed(evidence) if e.way.precision == precision and e.way != DENSE_INT8]
+
+
+def _dense_int8(evidence: Evidence) -> Estimate | None:
+    return next((e for e in _aimed(evidence) if e.way == DENSE_INT8), None)
+
+
 def _aimed(evidence: Evidence) -> list[Estimate]:
-    return [e for e in evidence.estimates if e.sparsity == AIM and e.tokens == evidence.columns]
+    """Every way at the greatest number of columns: at AIM, or dense."""
+    here = (e for e in evidence.estimates if e.tokens == evidence.columns)
+    return [e for e in here if e.sparsity == AIM or e.way == DENSE_INT8]
 
 
 # --- the reasons --------------------------------------------------------------------------------
@@ -125,16 +173,45 @@ def _headline(evidence: Evidence, choice: Choice) -> str:
         )
     at = f"on this CPU, at {evidence.columns} {evidence.unit}, one thread"
     but = " But compile refuses this model as it is." if evidence.refused else ""
-    match choice:
-        case "both":
-            together = "Both at once are not available in aerogel yet: it runs fp32."
-            return f"Sparsity and int8 each pay {at}. {together}{but}"
-        case "neither":
-            return f"Neither sparsity at {percent(AIM)} zeros nor int8 is proven to pay {at}."
-        case _:
-            said = {True: "pays", False: "is not proven to pay", None: "was not measured"}
-            zeros, eight = said[_sparsity_pays(evidence)], said[_int8_pays(evidence)]
-            return f"Sparsity at {percent(AIM)} zeros {zeros}, int8 {eight}: {at}.{but}"
+    zeros, eight = _sparsity_pays(evidence), _int8_pays(evidence)
+    if choice == "both" and _together_pays(evidence):
+        return f"Sparsity at {percent(AIM)} zeros and int8 pay together {at}, more than either alone.{but}"
+    if zeros and eight:
+        return f"Sparsity at {percent(AIM)} zeros and int8 each pay {at}. {_not_together(evidence)}{but}"
+    if choice == "neither":
+        return f"Neither sparsity at {percent(AIM)} zeros nor int8 is proven to pay {at}."
+    said = {True: "pays", False: "is not proven to pay", None: "was not measured"}
+    return f"Sparsity at {percent(AIM)} zeros {said[zeros]}, int8 {said[eight]}: {at}.{but}"
+
+
+def _not_together(evidence: Evidence) -> str:
+    """Where each pays alone: which is faster, and what is known of both together."""
+    dense = _dense_int8(evidence)
+    if dense is None:
+        return "int8 is that of another runtime here: our own was not measured."
+    alone = "Dense int8" if _faster(evidence) == "int8" else f"fp32 with {percent(AIM)} zeros"
+    if _together_pays(evidence) is None:
+        return f"{alone} is the faster of the two; both together were not measured."
+    return f"{alone} is the faster of the two; both together are not proven to be faster still."
+
+
+def _side_by_side(evidence: Evidence) -> list[str]:
+    """The best of each kind, in one sentence."""
+    zeros, eight = _zeros(evidence, "fp32"), _zeros(evidence, "int8")
+    dense = _dense_int8(evidence)
+    shown = [_best(zeros)] if zeros else []
+    shown += [] if dense is None else [dense]
+    shown += [_best(eight)] if eight else []
+    if len(shown) < 2:
+        return []
+    said = ", ".join(f"{_named(e)} {interval(e.speedup)}" for e in shown)
+    what = "The whole model" if all(e.whole is not None for e in shown) else "At least the linear layers"
+    return [f"{what}, in times the speed of dense fp32: {said}."]
+
+
+def _named(e: Estimate) -> str:
+    how = "" if e.measured else " (an estimate)"
+    return f"{e.way}{how}" if e.way == DENSE_INT8 else f"{percent(e.sparsity)} {e.way}{how}"
 
 
 def _breakevens(evidence: Evidence) -> list[str]:
@@ -144,17 +221,30 @@ def _breakevens(evidence: Evidence) -> list[str]:
         return []
     shape = rows[0].shape
     rows = [row for row in rows if row.shape == shape]
-    own = _by_pattern(rows, [row.over_dense for row in rows])
-    said = [f"With zeros {shape} is faster than our dense kernel {own}."]
+    dense, rows = (
+        [row for row in rows if row.curve.way == DENSE_INT8],
+        [row for row in rows if row.curve.way != DENSE_INT8],
+    )
+    said = [
+        f"{shape} dense in int8 takes {interval(row.curve.ratio(0.0))} the time of fp32." for row in dense
+    ]
+    if not rows:
+        return said
+    own = _by_way(rows, [row.over_dense for row in rows])
+    said.append(f"With zeros {shape} is faster than our dense fp32 kernel {own}.")
+    int8 = [row for row in rows if row.over_int8 is not None]
+    if int8:
+        found = [row.over_int8 for row in int8 if row.over_int8 is not None]
+        said.append(f"It is faster than our dense int8 kernel {_by_way(int8, found)}.")
     if evidence.control is not None and all(row.over_control is not None for row in rows):
         controls = [row.over_control for row in rows if row.over_control is not None]
-        said.append(f"It is faster than {evidence.control}, dense, {_by_pattern(rows, controls)}.")
+        said.append(f"It is faster than {evidence.control}, dense, {_by_way(rows, controls)}.")
     return said
 
 
-def _by_pattern(rows: list[MapRow], found: list[Breakeven]) -> str:
+def _by_way(rows: list[MapRow], found: list[Breakeven]) -> str:
     """``from 38 % [33, 41] (unstructured), from 10 % or less (block4x1)``."""
-    words = (f"{breaks_even(each)} ({row.curve.pattern})" for row, each in zip(rows, found, strict=True))
+    words = (f"{breaks_even(each)} ({row.curve.way})" for row, each in zip(rows, found, strict=True))
     return ", ".join(words)
 
 
@@ -163,11 +253,13 @@ def _gains(evidence: Evidence) -> list[str]:
 
 
 def _gain(evidence: Evidence, e: Estimate) -> str:
-    how = "measured, pruned by magnitude" if e.measured else "an estimate"
+    how = "an estimate"
+    if e.measured:
+        how = "measured, pruned by magnitude" if e.sparsity > 0 else "measured"
     linear = f"the linear layers are {interval(e.linear)} as fast as dense"
     if e.over_control is not None and evidence.control is not None:
         linear += f", {interval(e.over_control)} as fast as in {evidence.control}"
-    at = f"At {percent(e.sparsity)} {e.pattern}"
+    at = "In dense int8" if e.way == DENSE_INT8 else f"At {percent(e.sparsity)} {e.way}"
     if e.whole is None or e.whole_s is None or evidence.split is None:
         return f"{at} {linear} ({how})."
     before = median(evidence.split.linear_s), median(evidence.split.total_s)
@@ -206,7 +298,7 @@ def _exceptions(evidence: Evidence) -> list[str]:
     for row in found[:_MOST_EXCEPTIONS]:
         top = row.curve.points[-1]
         said.append(
-            f"{row.shape} at {row.curve.columns} {evidence.unit}, {row.curve.pattern}: "
+            f"{row.shape} at {row.curve.columns} {evidence.unit}, {row.curve.way}: "
             f"{breaks_even(row.over_dense)}; there it takes {interval(top.ratio)} the time of dense."
         )
     if len(found) > _MOST_EXCEPTIONS:

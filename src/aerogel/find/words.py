@@ -25,7 +25,10 @@ def milliseconds(seconds: float) -> str:
 
 
 def breaks_even(found: Breakeven) -> str:
-    """``from 38 % [33, 41]``; ``from 10 % or less``, where the least share timed is faster already."""
+    """``from 38 % [33, 41]``; ``from 10 % or less``, where the least share timed is faster already;
+    ``faster`` or not, where nothing but no zeros at all was timed."""
+    if found.top == 0:
+        return {"pays": "faster", "never": "slower", "not proven": "not proven"}[found.verdict]
     top = percent(found.top)
     match found.verdict:
         case "never":

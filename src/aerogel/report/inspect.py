@@ -17,6 +17,7 @@ from aerogel.find.tables import (
     activation_sheet,
     cost_sheet,
     estimate_sheet,
+    layer_speed_sheet,
     map_sheet,
     sensitivity_sheet,
     weight_sheet,
@@ -71,22 +72,28 @@ def _map(found: Inspection) -> list[Section]:
             "Products: how many of that shape the model has; columns: tokens, or sequences after pooling."
         )
         blocks.append(_grid(map_sheet(pay), caption))
+        blocks.append(
+            _grid(layer_speed_sheet(pay), "Times the speed of our dense fp32 kernel, by the share of zeros.")
+        )
     blocks += [Paragraph(sentence) for sentence in summed(found.timing.missing)]
     return [Section("Break-even map", tuple(blocks))] if blocks else []
 
 
 def _speed(found: Inspection) -> list[Section]:
-    """The whole model: as it is, and what zeros would make of it."""
+    """The whole model: as it is, and what zeros and int8 would make of it."""
     blocks: list[Block] = []
     drawn = speed_picture(found)
     if drawn is not None:
         blocks.append(drawn)
     if found.timing.estimates:
         blocks.append(
-            _grid(estimate_sheet(found.timing.estimates), "Times the speed of our dense program; one thread.")
+            _grid(
+                estimate_sheet(found.timing.estimates),
+                "Times the speed of our dense fp32 program; one thread.",
+            )
         )
     blocks += [Paragraph(f"{sentence.rstrip('.')}.") for sentence in timing_words(found.timing)]
-    return [Section("Speed with zeros", tuple(blocks))] if blocks else []
+    return [Section("Speed of the whole model", tuple(blocks))] if blocks else []
 
 
 def _weights(found: Inspection, *, every_layer: bool) -> Section:
@@ -139,8 +146,9 @@ def _method(found: Inspection) -> Notes:
         *machine_notes(found.machine),
         Note(
             "Break-even",
-            "Measured: kernels of one shape, dense and with random zeros at a few shares, in turns on one "
-            "thread; the ratio is taken to be linear from one share to the next.",
+            "Measured: kernels of one shape, in fp32 and int8, with random zeros at a few shares, in turns "
+            "with the dense one in fp32, on one thread; the ratio is taken to be linear from one share to "
+            "the next. The time in int8 includes rounding what goes in.",
         ),
         Note("Speed, measured", f"{_sentence(MEASURED)}."),
         Note("Speed, estimated", f"{_sentence(METHOD)}."),

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 from statistics import median
 
-from aerogel.find.controls import Control
+from aerogel.find.controls import Shape
 from aerogel.find.estimate import Estimate
 from aerogel.find.paymap import AIM, MapRow
 from aerogel.find.result import Inspection
 from aerogel.find.words import breaks_even, interval, milliseconds, percent
 from aerogel.report.chart import MARKS, Axis
-from aerogel.report.curves import Curve, Curves, Level, Stop
+from aerogel.report.curves import MOST_LEVELS, Curve, Curves, Level, Stop
 from aerogel.report.document import KeyFigure, KeyFigures, Pictures
 from aerogel.report.wording import listed
+from aerogel.tune.breakeven import DENSE_INT8, Way
 
 _MOST_SHAPES = 6
 # A limit that lies further off would press the curves flat.
 _FAR = 3.0
 _DENSE = "our dense kernel"
+_INT8 = "our dense int8"
 
 
 def key_figures(found: Inspection) -> KeyFigures | None:
-    """Of the pattern that gains most at ``AIM``, beside the dense program; None where nothing was timed."""
+    """Of what gains most, dense in int8 or with zeros at ``AIM``, beside the dense program in float32; None
+    where nothing was timed."""
     figures = [*_gain(found), *_breakeven(found), *_int8(found)]
-    subject = f"At {found.verdict.columns} columns on one thread, beside the dense program"
+    subject = f"At {found.verdict.columns} columns on one thread, beside the dense program in fp32"
     return KeyFigures(subject, tuple(figures)) if figures else None
 
 
 def _best(found: Inspection) -> Estimate | None:
-    aimed = [e for e in found.timing.estimates if e.sparsity == AIM and e.tokens == found.verdict.columns]
-    return max(aimed, key=lambda e: (e.whole or e.linear).value, default=None)
+    here = [e for e in found.timing.estimates if e.tokens == found.verdict.columns]
+    aimed = [e for e in here if e.sparsity == AIM or e.way == DENSE_INT8]
+    return max(aimed, key=lambda e: e.speedup.value, default=None)
 
 
 def _gain(found: Inspection) -> list[KeyFigure]:
@@ -37,8 +41,9 @@ def _gain(found: Inspection) -> list[KeyFigure]:
     split = next((s for s in found.timing.splits if s.tokens == found.verdict.columns), None)
     if best is None:
         return []
-    how = "measured, pruned by magnitude" if best.measured else "an estimate"
-    zeros = f"with {percent(AIM)} {best.pattern} zeros"
+    dense = best.way == DENSE_INT8
+    how = "an estimate" if not best.measured else "measured" if dense else "measured, pruned by magnitude"
+    zeros = "in dense int8" if dense else f"with {percent(AIM)} zeros, {best.way}"
     linear = KeyFigure(
         f"Linear layers {zeros}",
         milliseconds(best.linear_s),
@@ -62,7 +67,13 @@ def _gain(found: Inspection) -> list[KeyFigure]:
 def _breakeven(found: Inspection) -> list[KeyFigure]:
     """Of the shape that costs most, under the pattern that needs the fewest zeros."""
     rows = _at_most_columns(found)
-    proven = [row for row in rows if row.shape == rows[0].shape and row.over_dense.high is not None]
+    proven = [
+        row
+        for row in rows
+        if row.shape == rows[0].shape
+        and row.curve.way.precision == "fp32"
+        and row.over_dense.high is not None
+    ]
     if not proven:
         return []
     first = min(proven, key=lambda row: row.over_dense.high or 0.0)
@@ -72,7 +83,7 @@ def _breakeven(found: Inspection) -> list[KeyFigure]:
             breaks_even(first.over_dense),
             "zeros in linear layers now",
             percent(found.weights.total("linear").share, 1),
-            f"{first.curve.pattern}, over our dense kernel",
+            f"{first.curve.way}, over our dense kernel",
         )
     ]
 
@@ -108,11 +119,12 @@ def map_pictures(found: Inspection) -> Pictures | None:
     """A picture for each of the shapes that cost most: where a curve crosses a level, zeros begin to pay."""
     rows = _at_most_columns(found)
     shapes = list(dict.fromkeys(row.shape for row in rows))
-    patterns = list(dict.fromkeys(row.curve.pattern for row in rows))
-    if not shapes:
+    ways = list(dict.fromkeys(row.curve.way for row in rows if row.curve.way != DENSE_INT8))
+    if not ways:
         return None
-    shown, kept = shapes[:_MOST_SHAPES], patterns[: len(MARKS)]
-    drawn = [row for row in rows if row.shape in shown and row.curve.pattern in kept]
+    shown, kept = shapes[:_MOST_SHAPES], ways[: len(MARKS)]
+    drawn = [row for row in rows if row.shape in shown and row.curve.way in kept]
+    shown = [shape for shape in shown if any(row.shape == shape for row in drawn)]
     y = _speed_axis([v for row in drawn for v in _reach(found, row)])
     charts = tuple(
         Curves(
@@ -120,7 +132,7 @@ def map_pictures(found: Inspection) -> Pictures | None:
             _zeros_axis(),
             y,
             tuple(_curve(row) for row in drawn if row.shape == shape),
-            _levels(found, found.timing.pay.control(shape)),
+            _levels(found, shape),
         )
         for shape in shown
     )
@@ -129,8 +141,8 @@ def map_pictures(found: Inspection) -> Pictures | None:
     ]
     if len(shapes) > len(shown):
         said.append(f"The {len(shapes) - len(shown)} shapes that cost least are in the table alone.")
-    if len(patterns) > len(kept):
-        said.append(f"In the table alone: {listed(patterns[len(kept) :])}.")
+    if len(ways) > len(kept):
+        said.append(f"In the table alone: {listed([str(way) for way in ways[len(kept) :]])}.")
     return Pictures(charts, " ".join(said))
 
 
@@ -152,26 +164,30 @@ def _speed_axis(values: list[float]) -> Axis:
 def _reach(found: Inspection, row: MapRow) -> list[float]:
     """All that is drawn for a row, so that every picture has room for it."""
     gains = [point.ratio.inverse() for point in row.curve.points]
-    levels = _levels(found, found.timing.pay.control(row.shape))
+    levels = _levels(found, row.shape)
     return [*(g.low for g in gains), *(g.high for g in gains), *(level.y for level in levels)]
 
 
 def _curve(row: MapRow) -> Curve:
     gains = [(100 * point.sparsity, point.ratio.inverse()) for point in row.curve.points]
     stops = tuple(Stop(share, gain.value, (gain.low, gain.high)) for share, gain in gains)
-    return Curve(row.curve.pattern, stops)
+    return Curve(str(row.curve.way), stops)
 
 
-def _levels(found: Inspection, control: Control | None) -> tuple[Level, ...]:
-    """Dense speeds in times of our own; that of int8 is the control's, times what int8 gains there."""
-    levels = [Level(1.0, _DENSE)]
+def _levels(found: Inspection, shape: Shape) -> tuple[Level, ...]:
+    """Dense speeds in times of our own; that of int8 is the control's, times what int8 gains there. Where
+    there are too many, the control's float32 is in the table alone."""
+    pay = found.timing.pay
+    levels, own = [Level(1.0, _DENSE)], pay.curve(shape, DENSE_INT8)
+    if own is not None:
+        levels.append(Level(own.ratio(0.0).inverse().value, _INT8))
+    control = pay.control(shape)
     if control is not None:
-        name = found.timing.pay.controls.name or "the control"
-        levels.append(Level(control.dense_over_control.value, f"{name}, dense"))
-        if control.int8_speedup is not None:
-            levels.append(
-                Level(control.dense_over_control.times(control.int8_speedup).value, "onnxruntime int8, dense")
-            )
+        over, int8 = control.dense_over_control, control.int8_speedup
+        if len(levels) + 1 + (int8 is not None) <= MOST_LEVELS:
+            levels.append(Level(over.value, f"{pay.controls.name or 'the control'}, dense"))
+        if int8 is not None:
+            levels.append(Level(over.times(int8).value, "onnxruntime int8, dense"))
     return tuple(levels)
 
 
@@ -182,17 +198,17 @@ def speed_picture(found: Inspection) -> Pictures | None:
     """The whole model's speed over its zeros, a picture for each number of columns; None where its time was
     not split, so that only its linear layers are known."""
     known = [e for e in found.timing.estimates if e.whole is not None]
-    if not known:
+    if not any(e.way != DENSE_INT8 for e in known):
         return None
     gains = [v for e in known if e.whole for v in (e.whole.low, e.whole.high)]
-    columns = sorted({e.tokens for e in known})
+    columns = sorted({e.tokens for e in known if e.way != DENSE_INT8})
     limits = {n: limit for n in columns if (limit := _limit(found, n)) is not None}
     limits = {n: limit for n, limit in limits.items() if limit <= _FAR * max(gains)}
     y = _speed_axis([*gains, *limits.values()])
     charts = tuple(_speeds([e for e in known if e.tokens == n], n, y, limits.get(n)) for n in columns)
     caption = (
-        "The whole model over our dense program; strokes bound each figure. Only where a mark is full was "
-        "the model pruned and timed."
+        "The whole model over our dense program in fp32; strokes bound each figure. Only where a mark is "
+        "full was the model pruned and timed."
     )
     if limits:
         caption += " The limit: linear layers that take no time at all."
@@ -208,10 +224,12 @@ def _limit(found: Inspection, columns: int) -> float | None:
 
 
 def _speeds(estimates: list[Estimate], columns: int, y: Axis, limit: float | None) -> Curves:
-    patterns = list(dict.fromkeys(e.pattern for e in estimates))[: len(MARKS)]
-    curves = tuple(Curve(p, tuple(_stop(e) for e in estimates if e.pattern == p)) for p in patterns)
-    levels = (Level(1.0, "our dense program"), *(() if limit is None else (Level(limit, "the limit"),)))
-    return Curves(f"The whole model at {columns} columns", _zeros_axis(), y, curves, levels)
+    ways: list[Way] = list(dict.fromkeys(e.way for e in estimates if e.way != DENSE_INT8))[: len(MARKS)]
+    curves = tuple(Curve(str(w), tuple(_stop(e) for e in estimates if e.way == w)) for w in ways)
+    levels = [Level(1.0, "our dense program")]
+    levels += [Level(e.whole.value, _INT8) for e in estimates if e.way == DENSE_INT8 and e.whole is not None]
+    levels += [] if limit is None else [Level(limit, "the limit")]
+    return Curves(f"The whole model at {columns} columns", _zeros_axis(), y, curves, tuple(levels))
 
 
 def _stop(e: Estimate) -> Stop:

@@ -1,32 +1,31 @@
 """From which share of zeros on a sparse kernel beats a dense one, on this CPU.
 
-A *ratio* is sparse time over dense time, so below 1 the zeros pay. It is timed at a few shares, in
-alternating turns with our dense kernel, and taken to be linear from one share to the next. The *break-even*
-is the least share from which on the ratio stays below 1; what is not proven to be faster at the greatest
-share that was timed has none.
+A *ratio* is the time of a way to compute a layer over that of our dense float32 kernel, so below 1 it pays.
+It is timed at a few shares, in alternating turns with that kernel, and taken to be linear from one share to
+the next. The *break-even* is the least share from which on the ratio stays below 1; what is not proven to be
+faster at the greatest share that was timed has none. The time in 8-bit integers includes finding the grid of
+the activations and rounding them onto it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle, pairwise
+from itertools import pairwise
 from time import get_clock_info, perf_counter, thread_time
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
-from aerogel.core.memory import aligned, copy_aligned
 from aerogel.core.target import Target
-from aerogel.formats.panel import Packed
-from aerogel.kernels.layout import Layout
 from aerogel.measure.intervals import ratio_interval
-from aerogel.tune.choose import DENSE, SPARSE, WORTH_TWO_PACKINGS, chunk_of, kernel_module, pack_as
+from aerogel.tune.choose import DENSE, SPARSE, WORTH_TWO_PACKINGS, pack_as
+from aerogel.tune.layer_call import LayerCall, Precision, in_precision
 from aerogel.tune.plan import Candidate
 
-SHARES = (0.1, 0.3, 0.5, 0.8, 0.9)
+SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)
 """The shares of zeros that are timed."""
 CONFIDENCE = 0.95
 # As between processes: where code and data happen to lie makes about so much of a difference.
@@ -34,8 +33,7 @@ RESOLUTION = 0.02
 # One thread's own CPU time: others on the machine do not count, as they do in wall-clock time. Where it ticks
 # too coarsely (Windows), wall-clock time must do.
 clock = thread_time if get_clock_info("thread_time").resolution <= 1e-6 else perf_counter
-_ROUNDS, _TRIALS, _SLOT_S, _SLOT_WALL_S = 9, 2, 0.002, 0.004
-_COLD_BYTES, _MOST_COPIES = 4 << 20, 32
+_ROUNDS, _TRIALS, _SLOT_S, _SLOT_WALL_S = 7, 2, 0.002, 0.004
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,23 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How a layer is computed: which of its weights are zero together, ``dense`` where none is skipped, and
+    in which numbers."""
+
+    pattern: str
+    precision: Precision = "fp32"
+
+    def __str__(self) -> str:
+        return self.pattern if self.precision == "fp32" else f"{self.pattern} {self.precision}"
+
+
+DENSE_INT8 = Way("dense", "int8")
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
-    """Sparse time over dense time at one share of zeros."""
+    """The time at one share of zeros over that of our dense kernel in float32."""
 
     sparsity: float
     ratio: Bounds
@@ -79,13 +92,13 @@ class Breakeven:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A layer of ``outputs`` x ``inputs`` at ``columns`` columns, one thread: ``dense_s`` seconds when dense,
-    and the ratio at each share of zeros that lie as ``pattern`` says."""
+    """A layer of ``outputs`` x ``inputs`` at ``columns`` columns, one thread: ``dense_s`` seconds when dense
+    in float32, and the ratio at each share of zeros, computed in this ``way``."""
 
     outputs: int
     inputs: int
     columns: int
-    pattern: str
+    way: Way
     dense_s: float
     points: tuple[Point, ...]
 
@@ -132,8 +145,12 @@ def against(points: Sequence[Point], dense_over_control: Bounds) -> tuple[Point,
     """The ratios against another dense control, from that of our dense time over the control's.
 
     At no zeros at all our kernel is the dense one, so that ratio itself is the first point."""
-    first = Point(0.0, dense_over_control)
-    return (first, *(Point(p.sparsity, p.ratio.times(dense_over_control)) for p in points))
+    return (Point(0.0, dense_over_control), *scaled(points, dense_over_control))
+
+
+def scaled(points: Sequence[Point], factor: Bounds) -> tuple[Point, ...]:
+    """Every ratio times ``factor``."""
+    return tuple(Point(p.sparsity, p.ratio.times(factor)) for p in points)
 
 
 # --- timing -------------------------------------------------------------------------------------
@@ -141,13 +158,13 @@ def against(points: Sequence[Point], dense_over_control: Bounds) -> tuple[Point,
 
 def curves(
     matrix: Callable[[float], NDArray[np.float32]],
-    pattern: str,
+    way: Way,
     target: Target,
     columns: Sequence[int],
     shares: Sequence[float] = SHARES,
 ) -> tuple[Curve, ...]:
     """One curve for each number of ``columns``. ``matrix(share)``: the weight [outputs, inputs] with that
-    share of zeros, lying as ``pattern`` (a name to record) says.
+    share of zeros, lying as the pattern of ``way`` (a name to record) says.
 
     At each share the packing is one that ``compile`` would take among the sparse ones: chosen in trials of
     its own, then timed anew against dense, so that a lucky trial does not count."""
@@ -157,27 +174,29 @@ def curves(
     for share in shares:
         weight = matrix(share)
         shape = weight.shape
-        found = timed(weight, target, columns)
+        found = timed(weight, target, columns, way.precision)
         for n, (ratio, seconds) in found.items():
             points[n].append(Point(share, ratio))
             dense_s[n].append(seconds)
     outputs, inputs = shape
-    return tuple(Curve(outputs, inputs, n, pattern, min(dense_s[n]), tuple(points[n])) for n in columns)
+    return tuple(Curve(outputs, inputs, n, way, min(dense_s[n]), tuple(points[n])) for n in columns)
 
 
 def timed(
-    weight: NDArray[np.float32], target: Target, columns: Sequence[int]
+    weight: NDArray[np.float32], target: Target, columns: Sequence[int], precision: Precision = "fp32"
 ) -> dict[int, tuple[Bounds, float]]:
-    """For each number of columns: the time of the best sparse kernel for ``weight`` over that of the dense
-    one, and the seconds of the dense one; one thread."""
+    """For each number of columns: the time of the best sparse kernel for ``weight`` in that precision (of the
+    dense one, where no weight is zero) over that of the dense one in float32, and the seconds of the latter;
+    one thread."""
     dense = pack_as(weight, DENSE)
-    packed = {c: pack_as(weight, c) for c in SPARSE}
-    runs = {n: {c: _calls(p, target, n) for c, p in packed.items()} for n in columns}
+    options = SPARSE if np.count_nonzero(weight) < weight.size else (DENSE,)
+    packed = {c: pack_as(in_precision(weight, precision), c) for c in options}
+    runs = {n: {c: LayerCall(p, target, n) for c, p in packed.items()} for n in columns}
     trials = {n: {c: min(_slot(run) for _ in range(_TRIALS)) for c, run in runs[n].items()} for n in columns}
     chosen = _chosen(trials)
     found: dict[int, tuple[Bounds, float]] = {}
     for n in columns:
-        sparse_s, dense_s = paired(runs[n][chosen[n]], _calls(dense, target, n))
+        sparse_s, dense_s = paired(runs[n][chosen[n]], LayerCall(dense, target, n))
         found[n] = Bounds(*ratio_interval(sparse_s, dense_s, CONFIDENCE, RESOLUTION)), min(dense_s)
     return found
 
@@ -200,43 +219,23 @@ def _slot(run: Callable[[], None]) -> float:
     began = now = clock()
     # On a busy machine a slot of CPU time would last long.
     latest = perf_counter() + _SLOT_WALL_S
-    while calls < 2 or (now - began < _SLOT_S and perf_counter() < latest):
+    while calls < 2 or least == float("inf") or (now - began < _SLOT_S and perf_counter() < latest):
         start = now
         run()
         now = clock()
-        least, calls = min(least, now - start), calls + 1
+        calls += 1
+        # A clock of CPU time may stand still while another processor takes over: no call takes no time.
+        if now > start:
+            least = min(least, now - start)
     return least
 
 
 def _chosen(trials: Mapping[int, Mapping[Candidate, float]]) -> dict[int, Candidate]:
     """By number of columns: one packing for all where it is nearly the best for each, since a second takes
     memory; else the best for each."""
-    loss = {c: max(s[c] / min(s.values()) for s in trials.values()) for c in SPARSE}
+    options = next(iter(trials.values()))
+    loss = {c: max(s[c] / min(s.values()) for s in trials.values()) for c in options}
     common = min(loss, key=lambda c: loss[c])
     if loss[common] <= WORTH_TWO_PACKINGS:
         return dict.fromkeys(trials, common)
     return {n: min(s, key=lambda c: s[c]) for n, s in trials.items()}
-
-
-def _calls(packed: Packed, target: Target, columns: int) -> Callable[[], None]:
-    """A call of the kernel, with its arguments checked once. Calls take turns with copies of the weights,
-    more than fit a cache of one core: in a model other layers' weights come between, too. Activations stay
-    near."""
-    layout = Layout.of(target)
-    rng = np.random.default_rng(0)
-    x = copy_aligned(rng.standard_normal(layout.size(packed.columns, columns), dtype=np.float32))
-    bias, y = np.zeros(packed.rows, np.float32), aligned(layout.size(packed.rows, columns))
-    sizes = (packed.rows, packed.columns, packed.block, 0, packed.groups, chunk_of(packed))
-    kernel = kernel_module(target, packed.kind)
-    copies = min(_MOST_COPIES, max(1, -(-_COLD_BYTES // max(1, packed.nbytes))))
-    bound = [
-        kernel.bind(*_copied(packed), bias, x, bias, y, *sizes, layout.vectors(columns))
-        for _ in range(copies)
-    ]
-    turns = cycle(bound)
-    return lambda: next(turns).run(1)
-
-
-def _copied(packed: Packed) -> tuple[NDArray[Any], ...]:
-    streams = (packed.values, packed.indices, packed.runs, packed.starts.ravel(), packed.work)
-    return tuple(copy_aligned(stream) for stream in streams)
