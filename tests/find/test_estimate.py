@@ -36,7 +36,15 @@ def test_over_the_control_times_its_own_speed() -> None:
     assert found.over_control.value == pytest.approx(1 / (1.5 * 0.25))
     assert found.over_control.low == pytest.approx(1 / (1.65 * 0.25))
     assert found.over_control.high == pytest.approx(1 / (1.35 * 0.25))
-    assert (found.whole, found.whole_s) == (None, None)
+    assert (found.whole, found.whole_s, found.over_int8) == (None, None, None)
+
+
+def test_over_the_integers_of_the_control() -> None:
+    """At a quarter of our dense time, which is 1.5 x 2 times that of the control's int8."""
+    pay = pay_map((row(curve({0.0: 0.25}, DENSE_INT8)),), control(1.5, 2.0))
+    (found,) = estimates(pay, (split(),), USES)
+    assert found.over_int8 is not None and found.over_int8.value == pytest.approx(1 / (0.25 * 3.0))
+    assert found.over_control is not None and found.over_control.value == pytest.approx(1 / (0.25 * 1.5))
 
 
 def test_bounds_come_from_ratios_and_from_rounds() -> None:

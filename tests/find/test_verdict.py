@@ -86,6 +86,14 @@ def test_the_three_stand_side_by_side() -> None:
     assert "In dense int8 the linear layers are 1.80x" in text and "(measured)." in text
 
 
+def test_zeros_in_integers_must_beat_the_integers_of_another_runtime() -> None:
+    given = with_int8(2.0, 1.8, 3.0)
+    slower = tuple(
+        replace(e, over_int8=about(0.9)) if e.way == Way("block4x4", "int8") else e for e in given.estimates
+    )
+    assert verdict(replace(given, estimates=slower)).pays == "sparsity"
+
+
 def test_integers_of_another_runtime_alone_are_named_so() -> None:
     first = verdict(evidence(QUICK, control())).reasons[0]
     assert first.startswith(
@@ -112,7 +120,7 @@ def test_where_it_breaks_even_and_with_whom() -> None:
 def test_the_gain_of_the_whole_model_is_an_estimate_with_bounds() -> None:
     text = said(verdict(evidence(QUICK, control())))
     assert (
-        "as fast as in onnxruntime fp32: they take 2.40 ms of 4.40 ms, dense 8.00 ms of 10.0 ms. The whole "
+        "as fast as in its int8: they take 2.40 ms of 4.40 ms, dense 8.00 ms of 10.0 ms. The whole "
         "model is 2.27x ["
     ) in text
     assert "(an estimate)" in text and "measured, pruned" not in text

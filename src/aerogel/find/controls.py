@@ -51,6 +51,11 @@ class Control:
     int8_speedup: Bounds | None
     int8_error: float | None
 
+    @property
+    def dense_over_int8(self) -> Bounds | None:
+        """Our dense float32 time over the time of the control's int8."""
+        return None if self.int8_speedup is None else self.dense_over_control.times(self.int8_speedup)
+
 
 @dataclass(frozen=True)
 class Controls:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from aerogel.find.controls import Shape
+from aerogel.find.controls import Control, Shape
 from aerogel.find.paymap import AIM, SMALLEST, WAYS, PayMap, Use
 from aerogel.find.program import Product, Split, gain
 from aerogel.find.whole import Trial
@@ -37,18 +37,20 @@ _SAME = Bounds(1.0, 1.0, 1.0)
 @dataclass(frozen=True, slots=True)
 class Load:
     """Linear layers with one ratio: their dense seconds, one value per round; ``ratio``: sparse over dense;
-    ``control``: our dense time over the control's, None where that was not timed."""
+    ``control``: our dense time over the control's, ``int8`` over that of its int8; None where that was not
+    timed."""
 
     seconds: tuple[float, ...]
     ratio: Bounds
     control: Bounds | None
+    int8: Bounds | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """How many times faster: the ``linear`` layers, the ``whole`` model (None where its split is not known),
     both over our own dense in float32; ``over_control``: our linear layers, so computed, over the control's
-    dense ones in float32. Seconds: of the linear layers and of the
+    dense ones in float32, ``over_int8`` over its dense ones in int8. Seconds: of the linear layers and of the
     whole call, computed in this ``way``. ``measured``: on the model itself."""
 
     way: Way
@@ -60,6 +62,7 @@ class Estimate:
     linear_s: float
     whole_s: float | None
     measured: bool = False
+    over_int8: Bounds | None = None
 
     @property
     def speedup(self) -> Bounds:
@@ -104,17 +107,18 @@ def _measured(pay: PayMap, trial: Trial) -> Iterator[Estimate]:
         linear = Bounds(*ratio_interval(dense.linear_s, sparse.linear_s, CONFIDENCE, RESOLUTION))
         # With every layer dense the ratio is 1: what is left is the control's time over ours.
         loads = _of_split(pay, dense, trial.way, None)
-        dense_over = _over_control(loads) if loads else None
+        over, over8 = _controls(loads) if loads else (None, None)
         yield Estimate(
             trial.way,
             trial.sparsity,
             dense.tokens,
             linear,
             gain(sparse, dense).speedup,
-            None if dense_over is None else dense_over.times(linear),
+            None if over is None else over.times(linear),
             median(sparse.linear_s),
             median(sparse.total_s),
             measured=True,
+            over_int8=None if over8 is None else over8.times(linear),
         )
 
 
@@ -125,10 +129,10 @@ def estimate(
     nothing = [0.0] * len(loads[0].seconds)
     linear = _speedup(loads, nothing)
     whole = None if other_s is None else _speedup(loads, other_s)
-    control = _over_control(loads)
+    control, int8 = _controls(loads)
     after = [sum(load.seconds[i] * load.ratio.value for load in loads) for i in range(len(nothing))]
     whole_s = None if other_s is None else median(a + b for a, b in zip(after, other_s, strict=True))
-    return Estimate(way, sparsity, tokens, linear, whole, control, median(after), whole_s)
+    return Estimate(way, sparsity, tokens, linear, whole, control, median(after), whole_s, over_int8=int8)
 
 
 def _speedup(loads: Sequence[Load], other_s: Sequence[float]) -> Bounds:
@@ -148,9 +152,15 @@ def _speedup(loads: Sequence[Load], other_s: Sequence[float]) -> Bounds:
     )
 
 
-def _over_control(loads: Sequence[Load]) -> Bounds | None:
-    """The control's dense time over our sparse time; None where a layer's control is not known."""
-    pairs = [(load, load.control) for load in loads if load.control is not None]
+def _controls(loads: Sequence[Load]) -> tuple[Bounds | None, Bounds | None]:
+    """The control's dense time over ours, and that of its int8."""
+    return _over(loads, [load.control for load in loads]), _over(loads, [load.int8 for load in loads])
+
+
+def _over(loads: Sequence[Load], controls: Sequence[Bounds | None]) -> Bounds | None:
+    """A control's dense time over our time, from what our dense time is over the control's in each layer;
+    None where one is not known."""
+    pairs = [(load, control) for load, control in zip(loads, controls, strict=True) if control is not None]
     if len(pairs) < len(loads):
         return None
     rounds = range(len(loads[0].seconds))
@@ -189,19 +199,23 @@ def _of_split(pay: PayMap, split: Split, way: Way, sparsity: float | None) -> li
     for product in split.products:
         shape = Shape(product.outputs, product.inputs, product.columns)
         curve, control = pay.curve(shape, way), pay.control(shape)
-        over = None if control is None else control.dense_over_control
+        over, over8 = _dense_over(control)
         if (shape.outputs, shape.inputs) in small:
             # Not timed elsewhere either: taken to be equal, as it hardly counts.
-            loads.append(Load(product.seconds, _SAME, _SAME))
+            loads.append(Load(product.seconds, _SAME, _SAME, _SAME))
         elif sparsity is None:
-            loads.append(Load(product.seconds, _SAME, over))
+            loads.append(Load(product.seconds, _SAME, over, over8))
         elif curve is None:
             return None
         else:
             stays = _stays(product, curve)
             scaled = tuple(a - b for a, b in zip(product.seconds, stays, strict=True))
-            loads += [Load(scaled, curve.ratio(sparsity), over), Load(stays, _SAME, over)]
+            loads += [Load(scaled, curve.ratio(sparsity), over, over8), Load(stays, _SAME, over, over8)]
     return loads
+
+
+def _dense_over(control: Control | None) -> tuple[Bounds | None, Bounds | None]:
+    return (None, None) if control is None else (control.dense_over_control, control.dense_over_int8)
 
 
 def _stays(product: Product, curve: Curve) -> tuple[float, ...]:
@@ -221,6 +235,6 @@ def _of_map(pay: PayMap, uses: Sequence[Use], tokens: int, way: Way, sparsity: f
             continue
         if curve is None:
             return None
-        over = None if control is None else control.dense_over_control
-        loads.append(Load((curve.dense_s * use.count,), curve.ratio(sparsity), over))
+        over, over8 = _dense_over(control)
+        loads.append(Load((curve.dense_s * use.count,), curve.ratio(sparsity), over, over8))
     return loads or None

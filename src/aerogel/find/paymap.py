@@ -42,8 +42,8 @@ WAYS = (
     DENSE_INT8,
     Way("unstructured"),
     Way("block4x4", "int8"),
-    Way("block1x4", "int8"),
     Way("block4x1"),
+    Way("block1x4", "int8"),
     Way("block2x1"),
 )
 """The most telling first."""

@@ -123,7 +123,8 @@ def _int8_pays(evidence: Evidence) -> bool | None:
 
 
 def _together_pays(evidence: Evidence) -> bool | None:
-    """Are zeros in int8 proven faster than dense int8, and than zeros in float32? None: not measured."""
+    """Are zeros in int8 proven faster than dense int8, ours and the control's, and than zeros in float32?
+    None: not measured."""
     dense, judged = _dense_int8(evidence), _zeros(evidence, "int8")
     if dense is None or not judged:
         return None
@@ -132,7 +133,9 @@ def _together_pays(evidence: Evidence) -> bool | None:
 
 
 def _pays(e: Estimate) -> bool:
-    return e.speedup.low >= WORTH and (e.over_control is None or e.over_control.low > 1)
+    """Zeros are worth it only beside the best dense program in the same numbers."""
+    control = e.over_control if e.way.precision == "fp32" or e.way == DENSE_INT8 else e.over_int8
+    return e.speedup.low >= WORTH and (control is None or control.low > 1)
 
 
 def _faster(evidence: Evidence) -> Choice:
@@ -259,6 +262,8 @@ def _gain(evidence: Evidence, e: Estimate) -> str:
     linear = f"the linear layers are {interval(e.linear)} as fast as dense"
     if e.over_control is not None and evidence.control is not None:
         linear += f", {interval(e.over_control)} as fast as in {evidence.control}"
+        if e.over_int8 is not None:
+            linear += f", {interval(e.over_int8)} as fast as in its int8"
     at = "In dense int8" if e.way == DENSE_INT8 else f"At {percent(e.sparsity)} {e.way}"
     if e.whole is None or e.whole_s is None or evidence.split is None:
         return f"{at} {linear} ({how})."

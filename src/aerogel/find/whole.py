@@ -22,13 +22,7 @@ from aerogel.prune.pattern import pattern_named
 from aerogel.prune.select import pruned_count, smallest
 from aerogel.tune.breakeven import DENSE_INT8, Way
 
-TRIALS = (
-    DENSE_INT8,
-    Way("unstructured"),
-    Way("block4x4", "int8"),
-    Way("block1x4", "int8"),
-    Way("block4x1"),
-)
+TRIALS = (DENSE_INT8, Way("unstructured"), Way("block4x4", "int8"), Way("block4x1"))
 """The ways in which the whole model is tried, as far as there is time."""
 # What the first trial may take, and how much longer than the longest before it another; from this part of AIM
 # on a model is a trial itself.

@@ -183,11 +183,11 @@ def _levels(found: Inspection, shape: Shape) -> tuple[Level, ...]:
         levels.append(Level(own.ratio(0.0).inverse().value, _INT8))
     control = pay.control(shape)
     if control is not None:
-        over, int8 = control.dense_over_control, control.int8_speedup
+        over, int8 = control.dense_over_control, control.dense_over_int8
         if len(levels) + 1 + (int8 is not None) <= MOST_LEVELS:
             levels.append(Level(over.value, f"{pay.controls.name or 'the control'}, dense"))
         if int8 is not None:
-            levels.append(Level(over.times(int8).value, "onnxruntime int8, dense"))
+            levels.append(Level(int8.value, "onnxruntime int8, dense"))
     return tuple(levels)
 
 
