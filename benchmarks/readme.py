@@ -148,6 +148,25 @@ def accuracy(data: Mapping[str, Any]) -> str:
     return "\n\n".join([table(head, rows), note])
 
 
+INTEGERS = (
+    "One thread, geometric mean over the shapes and columns below; times include finding the grid of the"
+    " activations, ours and onnxruntime's."
+)
+DECODE = (
+    "One column, two threads, matrices of 256 MiB dense, against our own dense layer of the same number:"
+    " streaming weights from memory is what binds."
+)
+
+
+def integers(data: Mapping[str, Any]) -> str:
+    rows = [
+        [side, *(interval(r["value"], r["low"], r["high"], "x") for r in found.values())]
+        for side, found in data["ratios"].items()
+    ]
+    head = ["weights", *(f"over {other}" for other in next(iter(data["ratios"].values())))]
+    return "\n\n".join([INTEGERS, table(head, rows)])
+
+
 def unit(name: str) -> str:
     """What stands behind a number: units that the claim's own words do not say."""
     return f" {name}" if name == "x" or name.startswith("of ") else ""
@@ -165,6 +184,12 @@ def section() -> str:
         parts += ["### What zeros cost", accuracy(found["accuracy"]), claims(found["accuracy"], "claims")]
     if "artefact" in found:
         parts += ["### What a file costs", artefact(found["artefact"]), claims(found["artefact"], "claims")]
+    if "int8" in found:
+        where = machine(found["int8"]["comparison"]["machine"])
+        parts += ["### The kernel of 8-bit integers by itself", integers(found["int8"])]
+        parts += [claims(found["int8"], "claims"), f"Measured on {where}."]
+    if "decode" in found:
+        parts += ["### One column", DECODE, claims(found["decode"], "claims")]
     if "kernels" in found:
         where = machine(found["kernels"]["comparison"]["machine"])
         parts += ["### The linear kernel by itself", KERNELS, claims(found["kernels"], "claims")]
