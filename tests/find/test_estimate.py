@@ -145,3 +145,14 @@ def test_rounding_what_goes_in_counts_as_the_linear_layers() -> None:
     (found,) = estimates(pay, (split(),), USES, (Trial(DENSE_INT8, 0.0, (split(),), (eight,)),))
     assert found.measured and found.linear.value == pytest.approx(8 / 2)
     assert found.whole is not None and found.whole.value == pytest.approx(10 / 4)
+
+
+def test_beside_integers_the_rest_takes_what_it_took_there() -> None:
+    """2 ms outside the linear layers become 1 ms in dense int8: attention is computed in integers too."""
+    blocks = Way("block4x4", "int8")
+    pay = pay_map((row(curve(QUICK)), row(curve(QUICK, blocks))))
+    trial = Trial(DENSE_INT8, 0.0, (split(),), (split(linear=2e-3, other=1e-3),))
+    at = {str(e.way): e.whole for e in estimates(pay, (split(),), USES, (trial,)) if e.sparsity == 0.8}
+    assert at["block4x4 int8"] is not None and at["unstructured"] is not None
+    assert at["block4x4 int8"].value == pytest.approx(10 / (1 + 8 * 0.3))
+    assert at["unstructured"].value == pytest.approx(10 / (2 + 8 * 0.3))

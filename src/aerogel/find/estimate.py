@@ -2,14 +2,15 @@
 functions of measurements.
 
 Each linear kernel's time is scaled by the ratio measured for its shape, at random zeros; everything else
-stays as it is (Amdahl), products too small to be timed too. Where a ratio is missing nothing is estimated.
-The upper bound takes every ratio at its lower bound, and the other way round; so it covers the spread of the
+stays as it is (Amdahl), products too small to be timed too. In int8 the rest takes what it took beside dense
+int8 layers, where that was measured: attention is computed in int8 there as well.
+Where a ratio is missing nothing is estimated. The upper bound takes every ratio at its lower bound, and the other way round; so it covers the spread of the
 rounds and that of the ratios.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -23,7 +24,7 @@ from aerogel.tune.breakeven import CONFIDENCE, DENSE_INT8, RESOLUTION, Bounds, C
 
 METHOD = (
     "measured time of each step; linear kernels scaled by the measured ratio of their shape at random zeros, "
-    "the rest as it is; one thread; the bounds multiply"
+    "the rest as it is, in int8 as it is beside dense int8 layers; one thread; the bounds multiply"
 )
 MEASURED = (
     "the model pruned by magnitude (unless dense) and compiled, its steps timed in turns with those of the "
@@ -79,7 +80,7 @@ def estimates(
 ) -> tuple[Estimate, ...]:
     """For every way and share, at each number of tokens that was split; without any split, for the linear
     layers alone by what the map measured. What a trial measured takes the place of its estimate."""
-    found = {_key(e): e for e in _estimated(pay, splits, uses)}
+    found = {_key(e): e for e in _estimated(pay, splits, uses, _rests(trials))}
     found |= {_key(e): e for trial in trials for e in _measured(pay, trial)}
     return tuple(sorted(found.values(), key=lambda e: (WAYS.index(e.way), e.sparsity, -e.tokens)))
 
@@ -88,13 +89,27 @@ def _key(e: Estimate) -> tuple[object, ...]:
     return e.way, e.sparsity, e.tokens
 
 
-def _estimated(pay: PayMap, splits: Sequence[Split], uses: Sequence[Use]) -> Iterator[Estimate]:
+def _rests(trials: Sequence[Trial]) -> dict[int, Bounds]:
+    """By number of tokens: the time outside the linear layers where these are dense in int8, over that where
+    they are in float32."""
+    pairs = [pair for t in trials if t.way == DENSE_INT8 for pair in zip(t.dense, t.sparse, strict=True)]
+    return {
+        dense.tokens: Bounds(*ratio_interval(int8.other_s, dense.other_s, CONFIDENCE, RESOLUTION))
+        for dense, int8 in pairs
+        if min(dense.other_s) > 0 and min(int8.other_s) > 0
+    }
+
+
+def _estimated(
+    pay: PayMap, splits: Sequence[Split], uses: Sequence[Use], rests: Mapping[int, Bounds]
+) -> Iterator[Estimate]:
     for way in dict.fromkeys(row.curve.way for row in pay.rows):
         for sparsity in (0.0,) if way == DENSE_INT8 else SPARSITIES:
             for split in splits:
                 loads = _of_split(pay, split, way, sparsity)
+                other = rests.get(split.tokens, _SAME) if way.precision == "int8" else _SAME
                 if loads is not None:
-                    yield estimate(way, sparsity, split.tokens, loads, split.other_s)
+                    yield estimate(way, sparsity, split.tokens, loads, split.other_s, other)
             for tokens in () if splits else pay.columns:
                 loads = _of_map(pay, uses, tokens, way, sparsity)
                 if loads is not None:
@@ -123,33 +138,44 @@ def _measured(pay: PayMap, trial: Trial) -> Iterator[Estimate]:
 
 
 def estimate(
-    way: Way, sparsity: float, tokens: int, loads: Sequence[Load], other_s: Sequence[float] | None
+    way: Way,
+    sparsity: float,
+    tokens: int,
+    loads: Sequence[Load],
+    other_s: Sequence[float] | None,
+    other: Bounds = _SAME,
 ) -> Estimate:
-    """``other_s``: seconds outside the linear layers per round; None where they are not known."""
-    nothing = [0.0] * len(loads[0].seconds)
-    linear = _speedup(loads, nothing)
-    whole = None if other_s is None else _speedup(loads, other_s)
+    """``other_s``: seconds outside the linear layers per round, None where they are not known; ``other``:
+    their ratio."""
+    every = loads if other_s is None else [*loads, Load(tuple(other_s), other, None)]
     control, int8 = _controls(loads)
-    after = [sum(load.seconds[i] * load.ratio.value for load in loads) for i in range(len(nothing))]
-    whole_s = None if other_s is None else median(a + b for a, b in zip(after, other_s, strict=True))
-    return Estimate(way, sparsity, tokens, linear, whole, control, median(after), whole_s, over_int8=int8)
-
-
-def _speedup(loads: Sequence[Load], other_s: Sequence[float]) -> Bounds:
-    """Before over after, where ``other_s`` stays."""
-    before = [sum(load.seconds[i] for load in loads) + rest for i, rest in enumerate(other_s)]
-
-    def after(ratios: Sequence[float]) -> list[float]:
-        return [
-            sum(load.seconds[i] * ratio for load, ratio in zip(loads, ratios, strict=True)) + rest
-            for i, rest in enumerate(other_s)
-        ]
-
-    return _bounds(
-        _ratios(before, after([load.ratio.value for load in loads])),
-        _ratios(before, after([load.ratio.high for load in loads])),
-        _ratios(before, after([load.ratio.low for load in loads])),
+    return Estimate(
+        way,
+        sparsity,
+        tokens,
+        linear=_speedup(loads),
+        whole=None if other_s is None else _speedup(every),
+        over_control=control,
+        linear_s=median(_after(loads, [load.ratio.value for load in loads])),
+        whole_s=None if other_s is None else median(_after(every, [load.ratio.value for load in every])),
+        over_int8=int8,
     )
+
+
+def _speedup(loads: Sequence[Load]) -> Bounds:
+    """Before over after."""
+    before = _after(loads, [1.0] * len(loads))
+    return _bounds(
+        _ratios(before, _after(loads, [load.ratio.value for load in loads])),
+        _ratios(before, _after(loads, [load.ratio.high for load in loads])),
+        _ratios(before, _after(loads, [load.ratio.low for load in loads])),
+    )
+
+
+def _after(loads: Sequence[Load], ratios: Sequence[float]) -> list[float]:
+    """Seconds of all loads at these ratios, per round."""
+    rounds = zip(*(load.seconds for load in loads), strict=True)
+    return [sum(s * ratio for s, ratio in zip(seconds, ratios, strict=True)) for seconds in rounds]
 
 
 def _controls(loads: Sequence[Load]) -> tuple[Bounds | None, Bounds | None]:

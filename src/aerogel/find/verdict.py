@@ -281,7 +281,7 @@ def _limit(evidence: Evidence) -> list[str]:
     other = evidence.split.other_share
     if other.low <= 0:
         return []
-    limit = f"no number of zeros makes the whole model more than {interval(other.inverse())} as fast"
+    limit = f"in fp32 no number of zeros makes the whole model more than {interval(other.inverse())} as fast"
     return [f"{percent(other.value)} of the time is spent outside the linear layers: {limit}."]
 
 
