@@ -3,9 +3,9 @@ functions of measurements.
 
 Each linear kernel's time is scaled by the ratio measured for its shape, at random zeros; everything else
 stays as it is (Amdahl), products too small to be timed too. In int8 the rest takes what it took beside dense
-int8 layers, where that was measured: attention is computed in int8 there as well.
-Where a ratio is missing nothing is estimated. The upper bound takes every ratio at its lower bound, and the other way round; so it covers the spread of the
-rounds and that of the ratios.
+int8 layers, where that was measured: attention is computed in int8 there as well. Where a ratio is missing
+nothing is estimated. The upper bound takes every ratio at its lower bound, and the other way round; so it
+covers the spread of the rounds and that of the ratios.
 """
 
 from __future__ import annotations
@@ -221,6 +221,7 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
 def _of_split(pay: PayMap, split: Split, way: Way, sparsity: float | None) -> list[Load] | None:
     """``sparsity`` None: every layer dense. None where the ratio of a product is not known."""
     loads: list[Load] = []
+    slower = _slower(pay, split, way)
     small = {(use.outputs, use.inputs) for use in pay.small}
     for product in split.products:
         shape = Shape(product.outputs, product.inputs, product.columns)
@@ -234,7 +235,7 @@ def _of_split(pay: PayMap, split: Split, way: Way, sparsity: float | None) -> li
         elif curve is None:
             return None
         else:
-            stays = _stays(product, curve)
+            stays = _stays(product, curve, slower)
             scaled = tuple(a - b for a, b in zip(product.seconds, stays, strict=True))
             loads += [Load(scaled, curve.ratio(sparsity), over, over8), Load(stays, _SAME, over, over8)]
     return loads
@@ -244,12 +245,23 @@ def _dense_over(control: Control | None) -> tuple[Bounds | None, Bounds | None]:
     return (None, None) if control is None else (control.dense_over_control, control.dense_over_int8)
 
 
-def _stays(product: Product, curve: Curve) -> tuple[float, ...]:
+def _slower(pay: PayMap, split: Split, way: Way) -> float:
+    """How much longer a kernel takes in the model than by itself, its weights coming from afar: as the
+    steps without an activation function show, 1 where there are none."""
+    found: list[float] = []
+    for product in split.products:
+        curve = pay.curve(Shape(product.outputs, product.inputs, product.columns), way)
+        if curve is not None and product.activation is None:
+            found.append(median(product.seconds) / (product.steps * curve.dense_s))
+    return max(1.0, median(found)) if found else 1.0
+
+
+def _stays(product: Product, curve: Curve, slower: float) -> tuple[float, ...]:
     """The seconds of a product, per round, that zeros do not change: of its activation function, which is
-    what its steps take beyond the bare kernel."""
+    what its steps take beyond the kernel, so much ``slower`` in a model than by itself."""
     if product.activation is None:
         return (0.0,) * len(product.seconds)
-    return tuple(max(0.0, s - product.steps * curve.dense_s) for s in product.seconds)
+    return tuple(max(0.0, s - product.steps * slower * curve.dense_s) for s in product.seconds)
 
 
 def _of_map(pay: PayMap, uses: Sequence[Use], tokens: int, way: Way, sparsity: float) -> list[Load] | None:
