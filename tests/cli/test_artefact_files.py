@@ -190,7 +190,6 @@ def test_a_damaged_or_missing_file_is_one_line(
     [
         (["compile", "FILE", "--sparsity", "0.5"], "is compiled already"),
         (["run", "FILE", "--text", "a", "--sparsity", "0.5"], "is compiled already"),
-        (["bench", "FILE"], "bench needs the Hugging Face directory it came from"),
         (["compile", "FILE", "--embeddings", "int8"], "add -o MODEL.aero"),
         (["compile", "FILE", "-o", "model.bin"], "must end in .aero"),
         (["compile", "FILE", "-o", "no-such-folder/model.aero"], "there is no folder no-such-folder"),
@@ -202,6 +201,12 @@ def test_what_makes_no_sense_is_said_in_one_line(
     assert main([str(artefact) if word == "FILE" else word for word in words]) == 2
     shown = capsys.readouterr()
     assert shown.out == "" and message in shown.err and shown.err.count("\n") == 1
+
+
+def test_shapes_a_file_has_no_positions_for(artefact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(artefact), "--against", "onnxruntime", "--shapes", "1x16,1x128"]) == 2
+    shown = capsys.readouterr()
+    assert "shape 1x128 has 128 tokens" in shown.err and "takes 40: give shorter shapes" in shown.err
 
 
 def test_a_file_can_be_written_again(artefact: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +134,8 @@ def compare_encoder(
     require(shapes, InputError, "there is no shape to time: give at least one, such as 1x128")
     with tempfile.TemporaryDirectory(prefix="aerogel-bench-") as scratch:
         read = _read(bench, Path(scratch), progress)
+        if read is not None:
+            _require_lengths(bench, shapes, read.signature.longest)
         zeros = read.zeros if read else ModelFolder.open(bench.model).zeros()
         bench = bench.labelled(zeros or 0.0, read.precision if read else "fp32")
         contenders = bench.contenders(read)
@@ -170,6 +172,14 @@ def _require_model(bench: EncoderBench, texts: Sequence[str]) -> None:
         require(not precise, InputError, told)
         wanted = f"{bench.model} holds no torch module: leave torch out, or bench the model it was made from"
         require("torch" not in bench.against, InputError, wanted)
+
+
+def _require_lengths(bench: EncoderBench, shapes: Sequence[Case], longest: int | None) -> None:
+    """Has the model positions for every shape?"""
+    for case in shapes:
+        tokens = max(cast("list[int]", case.params["lengths"]))
+        told = f"shape {case.name} has {tokens} tokens, {bench.model} takes {longest}: give shorter shapes"
+        require(longest is None or tokens <= longest, InputError, told)
 
 
 def _read(bench: EncoderBench, scratch: Path, progress: Callable[[Progress], None] | None) -> Given | None:
