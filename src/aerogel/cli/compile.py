@@ -80,7 +80,8 @@ def _origin(ready: Ready) -> list[str]:
 COMMAND = Command(
     about="Compile a model to one native program for this CPU, and show each layer: zeros, kernel, bytes. "
     "With -o,\nwrite it to a file that `aerogel run` and `aerogel.load` run without torch.",
-    example="aerogel compile ./all-MiniLM-L6-v2 --precision int8 -o minilm.aero\n  aerogel compile minilm.aero",
+    example="aerogel compile ./all-MiniLM-L6-v2 --precision int8 -o minilm.aero\n"
+    "  aerogel compile minilm.aero",
     options=_options,
     run=_run,
 )
