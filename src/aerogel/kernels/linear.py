@@ -74,8 +74,8 @@ from aerogel.loop.nodes import (
 INDICES, RUNS = buffer("indices", DType.U16), buffer("runs", DType.U16)
 STARTS, WORK = buffer("starts", DType.I64), buffer("work", DType.I64)
 
-# Values asked for ahead of their use: 8 cache lines.
-AHEAD = 128
+# Values asked for ahead of their use: what memory delivers to a core while one request is on its way.
+AHEAD = 1024
 
 GROUP_AT = var("group")
 GROUPS, CHUNK, VECTORS = var("groups"), var("chunk"), var("vectors")
