@@ -32,7 +32,8 @@ from aerogel.bench.footprint import (
 )
 from aerogel.bench.hugging_face import ModelFolder
 from aerogel.bench.startup import FirstAnswer, first_answer
-from aerogel.measure import Progress, Settings
+from aerogel.bench.told import show
+from aerogel.measure import Settings
 from aerogel.model.source import load_model
 
 RESULTS = Path(__file__).parent / "results" / "artefact.json"
@@ -160,13 +161,6 @@ def answer_claims(answers: Mapping[str, FirstAnswer]) -> list[Claim]:
         )
         for name, answer in answers.items()
     ]  # fmt: skip
-
-
-def show(progress: Progress) -> None:
-    step = (
-        f"[{progress.done:3}/{progress.total}] {progress.stage:8} {progress.contender:22} {progress.case:10}"
-    )
-    print(step if progress.seconds is None else f"{step} {progress.seconds * 1e3:8.2f} ms", flush=True)
 
 
 if __name__ == "__main__":

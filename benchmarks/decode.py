@@ -27,8 +27,9 @@ import numpy as np
 
 from aerogel.bench.claims import Claim, at_least, at_most, write
 from aerogel.bench.few_layer import CHECKED, activations, rows_of
+from aerogel.bench.told import show
 from aerogel.formats.bitmap import STORED, Form, Number
-from aerogel.measure import Case, Comparison, Contender, Progress, Settings, compare
+from aerogel.measure import Case, Comparison, Contender, Settings, compare
 
 RESULTS = Path(__file__).parent / "results" / "decode.json"
 COLUMNS = (1, 2, 4, 8)
@@ -133,12 +134,6 @@ def _fact(comparison: Comparison, contender: str, name: str) -> float:
 
 def _named(columns: int) -> str:
     return f"{columns} column" if columns == 1 else f"{columns} columns"
-
-
-def show(progress: Progress) -> None:
-    if sys.stderr.isatty():
-        text = f"\r{progress.done}/{progress.total} {progress.contender:<24}"
-        print(text, end="", file=sys.stderr, flush=True)
 
 
 def measure(number: Number, settings: Settings, dense_bytes: int) -> tuple[Comparison, list[Claim]]:

@@ -22,8 +22,9 @@ from aerogel.bench.corpus import docstrings
 from aerogel.bench.demo import model_folder
 from aerogel.bench.encoder import relative_error
 from aerogel.bench.startup import startup
+from aerogel.bench.told import show
 from aerogel.core.errors import MissingDependencyError
-from aerogel.measure import Case, Comparison, Contender, Progress, Settings, compare
+from aerogel.measure import Case, Comparison, Contender, Settings, compare
 from aerogel.model.aero_file import write_file
 from aerogel.model.source import load_model
 from aerogel.prune import prune
@@ -211,13 +212,6 @@ def own_claims(own: Comparison) -> list[Claim]:
 def on_avx2(bench: EncoderBench) -> EncoderBench:
     some = (DENSE, INTEGERS, NINETY, BLOCKS)
     return replace(bench, variants=some, against=("onnxruntime",), environment={"AEROGEL_TARGET": "avx2"})
-
-
-def show(progress: Progress) -> None:
-    step = (
-        f"[{progress.done:3}/{progress.total}] {progress.stage:8} {progress.contender:22} {progress.case:10}"
-    )
-    print(step if progress.seconds is None else f"{step} {progress.seconds * 1e3:8.2f} ms", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 product, and against onnxruntime's dense 8-bit one. Ours and onnxruntime's times include finding the grid of
 the activations.
 
-    .venv/bin/python benchmarks/int8.py            # about 8 minutes on an otherwise idle machine
+    .venv/bin/python benchmarks/int8.py            # about 6 minutes on an otherwise idle machine
     .venv/bin/python benchmarks/int8.py --quick    # shorter blocks: to see that it works
 
 Four layer shapes x 32, 128 and 512 columns; the claims are about the geometric mean over these twelve.
@@ -12,21 +12,16 @@ Writes benchmarks/results/int8.json. Exit status 1 if a claim does not hold.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from aerogel.bench.claims import Claim, at_least, write
-from aerogel.bench.layers import activations, weight
-from aerogel.measure import Case, Comparison, Contender, Progress, Ratio, Settings, compare
+from aerogel.bench.claims import at_least, at_most, write
+from aerogel.bench.layer_set import ONE_THREAD, cases, geometric_mean, largest_error
+from aerogel.bench.told import show
+from aerogel.measure import Contender, Settings, compare
 
 RESULTS = Path(__file__).parent / "results" / "int8.json"
-SHAPES = ((1536, 384), (384, 1536), (3072, 768), (768, 768))
-COLUMNS = (32, 128, 512)
 TORCH, ONNX, DENSE = "torch dense fp32", "onnxruntime dense int8", "dense int8"
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 SIDES = {
     DENSE: (0.0, "unstructured"),
     "block1x4 50%": (0.5, "block1x4"),
@@ -47,51 +42,14 @@ def contenders() -> list[Contender]:
     ours = [
         Contender(
             name,
-            "aerogel.bench.layers:integer_layer",
-            {"sparsity": sparsity, "pattern": pattern},
+            "aerogel.bench.layers:aerogel_layer",
+            {"sparsity": sparsity, "pattern": pattern, "precision": "int8"},
             ONE_THREAD,
         )
         for name, (sparsity, pattern) in SIDES.items()
     ]
     onnx = Contender(ONNX, "aerogel.bench.int8_layer:onnx_layer", {"precision": "int8"}, ONE_THREAD)
     return [Contender(TORCH, "aerogel.bench.layers:torch_layer", {}, ONE_THREAD), onnx, *ours]
-
-
-def cases() -> list[Case]:
-    return [
-        Case(f"{m}x{k} {n} columns", {"outputs": m, "inputs": k, "columns": n}, output=True)
-        for m, k in SHAPES
-        for n in COLUMNS
-    ]
-
-
-def geometric_mean(comparison: Comparison, side: str, over: str) -> Ratio:
-    """Over the cases; the interval's ends are the means of the intervals' ends, which is wide."""
-    ratios = [case.speedup(side, over) for case in comparison.cases]
-
-    def mean(values: list[float]) -> float:
-        return math.exp(sum(map(math.log, values)) / len(values))
-
-    low, high = mean([r.low for r in ratios]), mean([r.high for r in ratios])
-    return Ratio(side, over, mean([r.value for r in ratios]), low, high, comparison.settings.confidence)
-
-
-def largest_error(comparison: Comparison, names: tuple[str, ...]) -> float:
-    """Of any output of ``names``, relative to the largest of NumPy's product of the same weight."""
-    worst = 0.0
-    for case in comparison.cases:
-        m, k, n = (int(case.params[name]) for name in ("outputs", "inputs", "columns"))  # type: ignore[arg-type]
-        for name in names:
-            sparsity, pattern = SIDES.get(name, SIDES[DENSE])
-            exact = weight(m, k, sparsity, pattern).astype(np.float64) @ activations(k, n)
-            worst = max(worst, float(np.abs(case.outputs[name] - exact).max() / np.abs(exact).max()))
-    return worst
-
-
-def show(progress: Progress) -> None:
-    if sys.stderr.isatty():
-        told = f"\r{progress.done}/{progress.total} {progress.contender:<24}"
-        print(told, end="", file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -106,8 +64,8 @@ def main() -> int:
         at_least(f"{side} over {over}", geometric_mean(comparison, side, over), wanted)
         for side, over, wanted in CLAIMS
     ]
-    ours = largest_error(comparison, tuple(SIDES))
-    claims.append(Claim("largest relative error of an output, against float64", ours, 0.03, "", "at most"))
+    error = largest_error(comparison, SIDES)
+    claims.append(at_most("largest relative error of an output, against float64", error, 0.03, ""))
     ratios = {
         side: {over: geometric_mean(comparison, side, over).to_json() for over in (TORCH, ONNX, DENSE)}
         for side in SIDES

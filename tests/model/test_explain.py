@@ -11,11 +11,11 @@ import pytest
 from tests.model.graphs import Draft, quick, rows_of, tokens
 
 from aerogel.core.errors import InputError
-from aerogel.formats.panel import pack
-from aerogel.model.explain import Explanation, StepCost, _cost, default_inputs, roofline
+from aerogel.model.explain import Explanation, StepCost, _cost, default_inputs
 from aerogel.model.program import Program
 from aerogel.model.steps import LinearStep
 from aerogel.tune.peaks import Peaks, peaks
+from aerogel.tune.roofline import roofline
 
 PEAKS = Peaks(threads=2, flops=1e9, dots=4e9, loads=1e8, bytes=1e10)
 
@@ -72,33 +72,6 @@ def test_bytes_are_constants_inputs_and_outputs_each_once() -> None:
     assert feed == 2 * 4 * 5 * 4
     assert linear == packed.nbytes + 4 * (3 + 5 * 4 + 5 * 3)
     assert fetch == 2 * 4 * 5 * 3
-
-
-def test_the_roofline_counts_dense_blocks_beside_sparse_ones() -> None:
-    """4 x 8 in blocks of 4: one block dense, one with a single column; 5 loads a vector."""
-    weight = np.zeros((4, 8), np.float32)
-    weight[:, :4] = weight[:, 6] = 1
-    limits = roofline(pack(weight, "panel", 4), 16, 16, PEAKS, moved=1)
-    assert limits["loads"] == pytest.approx(5 / (PEAKS.loads * PEAKS.threads))
-
-
-def test_the_roofline_of_a_dense_layer() -> None:
-    """8 x 10 weights, 33 columns in 3 vectors of 16: 80 multiply-adds a column, 20 loads a vector."""
-    packed = pack(np.ones((8, 10), np.float32), "panel", 10)
-    limits = roofline(packed, 33, 16, PEAKS, moved=1000)
-    assert limits == pytest.approx(
-        {"arithmetic": 2 * 80 * 33 / 2e9, "loads": 20 * 3 / 2e8, "memory": 1000 / 1e10}
-    )
-
-
-def test_the_roofline_of_sparse_layers_counts_non_zeros_only() -> None:
-    weight = np.zeros((8, 10), np.float32)
-    weight[:4, 2] = weight[5, 7] = weight[6, 9] = 1
-    panel = roofline(pack(weight, "panel", 10), 16, 16, PEAKS, 0)
-    assert panel == pytest.approx({"arithmetic": 2 * 6 * 16 / 2e9, "loads": 3 / 2e8, "memory": 0})
-    # Every place of a quad loads for itself, padding too.
-    quad = pack(weight, "quad", 10)
-    assert roofline(quad, 16, 16, PEAKS, 0)["loads"] == pytest.approx(quad.indices.size / 2e8)
 
 
 def test_the_table_has_a_line_for_each_step() -> None:

@@ -5,46 +5,34 @@ Each side has its activations in the layout it likes best: torch row-major [colu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.errors import InputError, refuse
-from aerogel.core.memory import aligned, copy_aligned
 from aerogel.core.target import current
 from aerogel.formats.canonical import encode_rows8, integers_of
-from aerogel.formats.panel import words
+from aerogel.formats.panel import WORD, Matrix, words
 from aerogel.kernels.layout import Layout
-from aerogel.kernels.quantise import quantise
-from aerogel.loop.nodes import Module
-from aerogel.native import compile as compile_native
-from aerogel.tune.choose import choose, kernel_arguments, kernel_module, pack_as
-from aerogel.tune.plan import LayerPlan
+from aerogel.prune.pattern import pattern_named
+from aerogel.tune.choose import choose, pack_as
+from aerogel.tune.layer_call import LayerCall, Precision
+from aerogel.tune.peaks import peaks
+from aerogel.tune.roofline import roofline
 
-BLOCKS = {
-    "unstructured": (1, 1),
-    "block2x1": (2, 1),
-    "block4x1": (4, 1),
-    "block1x4": (1, 4),
-    "block4x4": (4, 4),
-}
-"""Outputs x inputs that share one fate."""
+Rows = tuple[NDArray[np.float32], NDArray[np.int32]]
 
 
 def weight(outputs: int, inputs: int, sparsity: float, pattern: str) -> NDArray[np.float32]:
     """A random weight with exactly that share of zeros, scattered as ``pattern`` says; always the same."""
-    height, width = BLOCKS.get(pattern) or refuse(
-        InputError, f"pattern {pattern!r} is unknown: {', '.join(BLOCKS)}"
-    )
+    found = pattern_named(pattern)
     rng = np.random.default_rng([outputs, inputs])
     dense = rng.standard_normal((outputs, inputs), dtype=np.float32)
-    units = outputs // height * (inputs // width)
-    live = np.ones(units, bool)
-    live[rng.permutation(units)[: round(units * sparsity)]] = False
-    blocks = live.reshape(-1, inputs // width)
-    return np.where(blocks.repeat(height, axis=0).repeat(width, axis=1), dense, np.float32(0))
+    live = np.ones(math.prod(found.unit_shape(dense.shape)), bool)
+    live[rng.permutation(live.size)[: round(live.size * sparsity)]] = False
+    return np.where(found.spread(live, dense.shape), dense, np.float32(0))
 
 
 def activations(inputs: int, columns: int) -> NDArray[np.float32]:
@@ -81,76 +69,49 @@ class TorchLayer:
 
 @dataclass
 class AerogelLayer:
-    """Our kernel at one sparsity and pattern, chosen as ``compile`` chooses it, one thread."""
+    """Our kernel at one sparsity, pattern and precision, chosen as ``compile`` chooses it, one thread. In
+    8-bit integers, what is timed finds the activations' grids, too."""
 
     sparsity: float
     pattern: str
+    precision: Precision
+
+    def __post_init__(self) -> None:
+        self._rooflines: dict[str, dict[str, float]] = {}
 
     def prepare(self, case: dict[str, Any]) -> None:
         outputs, inputs, columns = case["outputs"], case["inputs"], case["columns"]
         target = current()
         self._layout = Layout.of(target)
         self._shape = outputs, columns
-        matrix = weight(outputs, inputs, self.sparsity, self.pattern)
-        self._plan: LayerPlan = choose({"layer": matrix}, target).of("layer")
-        choice = self._plan.choice(columns)
-        packed = pack_as(matrix, choice)
-        x = copy_aligned(self._layout.pack(activations(inputs, columns)))
-        self._y = aligned(self._layout.size(outputs, columns))
-        self._bound = kernel_module(target, packed.kind).bind(
-            *kernel_arguments(packed, x, self._y, target, columns)
-        )
-
-    def run(self) -> None:
-        self._bound.run(1)
-
-    def result(self) -> NDArray[np.float32]:
-        self.run()
-        return self._layout.unpack(self._y, *self._shape)
-
-    def facts(self) -> dict[str, Any]:
-        return {"sparsity": self.sparsity, "pattern": self.pattern, "target": current().name}
-
-
-@dataclass
-class IntegerLayer:
-    """Our kernel of 8-bit integers, one thread; what is timed finds the activations' grids, too."""
-
-    sparsity: float
-    pattern: str
-
-    def prepare(self, case: dict[str, Any]) -> None:
-        outputs, inputs, columns = case["outputs"], case["inputs"], case["columns"]
-        target = current()
-        layout = self._layout = Layout.of(target)
-        self._shape = outputs, columns
-        encoded = encode_rows8(weight(outputs, inputs, self.sparsity, self.pattern))
-        integers, scales = integers_of(encoded)
-        matrix = words(integers)
+        matrix, rows = self._matrix(weight(outputs, inputs, self.sparsity, self.pattern))
         packed = pack_as(matrix, choose({"layer": matrix}, target).of("layer").choice(columns))
-        padded = layout.vectors(columns) * layout.lanes
-        x = copy_aligned(layout.pack(activations(inputs, columns)))
-        read = aligned(layout.size(matrix.shape[1], columns), np.int32)
-        x_scales, x_zeros = aligned(padded), aligned(padded, np.int32)
-        self._y = aligned(layout.size(outputs, columns))
-        grids = (scales, integers.sum(axis=1, dtype=np.int32), x_scales, x_zeros)
-        self._quantise = compile_native(Module("quantise", (quantise(layout),)), target).bind(
-            x, read, x_scales, x_zeros, inputs, columns
-        )
-        self._multiply = kernel_module(target, packed.kind, "i8").bind(
-            *kernel_arguments(packed, read, self._y, target, columns, grids)
+        self._call = LayerCall(packed, target, columns, rows=rows, near=True)
+        self._call.x[:] = self._layout.pack(activations(inputs, columns))
+        read = self._call.x.nbytes // (1 if self.precision == "fp32" else WORD)
+        moved = packed.nbytes + 4 * outputs + read + self._call.y.nbytes
+        self._rooflines[f"{outputs}x{inputs} {columns} columns"] = roofline(
+            packed, columns, self._layout.lanes, peaks(target, 1), moved
         )
 
+    def _matrix(self, numbers: NDArray[np.float32]) -> tuple[Matrix, Rows | None]:
+        """What is packed, and the scales and sums of rows of integers."""
+        if self.precision == "fp32":
+            return numbers, None
+        integers, scales = integers_of(encode_rows8(numbers))
+        return words(integers), (scales, integers.sum(axis=1, dtype=np.int32))
+
     def run(self) -> None:
-        self._quantise.run(1)
-        self._multiply.run(1)
+        self._call()
 
     def result(self) -> NDArray[np.float32]:
         self.run()
-        return self._layout.unpack(self._y, *self._shape)
+        return self._layout.unpack(self._call.y, *self._shape)
 
     def facts(self) -> dict[str, Any]:
-        return {"sparsity": self.sparsity, "pattern": self.pattern, "target": current().name}
+        """``rooflines_s``: by case, the terms of the nonzero roofline in seconds."""
+        about = {"sparsity": self.sparsity, "pattern": self.pattern, "precision": self.precision}
+        return {**about, "target": current().name, "rooflines_s": self._rooflines}
 
 
 def torch_layer() -> TorchLayer:
@@ -158,11 +119,6 @@ def torch_layer() -> TorchLayer:
     return TorchLayer()
 
 
-def aerogel_layer(sparsity: float, pattern: str) -> AerogelLayer:
+def aerogel_layer(sparsity: float, pattern: str, precision: Precision = "fp32") -> AerogelLayer:
     """Factory of our side."""
-    return AerogelLayer(sparsity, pattern)
-
-
-def integer_layer(sparsity: float, pattern: str) -> IntegerLayer:
-    """Factory of our 8-bit sides."""
-    return IntegerLayer(sparsity, pattern)
+    return AerogelLayer(sparsity, pattern, precision)

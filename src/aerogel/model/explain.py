@@ -1,10 +1,8 @@
 """Where a program spends its time, step by step, and how near each linear layer comes to its limit.
 
-The *nonzero roofline* of a layer is the largest of three times: multiply-adds of the non-zeros (of integers,
-of the words of 4 that are not all zero) over the peak rate of the threads used; vector loads that its packing
-needs over the measured load rate; bytes of packed weights, activations and outputs, each once, over the
-measured memory bandwidth. ``share`` is that time over the measured one; ``binds`` names the term. Activations
-mostly come from a cache, so where ``memory`` binds a share above 1 is possible.
+The limit of a layer is its nonzero roofline (see ``tune.roofline``): ``share`` is that time over the
+measured one, ``binds`` names the largest of its terms. Activations mostly come from a cache, so where
+``memory`` binds a share above 1 is possible.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
-from aerogel.formats.panel import WORD, Packed
 from aerogel.model.batch import Batch
 from aerogel.model.built import Built
 from aerogel.model.graph import Graph
@@ -40,6 +37,7 @@ from aerogel.model.steps import (
     writes,
 )
 from aerogel.tune.peaks import Peaks, peaks
+from aerogel.tune.roofline import roofline
 
 ROUNDS = 15
 SHORTEST = 1e-6  # what a share can be stated for, given how a launch varies
@@ -195,21 +193,6 @@ def _cost(built: Built, number: int, work: Batch, seconds: float, top: Peaks) ->
     zeros = 1 - packed.nonzeros / (packed.rows * packed.columns)
     kernel = f"linear {'int8 ' if step.element == 'i8' else ''}{built.plan.of(step.name).choice(n)}"
     return StepCost(step.name, kernel, shape, zeros, moved, seconds, share, binds)
-
-
-def roofline(packed: Packed, columns: int, lanes: int, top: Peaks, moved: int) -> dict[str, float]:
-    """The three times, in seconds, that a layer cannot beat on ``top.threads`` threads."""
-    vectors = -(-columns // lanes)
-    # One load of an activation for every column of a panel that is not empty, or for every step of a row.
-    masked = packed.runs.reshape(-1, 16)[:, 1:].sum(dtype=np.int64) if packed.kind == "panel" else None
-    entries = packed.indices.size if masked is None else int(masked)
-    whole = packed.values.dtype == np.float32
-    rate, operations = (top.flops, 2.0) if whole else (top.dots, 2.0 * WORD)
-    return {
-        "arithmetic": operations * packed.nonzeros * columns / (rate * top.threads),
-        "loads": entries * vectors / (top.loads * top.threads),
-        "memory": moved / top.bytes,
-    }
 
 
 def _describe(step: Step) -> tuple[str, str]:

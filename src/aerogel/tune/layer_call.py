@@ -36,10 +36,19 @@ class LayerCall:
     weights are integers, finding the activations' grid and rounding them onto it comes first, and counts.
 
     Calls take turns with copies of the weights, more than fit a cache of one core: in a model other layers'
-    weights come between, too. Activations stay near. ``x``, ``y``: tiled float32; weights are taken to have
-    the scale 1, and zero points to meet rows whose sum is 0, which changes no time."""
+    weights come between, too; ``near``: one copy does, its weights are where the call before left them.
+    Activations stay near. ``x``, ``y``: tiled float32. ``rows``: scale and sum of integers of every row, by
+    default 1 and 0, which changes no time."""
 
-    def __init__(self, packed: Packed, target: Target, columns: int) -> None:
+    def __init__(
+        self,
+        packed: Packed,
+        target: Target,
+        columns: int,
+        *,
+        rows: tuple[NDArray[np.float32], NDArray[np.int32]] | None = None,
+        near: bool = False,
+    ) -> None:
         layout = Layout.of(target)
         integers = element_of(packed.values) == "i8"
         features = packed.columns * (WORD if integers else 1)
@@ -50,11 +59,13 @@ class LayerCall:
             padded = layout.vectors(columns) * layout.lanes
             x = aligned(layout.size(packed.columns, columns), np.int32)
             scales, zeros = aligned(padded), aligned(padded, np.int32)
-            grids = np.ones(packed.rows, np.float32), np.zeros(packed.rows, np.int32), scales, zeros
+            ones = np.ones(packed.rows, np.float32), np.zeros(packed.rows, np.int32)
+            grids = (*(rows or ones), scales, zeros)
             found = _quantise(target).bind(self.x, x, scales, zeros, features, columns)
             self._first: Callable[[], None] = lambda: found.run(1)
         kernel = kernel_module(target, packed.kind, element_of(packed.values))
-        copies = min(_MOST_COPIES, max(1, -(-_COLD_BYTES // max(1, packed.nbytes))))
+        enough = min(_MOST_COPIES, max(1, -(-_COLD_BYTES // max(1, packed.nbytes))))
+        copies = 1 if near else enough
         each = (
             kernel.bind(*kernel_arguments(copied(packed), x, self.y, target, columns, grids))
             for _ in range(copies)

@@ -1,0 +1,28 @@
+"""The least time a linear layer could take: the nonzero roofline.
+
+The largest of three times: multiply-adds of the non-zeros (of integers, of the words of 4 that are not all
+zero) over the peak rate of the threads used; vector loads that the packing needs over the measured load rate;
+bytes moved, each once, over the measured memory bandwidth.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aerogel.formats.panel import WORD, Packed
+from aerogel.tune.peaks import Peaks
+
+
+def roofline(packed: Packed, columns: int, lanes: int, top: Peaks, moved: int) -> dict[str, float]:
+    """The three times, in seconds, that a layer cannot beat on ``top.threads`` threads."""
+    vectors = -(-columns // lanes)
+    # One load of an activation for every column of a panel that is not empty, or for every step of a row.
+    masked = packed.runs.reshape(-1, 16)[:, 1:].sum(dtype=np.int64) if packed.kind == "panel" else None
+    entries = packed.indices.size if masked is None else int(masked)
+    whole = packed.values.dtype == np.float32
+    rate, operations = (top.flops, 2.0) if whole else (top.dots, 2.0 * WORD)
+    return {
+        "arithmetic": operations * packed.nonzeros * columns / (rate * top.threads),
+        "loads": entries * vectors / (top.loads * top.threads),
+        "memory": moved / top.bytes,
+    }
