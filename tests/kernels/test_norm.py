@@ -7,6 +7,7 @@ import pytest
 from tests.kernels.machine import Machine
 
 from aerogel.kernels.norm import l2_normalize, layer_norm
+from aerogel.kernels.quantise import quantise
 
 EPS = 1e-5
 
@@ -78,6 +79,35 @@ def test_a_column_has_the_same_bits_wherever_it_stands(machine: Machine, rng: np
         machine.run(layer_norm(layout), layout.pack(columns), gamma, beta, out, 10, columns.shape[1], EPS)
         results.append(layout.unpack(out, 10, columns.shape[1])[:, -1])
     np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize(("features", "columns"), [(8, 1), (5, 20), (33, 131)])
+@pytest.mark.parametrize("bounds", [(), (-1.0, 1.5)], ids=["found", "fixed"])
+def test_words_are_those_of_a_step_of_their_own(
+    machine: Machine,
+    rng: np.random.Generator,
+    features: int,
+    columns: int,
+    bounds: tuple[float, ...],
+) -> None:
+    layout = machine.layout
+    x, r = layout.pack(some(rng, features, columns)), layout.pack(some(rng, features, columns))
+    r[0] = np.nan
+    gamma, beta = some(rng, features), some(rng, features)
+    padded = layout.vectors(columns) * layout.lanes
+
+    def room() -> list[np.ndarray]:
+        words = np.full(layout.size(-(-features // 4), columns), -1, np.int32)
+        return [words, np.full(padded, 7, np.float32), np.full(padded, -1, np.int32)]
+
+    apart, out = room(), np.zeros_like(x)
+    machine.run(layer_norm(layout, residual=True), x, r, gamma, beta, out, features, columns, EPS)
+    machine.run(quantise(layout, fixed=bool(bounds)), out, *apart, *bounds, features, columns)
+    fused, again = room(), np.zeros_like(x)
+    kernel = layer_norm(layout, residual=True, words="fixed" if bounds else "found")
+    machine.run(kernel, x, r, gamma, beta, again, *fused, *bounds, features, columns, EPS)
+    for wanted, found in zip([out, *apart], [again, *fused], strict=True):
+        np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize(("features", "columns"), [(8, 1), (5, 20), (33, 131)])

@@ -9,13 +9,19 @@ from tests.kernels.machine import Machine
 from aerogel.kernels.quantise import quantise
 
 
-def quantised(machine: Machine, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(bytes [features, columns], scales, zeros) of x [features, columns]."""
+Bounds = tuple[float, float]
+
+
+def quantised(
+    machine: Machine, x: np.ndarray, bounds: Bounds | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(bytes [features, columns], scales, zeros) of x [features, columns]; ``bounds``: of a fixed grid."""
     layout, (features, columns) = machine.layout, x.shape
     count, padded = -(-features // 4), layout.vectors(columns) * layout.lanes
     words = np.full(layout.size(count, columns), -1, np.int32)
     scales, zeros = np.full(padded, np.nan, np.float32), np.full(padded, -1, np.int32)
-    machine.run(quantise(layout), layout.pack(x), words, scales, zeros, features, columns)
+    function = quantise(layout, fixed=bounds is not None)
+    machine.run(function, layout.pack(x), words, scales, zeros, *(bounds or ()), features, columns)
     found = layout.unpack(words.view(np.float32), count, columns).view(np.uint32)
     bytes_ = np.stack([found >> (8 * j) & 255 for j in range(4)], 1).reshape(-1, columns)
     assert not bytes_[features:].any()
@@ -72,6 +78,49 @@ def test_what_is_not_finite_spoils_its_column_and_no_other(machine: Machine, num
     spoilt = x.copy()
     spoilt[3, 7] = number
     clean, found = quantised(machine, x), quantised(machine, spoilt)
+    others = np.arange(20) != 7
+    assert np.isnan(found[1][7])
+    for a, b in zip(clean, found, strict=True):
+        np.testing.assert_array_equal(a[..., others], b[..., others])
+
+
+# --- a range that was fixed before -----------------------------------------------------------------
+
+
+def emulated(x: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.float32, int]:
+    """(bytes, scale, zero) in float32, operation for operation."""
+    f = np.float32
+    scale = max(f(high) * f(1 / 255) - f(low) * f(1 / 255), f(1e-36))
+    inverse = f(1) / scale
+    zero = int(np.clip(f(0.5) - f(low) * inverse, 0, 255))
+    with np.errstate(over="ignore"):
+        place = x * inverse + (f(zero) + f(0.5))
+    return np.clip(place, 0, 255).astype(np.int64), scale, zero
+
+
+@pytest.mark.parametrize(("features", "columns"), [(1, 1), (4, 5), (7, 33), (30, 70)])
+@pytest.mark.parametrize("bounds", [(-0.17, 2.5), (0.0, 3.0), (-4.0, 0.0)])
+def test_a_fixed_range_is_met_exactly(machine: Machine, features: int, columns: int, bounds: Bounds) -> None:
+    x = some(features, columns, scale=2.0)
+    bytes_, scales, zeros = quantised(machine, x, bounds)
+    wanted, scale, zero = emulated(x, *bounds)
+    np.testing.assert_array_equal(bytes_, wanted)
+    assert (scales == scale).all() and (zeros == zero).all()
+
+
+def test_what_lies_beyond_a_fixed_range_becomes_its_nearer_end(machine: Machine) -> None:
+    x = np.array([[-1e30, -2.0, 0.0, 3.0, 3e38]], np.float32)
+    bytes_, scales, zeros = quantised(machine, x, (-1.0, 2.0))
+    np.testing.assert_allclose((bytes_[0] - zeros) * scales, [-1, -1, 0, 2, 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_spoils_its_column_on_a_fixed_range_too(machine: Machine, number: float) -> None:
+    x = some(10, 20)
+    spoilt = x.copy()
+    spoilt[3, 7] = number
+    bounds = (-2.0, 2.0)
+    clean, found = quantised(machine, x, bounds), quantised(machine, spoilt, bounds)
     others = np.arange(20) != 7
     assert np.isnan(found[1][7])
     for a, b in zip(clean, found, strict=True):

@@ -7,6 +7,9 @@ nothing but itself. NaN and infinities spoil their own column only.
 
 from __future__ import annotations
 
+from typing import Literal
+
+from aerogel.kernels import quantise
 from aerogel.kernels.approx import Lets, Names, maximum
 from aerogel.kernels.layout import Layout
 from aerogel.kernels.pack import COLUMNS, FEATURES, sink, source, splat
@@ -21,6 +24,7 @@ from aerogel.loop.nodes import (
     Fma,
     Function,
     Load,
+    Param,
     Unary,
     Var,
     VStore,
@@ -29,12 +33,21 @@ from aerogel.loop.nodes import (
 EPS = Var("eps", F32)
 
 
-def layer_norm(layout: Layout, *, residual: bool = False, in_place: bool = False) -> Function:
+Words = Literal["found", "fixed"]
+"""Words of 8-bit integers beside the numbers, on a grid found per column or a fixed one (see ``quantise``)."""
+
+
+def layer_norm(
+    layout: Layout, *, residual: bool = False, in_place: bool = False, words: Words | None = None
+) -> Function:
     """``layer_norm(x, [residual,] gamma, beta, out, features, columns, eps)``, all activations tiled alike.
 
     out = (y - mean) / sqrt(variance + eps) * gamma + beta over the features of each column, where
     y = x (+ residual) and the variance is the biased one, of differences from the mean. In place:
     ``layer_norm_in_place(out, [residual,] gamma, beta, ...)``, out being x too. ``eps`` is above 0.
+
+    ``words``: ``layer_norm_words(..., out, words, scales, zeros, [low, high,] features, columns, eps)`` makes
+    of out what ``quantise`` does, while a column is still in the cache.
     """
     x, other, gamma, beta, out = (*map(source, ("x", "residual", "gamma", "beta")), sink("out"))
     names = Names()
@@ -64,18 +77,32 @@ def layer_norm(layout: Layout, *, residual: bool = False, in_place: bool = False
         deviations = [Unary("sqrt", total / count + Broadcast(EPS, layout.lanes)) for total in totals]
         scales = [body.let(Binary("div", splat(1.0, layout.lanes), d), "scale") for d in deviations]
 
+        reaches = [] if words is None else quantise.begin(vectors, body, fixed=words == "fixed")
+
         def normal(row: Expr, which: list[int], lets: Lets) -> list[Expr]:
             g = lets.let(Broadcast(Load(gamma, row), layout.lanes), "gamma")
             b = lets.let(Broadcast(Load(beta, row), layout.lanes), "beta")
-            return [Fma((vectors.load(y, row, v) - means[v]) * scales[v], g, b) for v in which]
+            made: list[Expr] = [Fma((vectors.load(y, row, v) - means[v]) * scales[v], g, b) for v in which]
+            if reaches:
+                made = [lets.let(value, "normal") for value in made]
+                for value, v in zip(made, which, strict=True):
+                    reaches[v].see(value, lets)
+            return made
 
         vectors.each(body, normal, out)
+        if reaches:
+            quantise.write(vectors, out, reaches, body)
         return body.block()
 
     name = "layer_norm" + ("_residual" if residual else "") + ("_in_place" if in_place else "")
-    buffers = ((out,) if in_place else (x,)) + ((other,) if residual else ()) + (gamma, beta)
-    buffers += () if in_place else (out,)
-    return Function(name, (*buffers, FEATURES, COLUMNS, EPS), over_runs(layout, names, run))
+    name += {None: "", "found": "_words", "fixed": "_words_fixed"}[words]
+    params: tuple[Param, ...] = (
+        ((out,) if in_place else (x,)) + ((other,) if residual else ()) + (gamma, beta)
+    )
+    params += () if in_place else (out,)
+    params += () if words is None else (quantise.WORDS, quantise.SCALES, quantise.ZEROS)
+    params += quantise.BOUNDS if words == "fixed" else ()
+    return Function(name, (*params, FEATURES, COLUMNS, EPS), over_runs(layout, names, run))
 
 
 def l2_normalize(layout: Layout) -> Function:
