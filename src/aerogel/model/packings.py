@@ -37,6 +37,10 @@ class Packings:
         """Each different packing once, by the columns it is for."""
         return {"many": self.many} if self.few is self.many else {"many": self.many, "few": self.few}
 
+    def layer(self, number: int) -> Layer:
+        """What linear step ``number`` has in these packings, without the streams."""
+        return Layer(number, {role: Outline.of(packed) for role, packed in self.by_role().items()})
+
 
 @dataclass(frozen=True, slots=True)
 class Outline:
