@@ -260,7 +260,7 @@ def test_a_change_of_any_stream_is_seen(machine: Machine, change: str) -> None:
 def test_the_program_is_made_of_its_parts() -> None:
     few = Few.of(Target("avx2", "x86_64", 256, 16, ()), "int8", "nested")
     names = [f.name for f in few_functions(few).functions]
-    assert names == ["few_prepare", "few_1", "few_2", "few_step", "few_layer"]
+    assert names == ["few_prepare", *(f"few_int8_nested_{n}" for n in ("1", "2", "step")), "few_layer"]
     parts = (prepare(few), *kernels(few), step(few), program(few))
     assert few_functions(few).functions == parts
 

@@ -115,6 +115,11 @@ class Few:
         return Few(target.lanes(DType.F32), width, number, form)
 
     @property
+    def name(self) -> str:
+        """Begins the names of its functions: a program may have several kinds."""
+        return f"few_{self.number}_{self.form}"
+
+    @property
     def values(self) -> Buf:
         dtype = DType.of(STORED[self.number])
         return Buf("values", BufferType(dtype, const=True, align=dtype.itemsize))
@@ -316,7 +321,7 @@ def kernel(few: Few, width: int) -> Function:
     Sizes: ``x`` [columns, words x 64], ``x_scales`` and ``x_zeros`` [columns] (read for int8 only), ``bias``
     [rows]; element (row, column) of y at row x row_step + column x column_step.
     """
-    return Function(f"few_{width}", (*few.params, PANEL_AT, FIRST), _Panel(few, width).body())
+    return Function(f"{few.name}_{width}", (*few.params, PANEL_AT, FIRST), _Panel(few, width).body())
 
 
 def kernels(few: Few) -> tuple[Function, ...]:
@@ -345,21 +350,22 @@ def _share(name: str, part: Expr) -> Block:
     )
 
 
-def step(few: Few) -> Function:
-    """What every thread runs for one layer; x is ready."""
+def step(few: Few, *, name: str = "step", more: tuple[Param, ...] = (), after: Block = ()) -> Function:
+    """What every thread runs for one layer; x is ready. ``after``: what is done with the rows of PANEL_AT
+    once they are there; it may use parameters ``more``."""
     tiles, t, size = Layout(1, few.width), Var("tile", I64), Var("size", I64)
     count = Var("tiles", I64)
     first, width = tiles.tile_bounds(COLUMNS, count, t)
     args = (*few.params, PANEL_AT, FIRST)
-    call: Block = (Call("few_1", args),)
+    call: Block = (Call(f"{few.name}_1", args),)
     for w in range(2, few.width + 1):
-        call = (If(Compare("eq", size, index(w)), (Call(f"few_{w}", args),), call),)
+        call = (If(Compare("eq", size, index(w)), (Call(f"{few.name}_{w}", args),), call),)
     each_tile = For(t, zero(), count, (Let(FIRST, first), Let(size, width), *call))
     body: Block = (
         Let(Var("panels", I64), (ROWS + (PANEL - 1)) // PANEL),
         Let(count, tiles.tile_count(COLUMNS)),
         *_share("from", ThreadId()),
         *_share("to", ThreadId() + 1),
-        For(PANEL_AT, Var("from", I64), Var("to", I64), (each_tile,)),
+        For(PANEL_AT, Var("from", I64), Var("to", I64), (each_tile, *after)),
     )
-    return Function("few_step", few.params, body)
+    return Function(f"{few.name}_{name}", (*few.params, *more), body)

@@ -94,9 +94,9 @@ def _quantise(few: Few, names: Names) -> Block:
     out.add(For(at, zero(), WORDS * WORD, each.block(), step=lanes))
     least = out.let(Broadcast(Reduce("min", low), lanes), "least")
     most = out.let(Broadcast(Reduce("max", high), lanes), "most")
-    grid = Grid.of(least, most, out.let(Broadcast(Reduce("add", nan), lanes), "spoilt"), out)
+    grid = Grid.of(least, most, out)
     # All lanes are the same: this takes one of them.
-    out.add(Store(X_SCALES, _COLUMN, Reduce("max", grid.scale)))
+    out.add(Store(X_SCALES, _COLUMN, Reduce("max", grid.scale) + Reduce("add", nan)))
     out.add(Store(X_ZEROS, _COLUMN, Reduce("max", grid.zero)))
     again, there = Lets(names), Var(names.fresh("at"), I64)
     number = grid.number(VLoad(NUMBERS, to + there, lanes), again)
@@ -119,5 +119,5 @@ def program(few: Few) -> Function:
     x = BYTES if few.number == "int8" else NUMBERS
     given: dict[str, Buf | Var] = {"x": x, "x_scales": X_SCALES, "x_zeros": X_ZEROS}
     args = tuple(given.get(p.name, p) for p in few.params)
-    body: Block = (Call("few_prepare", PARAMS), Barrier(), Call("few_step", args))
+    body: Block = (Call("few_prepare", PARAMS), Barrier(), Call(f"{few.name}_step", args))
     return Function("few_layer", program_params(few), body)
