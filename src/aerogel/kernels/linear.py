@@ -5,8 +5,8 @@ Weights are float32, or words of 4 int8 that meet quantised activations (see ``t
 One function per (packing, tile width) multiplies one group of 32 rows with one tile of columns. The
 sums of 4 rows x ``width`` vectors stay in registers while the non-zeros of a block stream by; blocks of
 columns keep the activations they need in the L1 cache. A *step* function, which every thread runs,
-shares the groups by their work, and walks chunk of groups -> tile -> group, so that a chunk of weights
-stays in the L2 cache for all tiles.
+shares the tiles, or the groups by their work, and walks chunk of groups -> tile -> group, so that a chunk of
+weights stays in the L2 cache for all tiles.
 
 Order of summation of floats, the same at any number of threads: bias, residual, then the non-zeros block by
 block, in packed order (by mask and column, or step by step), one fused multiply-add each. In a tile of one
@@ -76,6 +76,8 @@ STARTS, WORK = buffer("starts", DType.I64), buffer("work", DType.I64)
 
 # Values asked for ahead of their use: what memory delivers to a core while one request is on its way.
 AHEAD = 1024
+# A thread may have so many times the tiles that would be its equal share.
+UNEVEN = (9, 8)
 
 GROUP_AT = var("group")
 GROUPS, CHUNK, VECTORS = var("groups"), var("chunk"), var("vectors")
@@ -95,7 +97,7 @@ def step_params(tile: Tile) -> tuple[Param, ...]:
 
 def _ahead(tile: Tile, at: Expr) -> Prefetch:
     """Asks for the values that come soon. In a model the weights of a layer come from memory, and the CPU
-    does not see early enough by itself where several streams lead: up to 1.25 times as fast at 16 columns."""
+    does not see early enough by itself where several streams lead: up to 1.5 times as fast at 16 columns."""
     return Prefetch(tile.values, var("v") + at + AHEAD)
 
 
@@ -344,12 +346,18 @@ def step(layout: Layout, kind: Kind, fn: str | None = None, element: Element = "
 
 
 def _grid() -> Block:
-    """Threads as parts (of the groups) x sides (of the tiles): sides only where groups are too few."""
+    """Threads as parts (of the groups) x sides (of the tiles).
+
+    Where tiles share evenly, each thread keeps to its own columns, as steps before and after do: what it
+    reads it mostly wrote itself. (Tried on Zen 4, MiniLM with 90 % zeros: at 128 columns 1.1 to 1.5 times as
+    fast, at 1024 as fast or 1.3 times.) Else threads share the groups, and the tiles if groups are few."""
     few = GROUPS < ThreadCount() * 2
     tiles = Select(var("tiles") < 1, one(), var("tiles"))
+    longest = (tiles + (ThreadCount() - 1)) // ThreadCount() * ThreadCount()
+    even = longest * UNEVEN[1] <= tiles * UNEVEN[0]
     fewer = Select(tiles < ThreadCount(), tiles, ThreadCount())
     return (
-        Let(var("sides"), Select(few, fewer, one())),
+        Let(var("sides"), Select(Binary("or", few, even), fewer, one())),
         Let(var("parts"), ThreadCount() // var("sides")),
         Let(var("side"), ThreadId() % var("sides")),
         Let(var("part"), ThreadId() // var("sides")),
