@@ -14,6 +14,7 @@ from aerogel.core.errors import InputError
 from aerogel.formats.panel import Packed, pack, words
 from aerogel.kernels.linear import finish, kernels, step
 
+Y_AT = 8  # among the arguments of a step
 PACKINGS = {
     "dense": ("panel", 0, True),
     "panel": ("panel", 0, False),
@@ -80,12 +81,9 @@ def packed_as(weight: np.ndarray, packing: str) -> Packed:
     return pack(matrix, kind, block or matrix.shape[1], dense=dense)  # type: ignore[arg-type]
 
 
-def multiply(
-    machine: Machine, item: Layer, packing: str, fn: str | None = None, *, interpreted: bool = True
-) -> np.ndarray:
-    """y [rows, columns], the same bits from the interpreter and natively, at 1 to 3 threads."""
-    packed, layout = packed_as(item.weight, packing), machine.layout
-    rows, columns = packed.rows, item.x.shape[1]
+def arguments(machine: Machine, item: Layer, packed: Packed) -> list[np.ndarray | int]:
+    """What ``program`` takes; its y holds NaN."""
+    layout, rows, columns = machine.layout, packed.rows, item.x.shape[1]
     vectors = layout.vectors(columns)
     y = np.full(layout.size(rows, columns), np.nan, np.float32)
     residual = y.copy() if item.residual is None else layout.pack(item.residual)
@@ -93,15 +91,24 @@ def multiply(
     x = (four << (8 * np.arange(4, dtype=np.uint32))[None, :, None]).sum(1, dtype=np.uint32)
     scales, zeros = np.ones(vectors * layout.lanes, np.float32), np.zeros(vectors * layout.lanes, np.int32)
     scales[:columns], zeros[:columns] = item.x_scales, item.x_zeros
-    args: list[object] = [
+    return [
         *(packed.values, packed.indices, packed.runs, packed.starts.ravel(), packed.work),
         *(item.bias, layout.pack(x.view(np.float32)).view(np.int32), residual, y),
         *(item.scales, item.weight.sum(1, dtype=np.int32), scales, zeros),
         *(rows, packed.columns, packed.block, int(item.residual is not None), packed.groups, 1, vectors),
     ]
-    machine.run(program(machine, packed.kind, fn), *args, interpreted=interpreted)  # type: ignore[arg-type]
-    assert np.isfinite(y).all()
-    return layout.unpack(y, rows, columns)
+
+
+def multiply(
+    machine: Machine, item: Layer, packing: str, fn: str | None = None, *, interpreted: bool = True
+) -> np.ndarray:
+    """y [rows, columns], the same bits from the interpreter and natively, at 1 to 3 threads."""
+    packed = packed_as(item.weight, packing)
+    args = arguments(machine, item, packed)
+    machine.run(program(machine, packed.kind, fn), *args, interpreted=interpreted)
+    y = args[Y_AT]
+    assert isinstance(y, np.ndarray) and np.isfinite(y).all()
+    return machine.layout.unpack(y, packed.rows, item.x.shape[1])
 
 
 def close(got: np.ndarray, item: Layer) -> None:

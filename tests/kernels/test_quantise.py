@@ -8,7 +8,6 @@ from tests.kernels.machine import Machine
 
 from aerogel.kernels.quantise import quantise
 
-
 Bounds = tuple[float, float]
 
 

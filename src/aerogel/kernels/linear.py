@@ -19,6 +19,8 @@ it by 0).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aerogel.core.dtypes import DType
 from aerogel.formats.panel import DENSE, GROUP, HALVES, MASKS_OF_KIND, PANEL, WHOLE, Kind
 from aerogel.kernels.approx import Names, activation
@@ -33,6 +35,7 @@ from aerogel.kernels.tile import (
     RESIDUAL,
     ROWS,
     TILES,
+    Y_BASE,
     Element,
     Tile,
     Y,
@@ -86,7 +89,7 @@ GROUPS, CHUNK, VECTORS = var("groups"), var("chunk"), var("vectors")
 def kernel_params(tile: Tile) -> tuple[Param, ...]:
     """values, indices, runs, starts, bias, x, residual, y, what the tile adds, and numbers."""
     buffers = (tile.values, INDICES, RUNS, STARTS, BIAS, tile.x_buffer, RESIDUAL, Y, *tile.extra)
-    return (*buffers, ROWS, COLUMNS, BLOCK, ADDS, GROUP_AT, FIRST)
+    return (*buffers, ROWS, COLUMNS, BLOCK, ADDS, GROUP_AT, FIRST, Y_BASE)
 
 
 def step_params(tile: Tile) -> tuple[Param, ...]:
@@ -188,7 +191,7 @@ def _panel(tile: Tile) -> Block:
     panels = GROUP // PANEL
     left = (ROWS - GROUP_AT * GROUP + (PANEL - 1)) // PANEL
     return (
-        *tile.bases(),
+        tile.base(),
         *_cursors(),
         Let(var("panels"), Select(left < panels, left, index(panels))),
         For(BLOCK_AT, zero(), block_count(), (For(var("p"), zero(), var("panels"), _panel_block(tile)),)),
@@ -236,7 +239,7 @@ def _quad(tile: Tile) -> Block:
         _advance("r", one()),
         For(var("q"), zero(), var("quads"), _quad_steps(tile)),
     )
-    return (*tile.bases(), *_cursors(), For(BLOCK_AT, zero(), block_count(), per_block))
+    return (tile.base(), *_cursors(), For(BLOCK_AT, zero(), block_count(), per_block))
 
 
 # --- activation -----------------------------------------------------------------------------
@@ -292,10 +295,14 @@ def _share(name: str, part: Expr, parts: Expr) -> Block:
     )
 
 
-def _by_width(tile: Tile, kind: Kind, args: tuple[Expr | Buf, ...]) -> Block:
-    chain: Block = (Call(_name(tile, kind, str(tile.width)), args),)
+def by_width(tile: Tile, kind: Kind, here: Mapping[Param, Expr | Buf]) -> Block:
+    """The kernel for group ``g`` and the ``w`` vectors from ``tile_first`` on; ``here``: what stands for
+    its other parameters, where it is not called the same."""
+    args = {GROUP_AT: var("g"), FIRST: var("tile_first"), **here}
+    given = tuple(args.get(param, param) for param in kernel_params(tile))
+    chain: Block = (Call(_name(tile, kind, str(tile.width)), given),)
     for width in range(tile.width - 1, 0, -1):
-        call = Call(_name(tile, kind, str(width)), args)
+        call = Call(_name(tile, kind, str(width)), given)
         chain = (If(Compare("eq", var("w"), index(width)), (call,), chain),)
     return chain
 
@@ -305,9 +312,6 @@ def step(layout: Layout, kind: Kind, fn: str | None = None, element: Element = "
     finished group while it is still in the cache; then ``finish(layout, fn)`` is in the module too."""
     lanes = layout.lanes
     tile = TILES[element](layout, layout.width)
-    here = {GROUP_AT: var("g"), FIRST: var("tile_first")}
-    args = tuple(here.get(param, param) if isinstance(param, Var) else param for param in kernel_params(tile))
-    first, width = layout.tile_bounds(VECTORS, var("tiles"), var("t"))
     row, end = var("row_lo"), var("row_hi")
     stride = var("w") * lanes
     finish: Block = ()
@@ -318,18 +322,29 @@ def step(layout: Layout, kind: Kind, fn: str | None = None, element: Element = "
             Let(end, Select(row + GROUP < ROWS, row + GROUP, ROWS)),
             Call(f"finish_{fn}", (Y, at, (end - row) * stride)),
         )
-    group_loop = For(var("g"), var("at"), var("upto"), (*_by_width(tile, kind, args), *finish))
+    group = (*by_width(tile, kind, {Y_BASE: ROWS * var("tile_first") * lanes}), *finish)
+    name = _name(tile, kind, "step" if fn is None else f"step_{fn}")
+    return Function(name, step_params(tile), over_groups(layout, group))
+
+
+def over_groups(layout: Layout, group: Block) -> Block:
+    """Runs ``group`` for this thread's share of groups ``g`` and tiles, ``w`` vectors from ``tile_first``."""
+    first, width = layout.tile_bounds(VECTORS, var("tiles"), var("t"))
     tile_loop = For(
         var("t"),
         var("tiles") * var("side") // var("sides"),
         var("tiles") * (var("side") + 1) // var("sides"),
-        (Let(var("tile_first"), first), Let(var("w"), width), group_loop),
+        (
+            Let(var("tile_first"), first),
+            Let(var("w"), width),
+            For(var("g"), var("at"), var("upto"), group),
+        ),
     )
     upto = Select(var("at") + CHUNK < var("hi"), var("at") + CHUNK, var("hi"))
     chunk_loop = While(
         var("at") < var("hi"), (Let(var("upto"), upto), tile_loop, Assign(var("at"), var("upto")))
     )
-    body: Block = (
+    return (
         Let(var("tiles"), layout.tile_count(VECTORS)),
         *_grid(),
         If(
@@ -342,7 +357,6 @@ def step(layout: Layout, kind: Kind, fn: str | None = None, element: Element = "
             ),
         ),
     )
-    return Function(_name(tile, kind, "step" if fn is None else f"step_{fn}"), step_params(tile), body)
 
 
 def _grid() -> Block:

@@ -34,7 +34,7 @@ EPS = Var("eps", F32)
 
 
 Words = Literal["found", "fixed"]
-"""Words of 8-bit integers beside the numbers, on a grid found per column or a fixed one (see ``quantise``)."""
+"""Words of 8-bit integers beside the numbers, their grid found per column or fixed (see ``quantise``)."""
 
 
 def layer_norm(
