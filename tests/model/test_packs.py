@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -235,6 +237,33 @@ def test_a_disk_that_is_full_costs_only_the_keeping(
     else:
         monkeypatch.setattr(packs, "_mapped", full)
     np.testing.assert_allclose(answer(aerogel.load(artefact)), right, rtol=1e-5, atol=1e-6)
+    assert not list((tmp_path / "cache" / "packs").iterdir())
+
+
+FULL = """
+import resource, sys
+import numpy as np, aerogel
+x = np.ones((3, 24), np.float32)
+right = aerogel.load(sys.argv[1], plan="quick")(x)
+for most in (100, 5000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+    np.testing.assert_allclose(aerogel.load(sys.argv[1])(x), right, rtol=1e-5, atol=1e-6)
+"""
+
+
+def test_a_disk_that_takes_no_more_at_any_point_costs_only_the_keeping(
+    artefact: Path, tmp_path: Path
+) -> None:
+    """A limit of the system for the size of files: what is buffered fails at the end, and on closing too."""
+    pytest.importorskip("resource", reason="this system has no limits")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FULL, str(artefact)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     assert not list((tmp_path / "cache" / "packs").iterdir())
 
 

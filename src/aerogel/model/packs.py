@@ -20,7 +20,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -178,9 +178,11 @@ def spool(checksum: str, target: Target) -> Generator[Spool]:
     except OSError as error:
         raise CacheError(f"{path} cannot be written: {error}") from error
     try:
-        with file:
-            yield Spool(file, Path(file.name), path)
+        yield Spool(file, Path(file.name), path)
     finally:
+        # On a full disk closing fails as well: it tries once more to write what is not wanted any more.
+        with suppress(OSError):
+            file.close()
         # After finish it has another name.
         Path(file.name).unlink(missing_ok=True)
 
