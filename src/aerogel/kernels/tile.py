@@ -75,6 +75,7 @@ X_SCALES, X_ZEROS = buffer("x_scales", DType.F32), buffer("x_zeros", DType.I32)
 ROWS, COLUMNS, BLOCK = Var("rows", I64), Var("columns", I64), Var("block", I64)
 ADDS = Var("adds", I64)  # 1: a residual is added, 0: ``residual`` is not read
 FIRST = Var("first", I64)
+Y_BASE = Var("y_base", I64)  # where row 0 of this tile is in y, or would be
 BLOCK_AT = Var("b", I64)
 
 
@@ -155,19 +156,15 @@ class Tile(ABC):
 
     def at(self, row: Expr, j: int) -> Expr:
         """Index in y (or residual) of vector j of ``row``."""
-        return var("y_base") + row * self.stride + j * self.layout.lanes
+        return Y_BASE + row * self.stride + j * self.layout.lanes
 
     def x_at(self, column: Expr, j: int) -> Expr:
         """Index in x of vector j of an input."""
         return var("x_base") + column * self.stride + j * self.layout.lanes
 
-    def bases(self) -> Block:
-        """Where this tile starts in x and in y."""
-        lanes = self.layout.lanes
-        return (
-            Let(var("x_base"), COLUMNS * FIRST * lanes),
-            Let(var("y_base"), ROWS * FIRST * lanes),
-        )
+    def base(self) -> Stmt:
+        """Where this tile starts in x."""
+        return Let(var("x_base"), COLUMNS * FIRST * self.layout.lanes)
 
     @property
     def nothing(self) -> Expr:
