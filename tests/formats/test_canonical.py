@@ -204,6 +204,16 @@ def test_the_largest_number_of_a_row_and_zeros_survive() -> None:
     np.testing.assert_array_equal(back == 0, array == 0)
 
 
+def test_numbers_next_to_infinity_are_refused_rather_than_written_unreadably() -> None:
+    largest = np.finfo(np.float32).max
+    fits = np.array([[largest / 128 * 127, 0]], np.float32)
+    np.testing.assert_allclose(decode(encode_rows8(fits)), fits, rtol=1e-6)
+    with pytest.raises(InputError, match=r"reaches 3.403e\+38: 8 bits .* hold those up to 3.376e\+38"):
+        encode_rows8(np.array([[1.0, -largest]], np.float32))
+    with pytest.raises(InputError, match="8 bits with a scale"):
+        encode_integers(np.ones((1, 4), np.int8), np.array([largest / 127]))
+
+
 def test_a_table_takes_a_quarter() -> None:
     array = matrix((100, 64), 1.0, 0)
     assert encode_rows8(array).nbytes == 100 * 64 + 4 * 100

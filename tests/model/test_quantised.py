@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import aerogel
 from aerogel.core.errors import InputError
 from aerogel.formats.canonical import Encoded
 from aerogel.model.from_torch import from_torch
+from aerogel.model.graph import Graph
 from aerogel.model.quantised import quantised
 from aerogel.model.reference import evaluate
 from aerogel.model.torch_grid import scales_by_weight
@@ -98,6 +100,58 @@ def test_a_grid_that_no_longer_fits_is_not_used() -> None:
     graph = from_torch(module, (rows(),))
     kept = quantised(graph, scales_by_weight(module))
     np.testing.assert_array_equal(kept.weight("first.weight"), quantised(graph).weight("first.weight"))
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [
+        torch.full((40,), float("nan")),
+        torch.full((40,), float("inf")),
+        torch.full((40,), -0.1),
+        torch.zeros(40),
+        torch.full((40,), 1e-45),
+        torch.full((40,), 1e300, dtype=torch.float64),
+        torch.full((40,), 0.5, dtype=torch.bfloat16),
+        torch.ones(40, dtype=torch.complex64),
+        torch.ones(40, dtype=torch.bool),
+        torch.ones(39),
+        torch.ones(40, 1),
+        torch.tensor(1.0),
+        torch.ones(0),
+    ],
+)
+def test_what_is_called_a_scale_and_is_none_changes_nothing(scale: torch.Tensor) -> None:
+    module = Mlp()
+    module.first.register_buffer("weight_scale", scale)
+    assert scales_by_weight(module) == {}
+    found, wanted = quantised(of_mlp(), as_given(scale)), quantised(of_mlp())
+    np.testing.assert_array_equal(found.weight("first.weight"), wanted.weight("first.weight"))
+
+
+@cache
+def of_mlp() -> Graph:
+    return from_torch(Mlp(), (rows(),))
+
+
+def as_given(scale: torch.Tensor) -> dict[str, np.ndarray]:
+    return {"first.weight": (scale.float() if scale.dtype == torch.bfloat16 else scale.real).numpy()}
+
+
+def test_weights_next_to_infinity_are_refused_by_name_and_those_below_are_close() -> None:
+    module, x = Mlp(), rows()
+    x[:, 3] = 0
+    clean = aerogel.compile(module, (x,), precision="int8", plan="quick")(x).numpy()
+    with torch.no_grad():
+        module.first.weight[2, 3] = 3e38
+    found = aerogel.compile(module, (x,), precision="int8", plan="quick")(x).numpy()
+    # Beside such a number the rest of its row counts as zero.
+    module.first.weight.data[2] = 0
+    wanted = aerogel.compile(module, (x,), precision="int8", plan="quick")(x).numpy()
+    near(found, wanted, 1e-6)
+    assert np.abs(wanted - clean).max() > 0
+    module.first.weight.data[2, 3] = -3.4e38
+    with pytest.raises(InputError, match=r"weight 'first.weight': a number reaches 3.4e\+38"):
+        aerogel.compile(module, (x,), precision="int8", plan="quick")
 
 
 def test_a_file_gives_the_same_program_again(tmp_path: Path) -> None:

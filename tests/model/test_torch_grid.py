@@ -47,6 +47,9 @@ def test_a_scale_is_put_copied_and_dropped() -> None:
         (torch.tensor([0.5]), False),
         (torch.tensor([[0.5], [1.0]]), False),
         (HALVES.double(), False),
+        (HALVES.bfloat16(), False),
+        (HALVES.to(torch.complex64), False),
+        (torch.tensor([1e-45, 1.0]), False),
     ],
 )
 def test_a_weight_lies_on_its_grid_or_not(scale: torch.Tensor, lies: bool) -> None:

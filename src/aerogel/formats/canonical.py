@@ -38,6 +38,8 @@ SKIP = 15
 MOST_EXPANSION = 256
 # What NumPy can hold, even where one size is 0.
 MOST_ELEMENTS, MOST_DIMENSIONS = 1 << 40, 8
+# A larger one takes -128 beyond what float32 can hold.
+LARGEST_SCALE = np.finfo(np.float32).max / 128
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,12 @@ def encode(array: NDArray[np.float32]) -> Encoded:
 
 
 def encode_rows8(array: NDArray[np.float32]) -> Encoded:
-    """Integers of 8 bits with a scale per row, for a table [rows, columns]."""
+    """Integers of 8 bits with a scale per row, for a table [rows, columns]. InputError where a number is not
+    finite, or within a hundredth of the largest that float32 can hold."""
     _require_finite(array)
     require(array.ndim == 2, InputError, f"a table has two dimensions, this has shape {array.shape}")
     scales = np.abs(array).max(axis=1, initial=0.0).astype(np.float32) / np.float32(127)
+    _require_scales(scales)
     # A subnormal scale would overflow its inverse; such a row is zero for every purpose.
     scales[scales < np.finfo(np.float32).tiny] = 0
     inverse = np.divide(np.float32(1), scales, out=np.zeros_like(scales), where=scales > 0)
@@ -95,11 +99,13 @@ def encode_rows8(array: NDArray[np.float32]) -> Encoded:
 
 
 def encode_integers(integers: NDArray[np.int8], scales: NDArray[np.float32]) -> Encoded:
-    """The smallest encoding of int8 [rows, columns] with a float32 scale per row, finite and not negative."""
+    """The smallest encoding of int8 [rows, columns] with a float32 scale per row, not negative and at most
+    LARGEST_SCALE; InputError otherwise."""
     require(integers.ndim == 2 and integers.dtype == np.int8, InputError, "integers are an int8 matrix")
     fits = scales.dtype == np.float32 and scales.shape == integers.shape[:1]
     fits = fits and bool((np.isfinite(scales) & (scales >= 0)).all())
     require(fits, InputError, "every row of integers has one float32 scale, finite and not negative")
+    _require_scales(scales)
     flat, words = np.ascontiguousarray(integers).reshape(-1), _in_words(integers)
     live, live_words = flat != 0, (words != 0).any(axis=1)
     options = [
@@ -214,7 +220,7 @@ def _check_rows(encoded: Encoded) -> None:
     require(two, FormatError, f"{encoded.encoding} needs two dimensions, not {encoded.shape}")
     scales = encoded.parts["scales"]
     _expect("scales", scales.size, encoded.shape[0])
-    usable = (scales >= 0) & (scales <= np.finfo(np.float32).max / 128)
+    usable = (scales >= 0) & (scales <= LARGEST_SCALE)
     require(bool(usable.all()), FormatError, "a scale is negative, or too large for its integers")
 
 
@@ -244,6 +250,12 @@ def _check_steps(steps: NDArray[np.uint8], values: int, size: int) -> None:
 def _require_finite(array: NDArray[np.float32]) -> None:
     require(array.dtype == np.float32, InputError, f"a weight is float32, not {array.dtype}")
     require(bool(np.isfinite(array).all()), InputError, "the weight holds NaN or infinity: repair it first")
+
+
+def _require_scales(scales: NDArray[np.float32]) -> None:
+    largest, most = float(scales.max(initial=0.0)), float(LARGEST_SCALE)
+    why = f"a number reaches {largest * 127:.4g}: 8 bits with a scale hold those up to {most * 127:.4g}"
+    require(largest <= most, InputError, why)
 
 
 def _halves(steps: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -37,8 +37,9 @@ def drop_scale(layer: torch.nn.Linear) -> None:
 
 def lies_on(weight: torch.Tensor, scale: torch.Tensor) -> bool:
     """Is ``weight`` [outputs, inputs] exactly on the grid that ``scale`` says?"""
-    fits = scale.shape == weight.shape[:1] and bool((torch.isfinite(scale) & (scale > 0)).all())
-    if not fits or weight.dtype != torch.float32 or scale.dtype != torch.float32:
+    if weight.dtype != torch.float32 or scale.dtype != torch.float32:
+        return False
+    if scale.shape != weight.shape[:1] or not bool((torch.isfinite(scale) & (scale > 0)).all()):
         return False
     parts = zip(weight.detach().split(_ROWS), scale.split(_ROWS), strict=True)
     return all(_on(rows, of[:, None]) for rows, of in parts)
@@ -50,11 +51,14 @@ def _on(rows: torch.Tensor, scale: torch.Tensor) -> bool:
 
 
 def scales_by_weight(module: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
-    """The scales of the layers of ``module`` that have some, by the names of their weights."""
+    """The scales of the layers of ``module`` whose weights lie on one, by the names of the weights. A buffer
+    of that name which is anything else (another format's, or of a model turned into bfloat16) is left out."""
     return {
         f"{name}.weight" if name else "weight": scale.detach().cpu().numpy()
         for name, layer in module.named_modules()
-        if isinstance(layer, torch.nn.Linear) and (scale := scale_of(layer)) is not None
+        if isinstance(layer, torch.nn.Linear)
+        and (scale := scale_of(layer)) is not None
+        and lies_on(layer.weight, scale)
     }
 
 
