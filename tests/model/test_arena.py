@@ -49,8 +49,7 @@ def test_every_step_finds_what_was_written_for_it(steps: list[Step]) -> None:
     memory = {"tokens": np.zeros(arena.tokens, int), "rows": np.zeros(arena.rows, int)}
     number = {name: i + 1 for i, name in enumerate(arena.offsets)}
     for step in steps:
-        out = writes(step)
-        if out is not None:
+        for out in writes(step):
             assert memory[out.columns][span(arena, out)].size == out.total
             memory[out.columns][span(arena, out)] = number[out.buffer]
         # After the write: a step's output must not cover what it reads.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, get_args
 
 import pytest
@@ -35,7 +35,7 @@ def every_operation() -> g.Graph:
     x = d.add(x, d.embedding(8, g.FromUnpadded("ids", 3)))
     x = d.norm(d.add(x, d.embedding(8, g.FromConstant(1))))
     x = d.mul(x, d.activation(d.linear(d.attend(x), bias=False), "silu"))
-    return d.graph(x, d.normalize(d.pool(x, "max")))
+    return replace(d.graph(x, d.normalize(d.pool(x, "max"))), ranges=(g.Range(x, -0.25, 1.5),))
 
 
 def again(graph: g.Graph) -> g.Graph:
@@ -60,7 +60,7 @@ def test_every_operation_comes_back() -> None:
 
 
 def test_every_class_of_a_graph_is_known() -> None:
-    assert {*get_args(g.Op), *get_args(g.Lookup), g.Input, g.Output, g.Value} == {*CLASSES.values()}
+    assert {*get_args(g.Op), *get_args(g.Lookup), g.Input, g.Output, g.Range, g.Value} == {*CLASSES.values()}
 
 
 # --- anything else -----------------------------------------------------------------------------
@@ -114,7 +114,7 @@ FLAGS = ("optional", "squeezed")
 
 def typed(graph: g.Graph) -> None:
     """Every number is a small count, every text can be written down."""
-    for node in (*graph.inputs, *graph.ops, *graph.outputs):
+    for node in (*graph.inputs, *graph.ops, *graph.outputs, *graph.ranges):
         for field in fields(node):
             value = getattr(node, field.name)
             assert not isinstance(value, bool | dict | list) or field.name in FLAGS
@@ -134,8 +134,9 @@ def test_a_missing_or_an_additional_entry_is_refused() -> None:
             for key in path[:-1]:
                 parent = parent[key]
             del parent[path[-1]]
-            with pytest.raises(FormatError):
-                from_json(spoilt, {})
+            if path != ("ranges",):  # files that were written before there were ranges have none
+                with pytest.raises(FormatError):
+                    from_json(spoilt, {})
             with pytest.raises(FormatError):
                 from_json(put(JSON, (*path[:-1], "more"), 1), {})
 
@@ -147,7 +148,7 @@ def test_what_is_no_graph_is_refused(data: Any) -> None:
 
 
 def test_lists_must_be_lists() -> None:
-    for name in ("inputs", "ops", "outputs"):
+    for name in ("inputs", "ops", "outputs", "ranges"):
         with pytest.raises(FormatError, match="are lists"):
             from_json(JSON | {name: {}}, {})
         with pytest.raises(FormatError, match=rf"{name}\[0\] is"):
@@ -197,6 +198,12 @@ def mixed(data: dict[str, Any]) -> None:
         (same_names("inputs"), "share the name"),
         (same_names("outputs"), "share the name"),
         (mixed, "not both"),
+        (lambda data: data["ranges"][0].update(value="v99"), "a range of 'v99', never made"),
+        (lambda data: data["ranges"].append(data["ranges"][0]), "two ranges of"),
+        (lambda data: data["ranges"][0].update(low=0.5), "on either side of 0"),
+        (lambda data: data["ranges"][0].update(high=-0.1), "on either side of 0"),
+        (lambda data: data["ranges"][0].update(low=-0.0, high=0.0), "on either side of 0"),
+        (lambda data: data["ranges"][0].update(high=1e39), "on either side of 0"),
         (lambda data: data["ops"].reverse(), "not made yet"),
     ],
 )  # fmt: skip

@@ -31,11 +31,7 @@ def plan(steps: Sequence[Step]) -> Arena:
     life: dict[str, tuple[int, int]] = {}
     places: dict[str, Place] = {}
     for number, step in enumerate(steps):
-        touched = [*reads(step)]
-        made = writes(step)
-        if made is not None:
-            touched.append(made)
-        for place in touched:
+        for place in (*reads(step), *writes(step)):
             start, _ = life.get(place.buffer, (number, number))
             life[place.buffer] = (start, number)
             places[place.buffer] = place

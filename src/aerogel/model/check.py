@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -27,6 +28,8 @@ from aerogel.model.graph import (
     operands,
 )
 
+_LARGEST = 3.4028234663852886e38  # of float32
+
 
 def check(graph: Graph) -> None:
     """Every operand is made before it is read, shapes agree, weights exist, no lookup can leave its table;
@@ -39,8 +42,19 @@ def check(graph: Graph) -> None:
         require(known, UnsupportedError, f"output {output.name!r} needs {output.value!r}, never made")
         single = not output.squeezed or checker.made[output.value].features == 1
         require(single, UnsupportedError, f"output {output.name!r} leaves out a dimension that is not 1")
+    _ranges(graph, checker.made)
     kinds = {i.kind == "features" for i in graph.inputs}
     require(len(kinds) <= 1, UnsupportedError, "inputs are token ids and masks, or features, not both")
+
+
+def _ranges(graph: Graph, made: Mapping[str, Value]) -> None:
+    values = [r.value for r in graph.ranges]
+    twice = sorted({value for value in values if values.count(value) > 1})
+    require(not twice, UnsupportedError, f"the graph has two ranges of {twice}")
+    for r in graph.ranges:
+        require(r.value in made, UnsupportedError, f"the graph has a range of {r.value!r}, never made")
+        told = f"the range of {r.value!r} is {r.low} to {r.high}: float32 numbers on either side of 0"
+        require(-_LARGEST <= r.low <= 0 <= r.high <= _LARGEST and r.low < r.high, UnsupportedError, told)
 
 
 @dataclass

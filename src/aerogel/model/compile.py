@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aerogel.core.errors import InputError, require
 from aerogel.core.target import Target, current
 from aerogel.model.assemble import assemble
+from aerogel.model.calibrate import calibrated
 from aerogel.model.graph import Graph
 from aerogel.model.load import load
 from aerogel.model.program import Program
@@ -34,6 +35,7 @@ def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but thr
     plan: Plan | Literal["timed", "quick"] = "timed",
     texts: Texts | None = None,
     provenance: Mapping[str, Any] | None = None,
+    calibration: Iterable[Any] | None = None,
 ) -> Program:
     """Compile a torch module into one native program for this CPU.
 
@@ -42,7 +44,11 @@ def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but thr
     ``dynamic_shapes`` (as in ``torch.export``) says otherwise. Zeros in the weights are skipped wherever that
     is measured to be faster: prune first. ``precision``: ``int8`` computes linear layers in 8-bit integers,
     weights with a scale per output, activations with a scale and a zero point per token, found as they come;
-    a quarter of the size, and faster where the CPU multiplies integers faster. ``plan``: ``timed`` times the
+    a quarter of the size, and faster where the CPU multiplies integers faster. ``calibration``, with
+    ``int8``: batches as the program takes them (each an array or tensor, a tuple, or a dict by name), or
+    texts if ``texts`` is given: some hundred like those to come. What a layer makes for such layers alone
+    then has one range for all tokens, found on them (``static``), and is stored as integers at once: faster,
+    but what lies beyond the range is cut off. ``plan``: ``timed`` times the
     kernels for each kind of layer on this CPU (under a second for a small encoder); ``quick`` decides by the
     share of zeros; or a Plan made before, which gives the same program again. ``threads``: how many a call
     uses unless it says otherwise, None for all cores. ``texts``: the model's tokenizer, for ``encode``;
@@ -58,6 +64,8 @@ def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but thr
     require(known, InputError, f"precision={precision!r} is unknown: 'fp32' or 'int8'")
     what = f"model is a {type(model).__name__}: give a torch.nn.Module"
     require(callable(getattr(model, "named_parameters", None)), InputError, what)
+    told = "calibration is for programs of 8-bit integers: add precision='int8', or leave it out"
+    require(calibration is None or precision == "int8", InputError, told)
     from aerogel.model.from_torch import from_torch
 
     graph = from_torch(model, example_inputs, dynamic_shapes)
@@ -65,6 +73,8 @@ def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but thr
         from aerogel.model.torch_grid import scales_by_weight
 
         graph = quantised(graph, scales_by_weight(model))
+    if calibration is not None:
+        graph = calibrated(graph, calibration, texts, threads=threads)
     return build(graph, threads=threads, plan=plan, texts=texts, provenance=provenance)
 
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from aerogel.core.dtypes import DType
 from aerogel.formats.canonical import Encoded, decode
 from aerogel.kernels.layout import Layout
-from aerogel.loop.nodes import I64, Buf, BufferType, Const, Expr, Function, LetView, Stmt
+from aerogel.loop.nodes import F32, I64, Buf, BufferType, Const, Expr, Function, LetView, Stmt
 from aerogel.model.arena import Arena
 from aerogel.model.blob import Blob, Deferred
 from aerogel.model.entry import ARENA, ROW_VECTORS, ROWS, TOKEN_VECTORS, TOKENS
 from aerogel.model.graph import Weight
 from aerogel.model.own_weights import weight_constant
-from aerogel.model.steps import Place
+from aerogel.model.steps import Place, Rounded
 
 T = TypeVar("T")
 
@@ -83,13 +83,20 @@ class Emission:
         return buf
 
     def quantised(self, place: Place, *, const: bool = True) -> tuple[Buf, ...]:
-        """Words, scales and zero points of what a QuantiseStep makes."""
-        count = place.total - 2
+        """Words, scales and zero points of the place of a ``Rounded``."""
+        count, whose = place.total - 2, "x" if const else "made"
         return (
-            self.part(place, "words", 0, count, DType.I32, const=const),
-            self.part(place, "x_scales", count, 1, DType.F32, const=const),
-            self.part(place, "x_zeros", count + 1, 1, DType.I32, const=const),
+            self.part(place, f"{whose}_words", 0, count, DType.I32, const=const),
+            self.part(place, f"{whose}_scales", count, 1, DType.F32, const=const),
+            self.part(place, f"{whose}_zeros", count + 1, 1, DType.I32, const=const),
         )
+
+    def rounded(self, made: Rounded) -> tuple[Buf | Const, ...]:
+        """What is to hold words, scales and zero points; where the range is known, its ends."""
+        buffers = self.quantised(made.place, const=False)
+        if made.known is None:
+            return buffers
+        return (*buffers, Const(made.known.low, F32), Const(made.known.high, F32))
 
     def constant(self, name: str, array: NDArray[Any] | Deferred, role: str) -> Buf:
         self.blob.add(name, array)

@@ -142,11 +142,9 @@ class _Emitter(Emission):
             case EmbedStep():
                 return self._embed(step)
             case QuantiseStep():
-                function = self.use(made(quantise.quantise, self.layout))
-                x, words = self.view(step.x, "x"), self.quantised(step.out, const=False)
-                return (
-                    Call(function.name, (x, *words, whole_number(step.x.features), self.columns(step.out))),
-                )
+                function = self.use(made(quantise.quantise, self.layout, fixed=step.out.known is not None))
+                numbers = (whole_number(step.x.features), self.columns(step.x))
+                return (Call(function.name, (self.view(step.x, "x"), *self.rounded(step.out), *numbers)),)
             case LinearStep():
                 return self._linear(step)
             case NormStep():
@@ -207,14 +205,19 @@ class _Emitter(Emission):
         return linear_calls(self, step, packings)
 
     def _norm(self, step: NormStep) -> tuple[Stmt, ...]:
-        function = self.use(made(norm.layer_norm, self.layout, residual=step.residual is not None))
+        words, made_beside = None, tuple[Buf | Expr, ...]()
+        if step.rounded is not None:
+            words = "found" if step.rounded.known is None else "fixed"
+            made_beside = self.rounded(step.rounded)
+        residual = step.residual is not None
+        function = self.use(made(norm.layer_norm, self.layout, residual=residual, words=words))
         x = [self.view(step.x, "x")]
         if step.residual is not None:
             x.append(self.view(step.residual, "residual"))
         gamma, beta = self.weight(step.weight, "gamma"), self.weight(step.bias, "beta")
         out = self.view(step.out, "out", const=False)
         numbers = (whole_number(step.out.features), self.columns(step.out), Const(step.eps, F32))
-        return (Call(function.name, (*x, gamma, beta, out, *numbers)),)
+        return (Call(function.name, (*x, gamma, beta, out, *made_beside, *numbers)),)
 
     def _attention(self, step: AttentionStep) -> tuple[Stmt, ...]:
         places = (step.q, step.k, step.v)

@@ -9,8 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from aerogel.formats.panel import Packed
-from aerogel.kernels import linear
-from aerogel.loop.nodes import Buf, Call, If, Stmt
+from aerogel.kernels import linear, linear_words
+from aerogel.loop.nodes import F32, Buf, Call, Const, If, Stmt
 from aerogel.model import rows
 from aerogel.model.blob import Deferred
 from aerogel.model.emission import Emission, made, whole_number
@@ -25,14 +25,17 @@ from aerogel.tune.plan import FEW_COLUMNS
 def linear_calls(of: Emission, step: LinearStep, packings: Packings) -> tuple[Stmt, ...]:
     """The code of ``step``."""
     bias = _rows(of, step, "bias", rows.bias)
-    residual = bias if step.residual is None else of.view(step.residual, "residual")
-    y = of.view(step.out, "out", const=False)
     if step.element == "i8":
         x, x_scales, x_zeros = of.quantised(step.x)
         scales, sums = _rows(of, step, "scales", rows.scales), _rows(of, step, "sums", rows.sums)
-        buffers = (bias, x, residual, y, scales, sums, x_scales, x_zeros)
+        extra = (scales, sums, x_scales, x_zeros)
     else:
-        buffers = (bias, of.view(step.x, "x"), residual, y)
+        x, extra = of.view(step.x, "x"), ()
+    if step.rounded is None:
+        residual = bias if step.residual is None else of.view(step.residual, "residual")
+        buffers = (bias, x, residual, of.view(step.out, "out", const=False), *extra)
+    else:
+        buffers = (bias, x, *extra, *of.quantised(step.rounded.place, const=False))
     few, many = packings.few, packings.many
     run_many = _multiply(of, step, many, "many", buffers)
     if few is many:
@@ -43,16 +46,24 @@ def linear_calls(of: Emission, step: LinearStep, packings: Packings) -> tuple[St
 
 def _multiply(of: Emission, step: LinearStep, packed: Packed, role: str, buffers: tuple[Buf, ...]) -> Call:
     of.use(*made(linear.kernels, of.layout, packed.kind, step.element))
-    if step.activation is not None:
-        of.use(made(linear.finish, of.layout, step.activation))
-    function = of.use(made(linear.step, of.layout, packed.kind, step.activation, step.element))
     streams = tuple(
         of.constant(stream_name(of.number, role, n), getattr(packed, n), f"{role}_{n}") for n in STREAMS
     )
     vectors = TOKEN_VECTORS if step.out.columns == "tokens" else ROW_VECTORS
+    sizes = (packed.rows, packed.columns, packed.block)
+    shares = (packed.groups, chunk_of(packed))
+    known = None if step.rounded is None else step.rounded.known
+    if known is not None:
+        of.use(made(linear_words.finish, of.layout, step.activation))
+        function = of.use(made(linear_words.step, of.layout, packed.kind, step.activation))
+        bounds = (Const(number, F32) for number in (known.low, known.high, rows.most(step, of.weights)))
+        return Call(function.name, (*streams, *buffers, *map(whole_number, sizes + shares), vectors, *bounds))
+    if step.activation is not None:
+        of.use(made(linear.finish, of.layout, step.activation))
+    function = of.use(made(linear.step, of.layout, packed.kind, step.activation, step.element))
     adds = 0 if step.residual is None else 1
-    sizes = (packed.rows, packed.columns, packed.block, adds, packed.groups, chunk_of(packed))
-    return Call(function.name, (*streams, *buffers, *map(whole_number, sizes), vectors))
+    numbers = map(whole_number, (*sizes, adds, *shares))
+    return Call(function.name, (*streams, *buffers, *numbers, vectors))
 
 
 def _rows(

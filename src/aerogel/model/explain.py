@@ -163,9 +163,7 @@ def default_inputs(graph: Graph) -> dict[str, NDArray[Any]]:
 def _activation_bytes(step: Step, work: Batch) -> int:
     """Activations read and made, the caller's arrays, and the rows that are looked up, each once."""
     columns = {"tokens": work.tokens, "rows": work.rows}
-    made = writes(step)
-    touched = [*reads(step), *([made] if made is not None else [])]
-    moved = sum(4 * p.features * columns[p.columns] for p in touched)
+    moved = sum(4 * p.features * columns[p.columns] for p in (*reads(step), *writes(step)))
     match step:
         case FeedStep():
             return 2 * moved
@@ -192,6 +190,7 @@ def _cost(built: Built, number: int, work: Batch, seconds: float, top: Peaks) ->
     share = limits[binds] / seconds if seconds >= SHORTEST else None
     zeros = 1 - packed.nonzeros / (packed.rows * packed.columns)
     kernel = f"linear {'int8 ' if step.element == 'i8' else ''}{built.plan.of(step.name).choice(n)}"
+    kernel += "" if step.rounded is None else " + quantise static"
     return StepCost(step.name, kernel, shape, zeros, moved, seconds, share, binds)
 
 
@@ -200,11 +199,13 @@ def _describe(step: Step) -> tuple[str, str]:
         case EmbedStep():
             return "embed", f"{len(step.tables)} tables x {step.out.features}"
         case QuantiseStep():
-            return "quantise", f"{step.x.features}"
+            return "quantise" if step.out.known is None else "quantise static", f"{step.x.features}"
         case LinearStep():
             return "linear", f"{step.out.features} x {step.inputs}"
         case NormStep():
-            return "norm", f"{step.out.features}"
+            beside = "" if step.rounded is None else " + quantise"
+            beside += " static" if step.rounded is not None and step.rounded.known is not None else ""
+            return f"norm{beside}", f"{step.out.features}"
         case AttentionStep():
             return "attention", f"{step.heads} x {step.out.features // step.heads}"
         case ActivationStep():

@@ -7,7 +7,9 @@ Each rule looks at one operation and the single reader of its value:
 - an addition to a linear layer's value is the residual its sums start from;
 - an addition read only by a layer norm is done there;
 - a sum of embeddings is one lookup;
-- linear layers of integers that read the same value share one quantised copy of it.
+- linear layers of integers that read the same value share one quantised copy of it; a layer norm makes it
+  beside its numbers; a layer of integers that nothing else reads makes it instead of them, where the range of
+  its value is known beforehand.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ from aerogel.model.steps import (
     Place,
     PoolStep,
     QuantiseStep,
+    Rounded,
     Step,
 )
 
@@ -72,7 +75,7 @@ class _Fusion:
         for output in self.graph.outputs:
             self.readers.setdefault(output.value, []).append(f"output {output.name}")
         self.places: dict[str, Place] = {}
-        self.quantised: dict[str, Place] = {}
+        self.quantised: dict[str, Rounded] = {}
         self.steps: list[Step] = []
         self.done: set[str] = set()
         self.layers: set[str] = set()
@@ -112,10 +115,7 @@ class _Fusion:
             case Add():
                 self._add(op)
             case LayerNorm():
-                x = self._plain(op.x)
-                self._push(
-                    NormStep(op.out.name, self._own(op.out), x, None, op.weight, op.bias, op.eps, op.origin)
-                )
+                self._norm(op, self._plain(op.x), None, op.origin)
             case Activation():
                 self._push(
                     ActivationStep(op.out.name, self._own(op.out), self._plain(op.x), op.fn, op.origin)
@@ -188,11 +188,26 @@ class _Fusion:
         """One product for ``ops``, which read the same value."""
         first, name = ops[0], self._layer_name(*ops)
         x, element = self._plain(first.x), self._element(first)
-        read = self._quantised(first.x, first.origin) if element == "i8" else x
-        made = out if isinstance(out, Place) else self._own(out)
+        read = self._quantised(first.x, first.origin).place if element == "i8" else x
+        rounded = None
+        if isinstance(out, Place):
+            made = out
+        else:
+            made = self._own(out)
+            rounded = self._stored(out.name) if element == "i8" and residual is None else None
         weights, biases = tuple(o.weight for o in ops), tuple(o.bias for o in ops)
         step = LinearStep(
-            name, made, read, x.features, element, weights, biases, residual, activation, first.origin
+            name,
+            made,
+            read,
+            x.features,
+            element,
+            weights,
+            biases,
+            residual,
+            activation,
+            rounded,
+            first.origin,
         )
         self._push(step)
 
@@ -205,15 +220,32 @@ class _Fusion:
     def _element(self, op: Linear) -> Element:
         return "i8" if in_integers(self.graph.weights[op.weight]) else "f32"
 
-    def _quantised(self, name: str, origin: str) -> Place:
-        """The value as integers, made when it is first read so."""
+    def _quantised(self, name: str, origin: str) -> Rounded:
+        """The value as integers, made when it is first read so, if it was not made so."""
         if name not in self.quantised:
-            x = self._plain(name)
-            room = QuantiseStep.room(x)
-            place = Place(f"{name} in 8 bits", 0, room, room, x.columns)
-            self.quantised[name] = place
-            self._push(QuantiseStep(place.buffer, place, x, origin))
+            rounded = self._rounded(name)
+            self._push(QuantiseStep(rounded.place.buffer, rounded, self._plain(name), origin))
         return self.quantised[name]
+
+    def _rounded(self, name: str) -> Rounded:
+        """The value as integers, which the step that is about to be emitted makes."""
+        self.quantised[name] = Rounded.of(name, self._plain(name), self.graph.range_of(name))
+        return self.quantised[name]
+
+    def _read_as_integers(self, name: str) -> list[bool]:
+        """For each reader of a value, whether it is a linear layer of integers."""
+        readers = (self.ops.get(reader) for reader in self.readers.get(name, []))
+        return [isinstance(op, Linear) and self._element(op) == "i8" for op in readers]
+
+    def _stored(self, name: str) -> Rounded | None:
+        """The output of a linear layer as integers, where nothing needs its numbers."""
+        known = self.graph.range_of(name) is not None
+        return self._rounded(name) if known and all(self._read_as_integers(name)) else None
+
+    def _norm(self, op: LayerNorm, x: Place, residual: Place | None, origin: str) -> None:
+        name, out = op.out.name, self._own(op.out)
+        rounded = self._rounded(name) if any(self._read_as_integers(name)) else None
+        self._push(NormStep(name, out, x, residual, op.weight, op.bias, op.eps, rounded, origin))
 
     def _whole(self, name: str) -> bool:
         place = self.places[name]
@@ -265,10 +297,7 @@ class _Fusion:
         reader = self._only_reader(op.out.name)
         if isinstance(reader, LayerNorm):
             self.done.add(reader.out.name)
-            out = self._own(reader.out)
-            self._push(
-                NormStep(reader.out.name, out, a, b, reader.weight, reader.bias, reader.eps, op.origin)
-            )
+            self._norm(reader, a, b, op.origin)
             return
         self._push(PairStep(op.out.name, self._own(op.out), a, b, "add", op.origin))
 

@@ -227,10 +227,21 @@ class Output:
     squeezed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What the activation ``value`` reaches, as calibration found: linear layers of integers read it on the
+    one grid from ``low`` <= 0 to ``high`` >= 0, and what lies beyond as the nearer end."""
+
+    value: str
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Graph:
     """``weights``: float32 arrays under the names of the torch module's parameters and buffers.
-    ``max_length``: the greatest sequence length the position tables allow, None where there is none."""
+    ``max_length``: the greatest sequence length the position tables allow, None where there is none.
+    ``ranges``: of activations that were calibrated; those of others are found per column, as they come."""
 
     inputs: tuple[Input, ...]
     ops: tuple[Op, ...]
@@ -238,6 +249,7 @@ class Graph:
     weights: Mapping[str, Weight]
     max_length: int | None = None
     origin: str = ""
+    ranges: tuple[Range, ...] = ()
 
     def value(self, name: str) -> Value:
         """The activation called ``name``."""
@@ -252,6 +264,10 @@ class Graph:
         """A weight as numbers."""
         found = self.weights[name]
         return decode(found) if isinstance(found, Encoded) else found
+
+    def range_of(self, value: str) -> Range | None:
+        """What an activation was calibrated to; None where it was not."""
+        return next((r for r in self.ranges if r.value == value), None)
 
     def linears(self) -> tuple[Linear, ...]:
         return tuple(op for op in self.ops if isinstance(op, Linear))

@@ -19,30 +19,33 @@ CLASSES: dict[str, type[Any]] = {
     c.__name__: c
     for c in (
         g.Activation, g.Add, g.Attention, g.Embedding, g.FromConstant, g.FromInput, g.FromPosition,
-        g.FromUnpadded, g.Input, g.LayerNorm, g.Linear, g.Mul, g.Normalize, g.Output, g.Pool, g.Value,
+        g.FromUnpadded, g.Input, g.LayerNorm, g.Linear, g.Mul, g.Normalize, g.Output, g.Pool, g.Range,
+        g.Value,
     )
 }  # fmt: skip
 
 
 def to_json(graph: g.Graph) -> dict[str, Any]:
     """Everything but the weights."""
+    ranges = {"ranges": [_plain(r) for r in graph.ranges]} if graph.ranges else {}
     return {
         "inputs": [_plain(i) for i in graph.inputs],
         "ops": [_plain(o) for o in graph.ops],
         "outputs": [_plain(o) for o in graph.outputs],
         "max_length": graph.max_length,
         "origin": graph.origin,
+        **ranges,
     }
 
 
 def from_json(data: Any, weights: Mapping[str, g.Weight]) -> g.Graph:
     """The graph again, with ``weights``; FormatError, saying where, if ``data`` is anything else."""
     keys = {"inputs", "ops", "outputs", "max_length", "origin"}
-    require(
-        isinstance(data, dict) and set(data) == keys, FormatError, f"a graph has the entries {sorted(keys)}"
-    )
-    lists = all(isinstance(data[name], list) for name in ("inputs", "ops", "outputs"))
-    require(lists, FormatError, "inputs, ops and outputs of a graph are lists")
+    known = isinstance(data, dict) and set(data) in (keys, keys | {"ranges"})
+    require(known, FormatError, f"a graph has the entries {sorted(keys)}, and may have ranges")
+    ranges = data.get("ranges", [])
+    lists = all(isinstance(found, list) for found in (data["inputs"], data["ops"], data["outputs"], ranges))
+    require(lists, FormatError, "inputs, ops, outputs and ranges of a graph are lists")
     return g.Graph(
         tuple(_node(i, g.Input, f"inputs[{n}]") for n, i in enumerate(data["inputs"])),
         tuple(_node(o, g.Op, f"ops[{n}]") for n, o in enumerate(data["ops"])),
@@ -50,6 +53,7 @@ def from_json(data: Any, weights: Mapping[str, g.Weight]) -> g.Graph:
         weights,
         _node(data["max_length"], int | None, "max_length"),
         _node(data["origin"], str, "origin"),
+        tuple(_node(r, g.Range, f"ranges[{n}]") for n, r in enumerate(ranges)),
     )
 
 

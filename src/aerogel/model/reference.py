@@ -30,6 +30,7 @@ from aerogel.model.graph import (
     Normalize,
     Op,
     Pool,
+    Range,
     in_integers,
 )
 
@@ -46,12 +47,14 @@ def evaluate(graph: Graph, inputs: Mapping[str, Array], dtype: DTypeLike = np.fl
     return {output.name: a[..., 0] if output.squeezed else a for output, a in shaped.items()}
 
 
-def integer_grid(x: Array) -> Array:
-    """``x`` (features, columns) rounded to the 256 steps that integer layers see of each column (see
-    ``kernels.quantise``). The grid is found in float32, as they do: a step may still go the other way where
-    float32 rounds to it."""
+def integer_grid(x: Array, known: Range | None = None) -> Array:
+    """``x`` (features, columns) rounded to the 256 steps that integer layers see of each column, or from
+    end to end of what is ``known`` (see ``kernels.quantise``). The grid is found in float32, as they do: a
+    step may still go the other way where float32 rounds to it."""
     low = np.minimum(x.min(axis=0, initial=0.0), 0).astype(np.float32)
     high = np.maximum(x.max(axis=0, initial=0.0), 0).astype(np.float32)
+    if known is not None:
+        low, high = np.full_like(low, known.low), np.full_like(high, known.high)
     scale = np.maximum(high * np.float32(1 / 255) - low * np.float32(1 / 255), np.float32(LEAST_SCALE))
     inverse = np.float32(1) / scale
     zero = np.trunc(np.clip(np.float32(0.5) - low * inverse, 0, 255))
@@ -133,9 +136,7 @@ class _Run:
             case Embedding():
                 return self.weight(op.table)[self.rows(op.lookup).ravel()].T
             case Linear():
-                x = self.values[op.x]
-                read = integer_grid(x) if in_integers(self.graph.weights[op.weight]) else x
-                product = self.weight(op.weight) @ read
+                product = self.weight(op.weight) @ self._read(op)
                 return product if op.bias is None else product + self.weight(op.bias)[:, None]
             case Activation():
                 return activate(op.fn, self.values[op.x])
@@ -169,6 +170,11 @@ class _Run:
                 return np.full(self.mask.shape, lookup.row)
             case _:
                 assert_never(lookup)
+
+    def _read(self, op: Linear) -> Array:
+        x = self.values[op.x]
+        integers = in_integers(self.graph.weights[op.weight])
+        return integer_grid(x, self.graph.range_of(op.x)) if integers else x
 
     def _layer_norm(self, op: LayerNorm) -> Array:
         x = self.values[op.x]

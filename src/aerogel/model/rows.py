@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from aerogel.formats.canonical import Encoded, decode, integers_of
 from aerogel.formats.panel import Matrix, words
+from aerogel.kernels import linear_words
 from aerogel.model.graph import Weight
 from aerogel.model.steps import LinearStep
 
@@ -35,6 +36,13 @@ def bias(step: LinearStep, weights: Mapping[str, Weight]) -> NDArray[np.float32]
 def scales(step: LinearStep, weights: Mapping[str, Weight]) -> NDArray[np.float32]:
     """[outputs]: what an integer of each row stands for."""
     return np.concatenate([found for _, found in _integers(step, weights)])
+
+
+def most(step: LinearStep, weights: Mapping[str, Weight]) -> float:
+    """The scale of a column's inputs below which all outputs are finite (see ``linear_words.most``)."""
+    encoded = [w for w in (weights[name] for name in step.weights) if isinstance(w, Encoded)]
+    largest = np.concatenate([w.parts["scales"] for w in encoded])
+    return linear_words.most(step.inputs, largest, bias(step, weights))
 
 
 def sums(step: LinearStep, weights: Mapping[str, Weight]) -> NDArray[np.int32]:

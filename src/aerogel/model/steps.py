@@ -11,7 +11,7 @@ from typing import Literal
 
 from aerogel.kernels.attention_terms import Products
 from aerogel.kernels.tile import Element
-from aerogel.model.graph import ActivationFn, Columns, Lookup, PoolKind
+from aerogel.model.graph import ActivationFn, Columns, Lookup, PoolKind, Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,29 @@ class EmbedStep:
 
 
 @dataclass(frozen=True, slots=True)
-class QuantiseStep:
-    """out = x as 8-bit integers, with a scale and a zero point per column. ``out`` is counted in features of
-    4 bytes: a word for every 4 features of x, then the scale, then the zero point."""
+class Rounded:
+    """A value as 8-bit integers, with a scale and a zero point per column. ``place`` is counted in features
+    of 4 bytes: a word for every 4 features of the value, then the scale, then the zero point. ``known``: the
+    range that was calibrated, None where every column's is found as it comes."""
 
-    name: str
-    out: Place
-    x: Place
-    origin: str = ""
+    place: Place
+    known: Range | None
 
     @staticmethod
-    def room(x: Place) -> int:
-        """Features of 4 bytes that ``out`` takes."""
-        return words(x.features) + 2
+    def of(value: str, x: Place, known: Range | None) -> Rounded:
+        """``value``, which lives at ``x`` as numbers."""
+        room = words(x.features) + 2
+        return Rounded(Place(f"{value} in 8 bits", 0, room, room, x.columns), known)
+
+
+@dataclass(frozen=True, slots=True)
+class QuantiseStep:
+    """out = x as 8-bit integers."""
+
+    name: str
+    out: Rounded
+    x: Place
+    origin: str = ""
 
 
 def words(features: int) -> int:
@@ -60,7 +70,8 @@ def words(features: int) -> int:
 @dataclass(frozen=True, slots=True)
 class LinearStep:
     """out = activation(stack(weights) x + stack(biases) + residual). ``inputs``: features of x; ``element``:
-    what weights are; where integers, x is what a QuantiseStep made."""
+    what weights are; where integers, x is a ``Rounded``. ``rounded``: what is stored instead of out, which
+    then has no buffer."""
 
     name: str
     out: Place
@@ -71,12 +82,13 @@ class LinearStep:
     biases: tuple[str | None, ...]
     residual: Place | None
     activation: ActivationFn | None
+    rounded: Rounded | None
     origin: str
 
 
 @dataclass(frozen=True, slots=True)
 class NormStep:
-    """out = layer_norm(x + residual)."""
+    """out = layer_norm(x + residual); ``rounded``: the same beside it, for layers of integers."""
 
     name: str
     out: Place
@@ -85,6 +97,7 @@ class NormStep:
     weight: str
     bias: str
     eps: float
+    rounded: Rounded | None
     origin: str
 
 
@@ -193,6 +206,16 @@ def reads(step: Step) -> tuple[Place, ...]:
             return (step.a, step.b)
 
 
-def writes(step: Step) -> Place | None:
-    """The place a step makes; None for one that hands an output to the caller."""
-    return None if isinstance(step, FetchStep) else step.out
+def writes(step: Step) -> tuple[Place, ...]:
+    """The places a step makes; none for one that hands an output to the caller."""
+    match step:
+        case FetchStep():
+            return ()
+        case QuantiseStep():
+            return (step.out.place,)
+        case LinearStep():
+            return (step.out,) if step.rounded is None else (step.rounded.place,)
+        case NormStep():
+            return (step.out,) if step.rounded is None else (step.out, step.rounded.place)
+        case _:
+            return (step.out,)
