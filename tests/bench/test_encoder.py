@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aerogel.bench import native_program, torch_eager
+from aerogel.bench import encoder, native_program, torch_eager
 from aerogel.bench.cases import lengths_case, token_batch
 from aerogel.bench.encoder import DENSE, OURS, EncoderBench, Variant, compare_encoder, relative_error
+from aerogel.bench.hugging_face import ModelFolder
 from aerogel.bench.onnx_export import session
 from aerogel.core.errors import InputError
 from aerogel.measure import Settings
@@ -138,6 +139,40 @@ def test_aerogel_dense_agrees_with_torch_and_pruned_does_not(tiny: Path) -> None
     assert found.own == {"aerogel dense", "aerogel 90 % block4x1"}
     assert found.errors["aerogel dense"] < 1e-4 < found.errors["aerogel 90 % block4x1"]
     assert found.qualities["aerogel dense"].top_overlap == 1.0
+
+
+@pytest.mark.parametrize(
+    ("config", "longest"),
+    [
+        ({"model_type": "bert", "max_position_embeddings": 64}, 64),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "bert"}, None),
+    ],
+)
+def test_a_folder_tells_how_many_tokens_a_sequence_may_have(
+    config: dict[str, Any], longest: int | None
+) -> None:
+    assert ModelFolder(Path("m"), config).longest == longest
+
+
+def test_shapes_are_those_that_the_model_has_positions_for() -> None:
+    names = [case.name for case in encoder.shapes_of(EncoderBench(Path("m"), shapes=None), 100)]
+    assert names == ["1x16"]
+    assert [c.name for c in encoder.shapes_of(EncoderBench(Path("m"), shapes=None), 9)] == ["1x9"]
+    assert len(encoder.shapes_of(EncoderBench(Path("m"), shapes=None), None)) == 3
+    with pytest.raises(InputError, match="8x128 has 128 tokens, m takes 100: give shorter shapes"):
+        encoder.shapes_of(EncoderBench(Path("m"), shapes=("1x16", "8x128")), 100)
+
+
+@pytest.mark.slow
+def test_a_model_of_few_positions_is_checked_on_sequences_that_it_takes(tmp_path: Path) -> None:
+    from transformers import BertConfig, BertModel
+
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=100, max_position_embeddings=24, **sizes)).save_pretrained(tmp_path)
+    found = compare_encoder(EncoderBench(tmp_path, ("torch",), (DENSE,), shapes=None), settings=QUICK)
+    assert [case.name for case in found.timed] == ["1x16"]
+    assert found.errors["aerogel dense"] < 1e-4
 
 
 def test_contenders_are_described_without_loading_anything() -> None:

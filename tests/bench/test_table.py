@@ -61,6 +61,15 @@ def test_plain_text_shows_every_number_beside_its_interval() -> None:
     assert max(map(len, lines[2:-3])) <= 110
 
 
+def test_without_texts_the_error_of_each_output_stands_beside_its_speed() -> None:
+    found = replace(table(), qualities={}, errors={"torch eager": 0.0, "aerogel dense": 1.26e-3})
+    rows = {line.split("  ")[0]: line.split()[-1] for line in plain(found).splitlines() if line}
+    assert (rows["torch eager"], rows["onnxruntime fp32"], rows["aerogel dense"]) == ("-", "known", "1.3e-03")
+    assert "from the outputs of torch eager on random input" in plain(found)
+    assert "Output error" not in plain(table())
+    assert "Output error" not in plain(replace(found, dense=None))
+
+
 @pytest.mark.parametrize(
     ("threads", "wanted"),
     [

@@ -55,16 +55,29 @@ STEPS = (
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[EncoderBench]:
+def told() -> list[tuple[tuple[str, ...], int]]:
+    """The texts and rounds of every comparison that was asked for."""
+    return []
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, told: list[tuple[tuple[str, ...], int]]) -> list[EncoderBench]:
     found: list[EncoderBench] = []
 
-    def compare(wanted: EncoderBench, progress: Callable[[Progress], None]) -> Table:
+    def compare(
+        wanted: EncoderBench, texts: list[str], settings: Settings, progress: Callable[[Progress], None]
+    ) -> Table:
         found.append(wanted)
+        told.append((tuple(texts), settings.rounds))
         for step in STEPS:
             progress(step)
         return table()
 
+    def comparable(wanted: EncoderBench, texts: list[str]) -> None:
+        """Whatever there is."""
+
     monkeypatch.setattr(bench, "compare_encoder", compare)
+    monkeypatch.setattr(bench, "require_comparable", comparable)
     return found
 
 
@@ -81,6 +94,28 @@ def test_bench_asks_for_what_the_options_say(
     assert wanted.threads == 1
     shown = capsys.readouterr()
     assert [row["name"] for row in json.loads(shown.out)["rows"]] == list(ROWS)
+
+
+def test_bench_asks_for_texts_and_rounds_and_else_for_shapes_that_fit(
+    asked: list[EncoderBench], told: list[tuple[tuple[str, ...], int]], tmp_path: Path
+) -> None:
+    (tmp_path / "some.txt").write_text("".join(f"text {i}\n" for i in range(300)))
+    assert main(["bench", "here", "--data", str(tmp_path / "some.txt"), "--rounds", "6"]) == 0
+    assert main(["bench", "here"]) == 0
+    assert [wanted.shapes for wanted in asked] == [None, None]
+    (texts, rounds), usual = told
+    assert (len(texts), texts[255], rounds) == (256, "text 255", 6)
+    assert usual == ((), Settings().rounds)
+
+
+def test_what_cannot_be_compared_is_said_before_a_runtime_is_loaded(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["bench", "nowhere", "--against", "torch"]) == 2
+    assert main(["bench", "nowhere", "--rounds", "5"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "nowhere holds no config.json" in first
+    assert "use 6 or more" in second
 
 
 def test_bench_asks_for_precisions_a_control_and_what_a_file_can_be_compared_with(

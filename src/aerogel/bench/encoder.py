@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,13 +44,14 @@ class EncoderBench:
     """What to compare. ``model``: a Hugging Face directory, of which the encoder is compared; or an .aero
     file or FILE.py:FUNCTION, compared as it is. ``against``: names from ``PEERS``. The table's ratios are
     against ``reference``, one of its rows, by default onnxruntime fp32 if it is there, else the first.
+    ``shapes`` None: those of ``SHAPES`` that the model has positions for.
     ``dense``: what ``model`` was before it was pruned, as a control of our own. ``environment`` is for
     aerogel's own rows. ``threads``: how many every contender uses, None for its own default."""
 
     model: Path
     against: tuple[str, ...] = USUAL
     variants: tuple[Variant, ...] = VARIANTS
-    shapes: tuple[str, ...] = SHAPES
+    shapes: tuple[str, ...] | None = SHAPES
     reference: str | None = None
     onnx_cache: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -127,22 +128,18 @@ def compare_encoder(
     With ``texts``, quality is how well each contender's vectors of them keep the neighbourhoods that the
     dense model's have. As each contender is loaded, ``progress`` hears a preview at the first shape.
     """
-    _require_model(bench, texts)
-    require_runtimes(bench.against)
-    _require_threads(bench.threads)
-    shapes = [shape_case(shape) for shape in bench.shapes]
-    require(shapes, InputError, "there is no shape to time: give at least one, such as 1x128")
+    require_comparable(bench, texts)
     with tempfile.TemporaryDirectory(prefix="aerogel-bench-") as scratch:
         read = _read(bench, Path(scratch), progress)
-        if read is not None:
-            _require_lengths(bench, shapes, read.signature.longest)
+        longest = read.signature.longest if read else ModelFolder.open(bench.model).longest
+        shapes = shapes_of(bench, longest)
         zeros = read.zeros if read else ModelFolder.open(bench.model).zeros()
         bench = bench.labelled(zeros or 0.0, read.precision if read else "fp32")
         contenders = bench.contenders(read)
         names = [contender.name for contender in contenders]
         found = compare(
             contenders,
-            [*_checks(read if is_given(bench.model) else None, texts), *shapes],
+            [*_checks(bench, read, longest, texts), *shapes],
             settings,
             reference=bench.reference or _default_reference(names),
             preview=shapes[0],
@@ -153,6 +150,18 @@ def compare_encoder(
     errors = _errors(found, dense) if dense else {}
     variants = {variant.name: variant for variant in bench.variants}
     return Table(found, dense, qualities, errors, _own(contenders), bench.threads, variants)
+
+
+def require_comparable(bench: EncoderBench, texts: Sequence[str] = ()) -> None:
+    """What ``compare_encoder`` refuses before it loads anything: InputError for a model, shapes or threads,
+    MissingDependencyError for a runtime."""
+    _require_model(bench, texts)
+    require_runtimes(bench.against)
+    _require_threads(bench.threads)
+    given = bench.shapes is None or len(bench.shapes) > 0
+    require(given, InputError, "there is no shape to time: give at least one, such as 1x128")
+    for shape in bench.shapes or ():
+        shape_case(shape)
 
 
 def _require_model(bench: EncoderBench, texts: Sequence[str]) -> None:
@@ -174,12 +183,21 @@ def _require_model(bench: EncoderBench, texts: Sequence[str]) -> None:
         require("torch" not in bench.against, InputError, wanted)
 
 
-def _require_lengths(bench: EncoderBench, shapes: Sequence[Case], longest: int | None) -> None:
-    """Has the model positions for every shape?"""
-    for case in shapes:
-        tokens = max(cast("list[int]", case.params["lengths"]))
-        told = f"shape {case.name} has {tokens} tokens, {bench.model} takes {longest}: give shorter shapes"
-        require(longest is None or tokens <= longest, InputError, told)
+def shapes_of(bench: EncoderBench, longest: int | None) -> list[Case]:
+    """The shapes to time; InputError where the model has no positions for one that was asked for."""
+    if bench.shapes is None:
+        fitting = [shape for shape in SHAPES if longest is None or _tokens(shape) <= longest]
+        return [shape_case(shape) for shape in fitting or [f"1x{longest}"]]
+    for shape in bench.shapes:
+        told = (
+            f"shape {shape} has {_tokens(shape)} tokens, {bench.model} takes {longest}: give shorter shapes"
+        )
+        require(longest is None or _tokens(shape) <= longest, InputError, told)
+    return [shape_case(shape) for shape in bench.shapes]
+
+
+def _tokens(shape: str) -> int:
+    return int(shape.rpartition("x")[2])
 
 
 def _read(bench: EncoderBench, scratch: Path, progress: Callable[[Progress], None] | None) -> Given | None:
@@ -196,13 +214,10 @@ def _read(bench: EncoderBench, scratch: Path, progress: Callable[[Progress], Non
     return apart(read_given, str(bench.model), precisions, scratch, tell=tell)
 
 
-def _checks(read: Given | None, texts: Sequence[str]) -> list[Case]:
-    lengths = list(_UNEVEN)
-    if read is not None:
-        # What it computes for sequences of unequal lengths, where it can be given those.
-        longest = read.signature.longest
-        wanted = _UNEVEN if read.signature.padded else _EVEN
-        lengths = [length if longest is None else min(length, longest) for length in wanted]
+def _checks(bench: EncoderBench, read: Given | None, longest: int | None, texts: Sequence[str]) -> list[Case]:
+    # What it computes for sequences of unequal lengths, where it can be given those.
+    padded = read is None or not is_given(bench.model) or read.signature.padded
+    lengths = [min(length, longest or length) for length in (_UNEVEN if padded else _EVEN)]
     checks = [lengths_case(_AGREEMENT, lengths, output=True, timed=False)]
     return [*checks, texts_case(texts, _TEXTS)] if texts else checks
 

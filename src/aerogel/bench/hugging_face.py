@@ -14,6 +14,8 @@ from aerogel.core.errors import InputError, MissingDependencyError, require
 from aerogel.core.files import read_json_object
 
 _WEIGHTS = "model.safetensors"
+# Their positions count from the one after the padding's, so their tables are so much longer.
+_AFTER_PADDING = frozenset({"roberta", "mpnet", "xlm-roberta", "camembert"})
 # What the public models of this kind were trained with; longer texts are cut.
 MOST_TOKENS = 256
 
@@ -46,6 +48,16 @@ class ModelFolder:
         known = type(value) is int and value > 0
         require(known, InputError, f"{self.path / 'config.json'}: {name} is {value!r}, not a whole number")
         return int(value or 0)
+
+    @property
+    def longest(self) -> int | None:
+        """The most tokens of a sequence; None where the configuration does not say."""
+        if self.config.get("max_position_embeddings") is None:
+            return None
+        most = self._number("max_position_embeddings")
+        if self.config.get("model_type") not in _AFTER_PADDING:
+            return most
+        return most - 1 - int(self.config.get("pad_token_id") or 0)
 
     @property
     def weight_bytes(self) -> int:
@@ -105,7 +117,7 @@ class ModelFolder:
             tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises bare Exceptions
             raise InputError(f"{file} cannot be read: {error}") from error
-        tokenizer.enable_truncation(min(MOST_TOKENS, self._number("max_position_embeddings")))
+        tokenizer.enable_truncation(min(MOST_TOKENS, self.longest or MOST_TOKENS))
         pad = int(self.config.get("pad_token_id") or 0)
         tokenizer.enable_padding(pad_id=pad, pad_token=tokenizer.id_to_token(pad))
         return tokenizer

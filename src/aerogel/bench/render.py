@@ -68,6 +68,8 @@ def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
     header = ["", *(case.name for case in table.timed), "size"]
     if table.qualities:
         header += ["top-10\noverlap", "rank\ncorrelation"]
+    if table.judged_by_outputs:
+        header.append("output\nerror")
     rows: list[list[str]] = []
     for row in table.rows:
         cells = [row, *(_latency(table, case, row) for case in table.timed), _size(table.size_bytes(row))]
@@ -77,6 +79,8 @@ def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
                 (f"{judged.top_overlap:.2f}", f"{judged.spearman:.3f}") if judged else (_UNKNOWN, _UNKNOWN)
             )
             cells += texts
+        if table.judged_by_outputs:
+            cells.append(output_error(table, row))
         rows.append(cells)
     return header, rows
 
@@ -94,6 +98,21 @@ def milliseconds(seconds: float) -> str:
     """Three digits that count: ``3.02 ms``, ``17.3 ms``, ``146 ms``."""
     value = seconds * 1e3
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} ms"
+
+
+def output_error(table: Table, row: str) -> str:
+    """Of the row's outputs, relative to the largest; that of the row they are compared with is none."""
+    if row == table.dense:
+        return "-"
+    return _UNKNOWN if row not in table.errors else f"{table.errors[row]:.1e}"
+
+
+def error_words(table: Table) -> str:
+    """What the column of output errors means."""
+    return (
+        f"Output error: the largest difference from the outputs of {table.dense} on random input, over "
+        "the largest output; what it does to answers is not measured."
+    )
 
 
 def _count(number: int, noun: str) -> str:
@@ -119,4 +138,6 @@ def _notes(table: Table) -> list[str]:
     if table.qualities and table.dense:
         count = next(iter(table.qualities.values())).texts
         lines.append(f"Quality: against {table.dense}, on {count} texts.")
+    elif table.judged_by_outputs:
+        lines.append(error_words(table))
     return lines

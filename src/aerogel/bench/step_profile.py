@@ -59,7 +59,7 @@ class StepProfile:
             step.kernel,
             step.shape,
             zeros,
-            f"{1e6 * step.seconds:.0f} us",
+            _microseconds(step.seconds),
             _percent(self.share(step)),
         )
 
@@ -98,6 +98,11 @@ def profiles_text(found: Sequence[StepProfile]) -> str:
 
 def _quiet(words: str, share: float) -> None:
     """The processes have nothing to tell."""
+
+
+def _microseconds(seconds: float) -> str:
+    # What starting a step costs is taken off its time, which leaves less than can be told of some.
+    return f"{1e6 * seconds:.0f} us" if seconds >= 5e-7 else "< 1 us"
 
 
 def _percent(share: float) -> str:

@@ -53,6 +53,11 @@ class Table:
             return True  # quality was not asked for: judge by speed alone
         return self.qualities[one].top_overlap >= self.qualities[other].top_overlap
 
+    @property
+    def judged_by_outputs(self) -> bool:
+        """Are output errors all that is known of what the rows are worth?"""
+        return bool(self.errors) and self.dense is not None and not self.qualities
+
     def headline(self) -> str:
         """The first thing to read: whether another runtime dominates, and where aerogel is faster."""
         ours = [row for row in self.rows if row in self.own]

@@ -6,19 +6,22 @@ import argparse
 from pathlib import Path
 
 from aerogel.bench.cases import shape_case
-from aerogel.bench.encoder import SHAPES, EncoderBench, Variant, compare_encoder
+from aerogel.bench.encoder import SHAPES, EncoderBench, Variant, compare_encoder, require_comparable
 from aerogel.bench.environments import ENVIRONMENTS, announcement, environment, prepare
 from aerogel.bench.native_program import SUFFIX
 from aerogel.bench.peers import PEERS, USUAL
 from aerogel.bench.step_profile import profiles, profiles_text
 from aerogel.bench.variant import Precision
-from aerogel.cli.command import OK, Command, add_pattern, add_threads, fraction, note, show
+from aerogel.cli.command import OK, Command, add_pattern, add_threads, fraction, note, positive, show
 from aerogel.cli.progress import bar
 from aerogel.cli.reported import add_report, require_reportable, write_report
 from aerogel.cli.tables import table_text
 from aerogel.core.errors import InputError, require
+from aerogel.measure import Settings
+from aerogel.model.text_files import read_texts
 from aerogel.report.encoder import encoder_report
 
+_MOST_TEXTS = 256
 _PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "int8": "int8"}
 
 
@@ -28,9 +31,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
     usual, shapes = ",".join(USUAL), ",".join(SHAPES)
     about = f"runtimes, by default {usual}; there are {', '.join(PEERS)}"
     parser.add_argument("--against", metavar="A,B", help=about)
-    parser.add_argument(
-        "--shapes", default=shapes, metavar="BxS,...", help=f"sequences x tokens, by default {shapes}"
+    about = (
+        "sequences x tokens (rows, for a model of features, are their product); by default those of "
+        f"{shapes} that the model takes"
     )
+    parser.add_argument("--shapes", metavar="BxS,...", help=about)
     about = "shares of zeros to prune to by magnitude, besides dense"
     parser.add_argument("--sparsity", type=_fractions, default=(), metavar="S,...", help=about)
     add_pattern(parser)
@@ -40,12 +45,25 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dense", type=Path, metavar="MODEL", help=about)
     about = "also show where the time of our own rows goes at this shape, step by step"
     parser.add_argument("--profile", metavar="BxS", help=about)
+    _add_care(parser)
     about = (
         "install a runtime that needs an environment of its own, into aerogel's cache, from the package index"
     )
     parser.add_argument("--prepare", choices=list(ENVIRONMENTS), metavar="RUNTIME", help=about)
-    add_threads(parser, default="each runtime's own")
     add_report(parser)
+
+
+def _add_care(parser: argparse.ArgumentParser) -> None:
+    """How it is judged and timed."""
+    about = (
+        f"judge every row by these texts, too, {_MOST_TEXTS} at most: .txt, .jsonl, .csv or .tsv, for a "
+        "directory with a tokenizer"
+    )
+    parser.add_argument("--data", type=Path, metavar="FILE", help=about)
+    usual = Settings().rounds
+    about = f"blocks of each runtime, 6 or more: fewer are quicker, more are surer (default: {usual})"
+    parser.add_argument("--rounds", type=positive, default=usual, metavar="N", help=about)
+    add_threads(parser, default="each runtime's own")
 
 
 def _fractions(text: str) -> tuple[float, ...]:
@@ -90,12 +108,15 @@ def _run(args: argparse.Namespace) -> int:
         Path(args.model),
         against=_against(args),
         variants=_variants(args),
-        shapes=_parts(args.shapes),
+        shapes=None if args.shapes is None else _parts(args.shapes),
         threads=args.threads,
         dense=args.dense,
     )
+    settings = Settings(rounds=args.rounds)
+    texts = () if args.data is None else read_texts(args.data, _MOST_TEXTS)
+    require_comparable(wanted, texts)
     with bar("loading the first runtime") as tell:
-        table = compare_encoder(wanted, progress=tell)
+        table = compare_encoder(wanted, texts, settings, tell)
     steps = profiles(table, args.profile, _tell) if args.profile is not None else ()
     text = table_text(table) + (f"\n\n{profiles_text(steps)}" if steps else "")
     document = table.to_json() | ({"profiles": [profile.to_json() for profile in steps]} if steps else {})

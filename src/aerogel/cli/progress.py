@@ -61,5 +61,7 @@ def _plain(step: Progress) -> None:
     kept = preview(step)
     if kept is not None:
         note(kept)
-    elif step.stage in ("read", "load", "output") or (step.stage, step.done % 10) == ("block", 0):
+    elif step.stage == "read":
+        note(described(step))
+    elif step.stage in ("load", "output") or (step.stage, step.done % 10) == ("block", 0):
         note(f"[{step.done}/{step.total}] {described(step)}")

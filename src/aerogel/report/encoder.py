@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from aerogel.bench import Table, Variant
 from aerogel.bench.quality import LOSS_BELOW
+from aerogel.bench.render import error_words, output_error
 from aerogel.measure import Ratio
 from aerogel.report.document import (
     NOT_MEASURED,
@@ -61,7 +62,8 @@ def loss_words(table: Table) -> Paragraph:
     """Which rows lose quality, in words, so that no speed is read without it."""
     if not table.qualities:
         return Paragraph(
-            "Quality was not measured: these numbers say how fast each row is, and not what it is worth.",
+            "Quality was not measured: these numbers say how fast each row is, and not what it is worth. "
+            "aerogel bench --data FILE judges the rows of an encoder by your texts.",
             "loss",
         )
     judged = [row for row in table.rows if row in table.qualities]
@@ -82,22 +84,34 @@ def rows(table: Table) -> Grid:
     reference = table.comparison.reference
     level = f"{100 * table.comparison.settings.confidence:g} %"
     columns = ("row", *(case.name for case in table.timed), "size")
+    caption = (
+        f"Median latency, and times the speed of {reference}, with {level} intervals in brackets. "
+        f"Columns are sequences x tokens."
+    )
     if table.qualities:
         columns = (*columns, "top-10 overlap", "rank correlation")
+    elif table.judged_by_outputs:
+        columns = (*columns, "output error")
+        caption += f" {error_words(table)}"
     return Grid(
-        f"Median latency, and times the speed of {reference}, with {level} intervals in brackets. "
-        f"Columns are sequences x tokens.",
+        caption,
         columns,
         tuple(
             (
                 _title(table, row),
                 *(latency(case, row, reference) for case in table.timed),
                 Cell(size(table, row) or NOT_MEASURED),
-                *((overlap(table, row), correlation(table, row)) if table.qualities else ()),
+                *_judged(table, row),
             )
             for row in table.rows
         ),
     )
+
+
+def _judged(table: Table, row: str) -> tuple[Cell, ...]:
+    if table.qualities:
+        return overlap(table, row), correlation(table, row)
+    return (Cell(output_error(table, row)),) if table.judged_by_outputs else ()
 
 
 def _title(table: Table, row: str) -> Cell:
