@@ -1,6 +1,6 @@
 """All claims about the linear kernel by itself: one thread, against torch's dense product.
 
-    .venv/bin/python benchmarks/kernels.py            # about 15 minutes on an otherwise idle machine
+    .venv/bin/python benchmarks/kernels.py            # about 10 minutes on an otherwise idle machine
     .venv/bin/python benchmarks/kernels.py --quick    # shorter blocks: to see that it works
 
 Four layer shapes x 32, 128 and 512 columns; the claims are about the geometric mean over these twelve.
@@ -112,7 +112,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     quick = Settings(rounds=6, block_s=0.02, warm_s=0.0, min_runs=2)
-    comparison, claims = measure(quick if options.quick else Settings(rounds=6), None)
+    comparison, claims = measure(quick if options.quick else Settings(block_s=0.2), None)
     # The targets are stated for the widest instruction set; AVX2's figures are reported beside them.
     narrow, narrow_claims = measure(quick if options.quick else Settings(rounds=6, block_s=0.1), "avx2")
     for claim in [*claims, *narrow_claims]:
