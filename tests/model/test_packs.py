@@ -153,10 +153,13 @@ def test_a_tail_that_lies_is_refused_though_its_checksum_fits(artefact: Path, tm
     values = "step 1 many values"
     layer = next(iter(tail["layers"]))
     lies: list[tuple[list[Any], Any]] = [
-        (["size"], len(whole)), (["size"], "all"), (["layout"], []), (["layout", values], [0, "float32"]),
+        (["size"], len(whole)), (["size"], "all"), (["size"], -1), (["size"], float("inf")),
+        (["size"], 1 << 62), (["layout"], []), (["layout", values], [0, "float32"]),
         (["layout", values, 0], len(constants) - 64), (["layout", values, 0], -64),
         (["layout", values, 0], 8), (["layout", values, 1], "float64"), (["layout", values, 1], "nonsense"),
-        (["layout", values, 2], [1 << 40]), (["layout", values, 2], [-1]), (["plan"], {}), (["layers"], 3),
+        (["layout", values, 2], [1 << 40]), (["layout", values, 2], [-1]), (["layout", values, 2], [1 << 62]),
+        (["layout", values, 0], 1 << 62), (["layout", values, 2], [1 << 32] * 3), (["plan"], {}),
+        (["layers"], 3),
         (["layers", layer, "number"], 77), (["layers", layer, "roles"], {}),
         (["layers", layer, "roles", "many", "kind"], "other"),
         (["layers", layer, "roles", "many", "block"], 0), (["layers", layer, "roles", "many", "rows"], 1.5),
@@ -165,6 +168,10 @@ def test_a_tail_that_lies_is_refused_though_its_checksum_fits(artefact: Path, tm
     for keys, value in lies:
         path.write_bytes(signed(change(tail, keys, value), constants))
         assert packs.restore(checksum, current()) is None, (keys, value)
+    deep = b"[" * 100_000
+    deep = constants + deep + len(deep).to_bytes(8, "little")
+    path.write_bytes(deep + hashlib.sha256(deep).digest())
+    assert packs.restore(checksum, current()) is None
     path.write_bytes(whole)
     assert packs.restore(checksum, current()) is not None
 

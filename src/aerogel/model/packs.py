@@ -225,7 +225,7 @@ def _read(file: BinaryIO) -> Kept:
         require(size <= end - length, FormatError, f"a kept file claims {size} bytes of constants")
         kept = Kept(Plan.from_json(tail["plan"]), _mapped(file, size), layout, layers, digest)
         kept.packings()
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError(f"a kept file is damaged ({error!r})") from error
     return kept
 
