@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.model.graphs import Draft, as_dict, quick, rows_of, tokens
 
 import aerogel
 from aerogel.core.errors import InputError
+from aerogel.core.target import available
 from aerogel.formats.canonical import Encoded
 from aerogel.model.from_torch import from_torch
 from aerogel.model.graph import Graph
@@ -79,6 +82,57 @@ def test_the_same_bits_alone_and_in_a_batch_at_any_number_of_threads() -> None:
     whole = program(x, threads=1).numpy()
     np.testing.assert_array_equal(program(x, threads=2).numpy(), whole)
     np.testing.assert_array_equal(np.concatenate([program(r[None]).numpy() for r in x]), whole)
+
+
+def encoder() -> Graph:
+    """Attention, norms, gelu, tanh: whatever stands between products of integers."""
+    d = Draft()
+    x = d.norm(d.embedding(24))
+    x = d.norm(d.add(d.linear(d.attend(x), 24), x))
+    x = d.norm(d.add(d.linear(d.activation(d.linear(x, 37)), 24), x))
+    return quantised(d.graph(x, d.activation(d.linear(d.pool(x), 5), "tanh")))
+
+
+def small() -> Graph:
+    d = rows_of(22)
+    return quantised(d.graph(d.linear(d.activation(d.linear("x", 37)), 5)))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("make", [small, pytest.param(encoder, marks=pytest.mark.slow)])
+def test_every_cpu_gives_the_same_bits_at_any_number_of_threads(
+    make: Callable[[], Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the dot product of bytes and without, in vectors of 4, 8 and 16; sums of integers are exact."""
+    monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
+    graph = make()
+    inputs = tokens((7, 3, 12)) if make is encoder else {"x": rows(21).numpy()}
+    first = None
+    for target in available():
+        program = quick(graph, target)
+        for threads in (1, 2, 3):
+            results = as_dict(graph, program(**inputs, threads=threads))
+            found = [array.view(np.uint32) for array in results.values()]
+            first = found if first is None else first
+            for a, b in zip(found, first, strict=True):
+                np.testing.assert_array_equal(a, b, err_msg=f"{target.name}, {threads} threads")
+
+
+def test_activations_next_to_infinity_are_never_wrong_numbers() -> None:
+    """A sum beyond float32 before its row's scale is infinite; in the next layer it makes its row NaN."""
+    program, x = quick(quantised(from_torch(Mlp(), (rows(),)))), rows(6)
+    clean = program(x).numpy()
+    for number in (3e38, -3e38, 1e36):
+        huge = x.clone()
+        huge[4] = number
+        found, wanted = program(huge).numpy(), Mlp()(huge).detach().numpy()
+        assert not np.isfinite(found[4]).all() or np.allclose(found[4], wanted[4], rtol=0.05)
+        np.testing.assert_array_equal(np.delete(found, 4, 0), np.delete(clean, 4, 0))
+    mixed = x.clone()
+    mixed[4, ::2], mixed[4, 1::2] = 1e30, 1e-45
+    zeroed = mixed.clone()
+    zeroed[4, 1::2] = 0
+    np.testing.assert_array_equal(program(mixed).numpy(), program(zeroed).numpy())
 
 
 def test_a_grid_chosen_before_is_taken_over_exactly() -> None:
