@@ -144,6 +144,13 @@ def test_bf16_is_rounded_to_nearest_even() -> None:
     np.testing.assert_array_equal(got.view(np.uint32), wanted)
 
 
+def test_bf16_is_zero_below_a_bound() -> None:
+    """So that no sum of products is subnormal."""
+    matrix = np.array([[2.0**-56, -(2.0**-56), 2.0**-56 * 0.999, 2.0**-56 * 0.99, -(2.0**-57)]], np.float32)
+    got = unpack(pack(matrix, "bf16", "bitmap", 16))
+    np.testing.assert_array_equal(got, np.float32([[2.0**-56, -(2.0**-56), 2.0**-56, 0, 0]]))
+
+
 def test_what_rounds_to_zero_is_not_stored() -> None:
     item = pack(np.full((1, 64), -1e-45, np.float32), "bf16", "bitmap", 4)
     assert item.nonzeros == 0 and not item.masks.any()

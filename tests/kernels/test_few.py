@@ -43,11 +43,20 @@ class Layer:
 
     @property
     def expected(self) -> np.ndarray:
-        """[columns, outputs] of what is stored, in float64; int8 with the grid of its activations."""
+        """[columns, outputs] of what is stored, in float64; of activations as the number has them."""
         x = self.x.astype(np.float64)
+        if self.packed.number == "bf16":
+            x = halves(self.x)
         if self.packed.number == "int8":
             x = np.stack([grid(column) for column in self.x])
         return x @ unpack(self.packed).astype(np.float64).T + self.bias
+
+
+def halves(x: np.ndarray) -> np.ndarray:
+    """The nearest bf16 (ties to even), 0 below 2^-56."""
+    spacing = np.exp2(np.floor(np.log2(np.maximum(np.abs(x.astype(np.float64)), 2.0**-200))) - 7)
+    nearest = np.round(x / spacing) * spacing
+    return np.where(np.abs(nearest) < 2.0**-56, 0, nearest)
 
 
 def grid(column: np.ndarray) -> np.ndarray:
@@ -170,6 +179,33 @@ def test_zeros_that_are_stored_change_no_bit(machine: Machine, number: str, form
         ready(machine, number, one.packed.form).program.run(args)
         results.append(y)
     np.testing.assert_array_equal(results[0], results[1])
+
+
+def test_a_dot_product_of_pairs_changes_no_bit(machine: Machine) -> None:
+    """The CPU's own flushes subnormal numbers: there are none. Weights and inputs around the least bf16."""
+    item = layer(machine, "bf16", "dense", (4, 130, 2), 1.0)
+    x = (item.x * np.exp2(np.linspace((-60, -10), (-50, 100), 130).T)).astype(np.float32)
+    rows = (unpack(item.packed) * np.exp2(np.linspace(-50, -60, 130))).astype(np.float32)
+    tiny = pack_rows(rows, "bf16", "dense", plain(machine))
+    few = replace(Few.of(plain(machine), "bf16", "dense"), width=1)
+    got: list[np.ndarray] = []
+    for dot2 in (False, True):
+        args, y = arguments(replace(item, x=x, packed=tiny, bias=item.bias * 0))
+        machine.run(machine.ready(few_functions(replace(few, dot2=dot2)).functions), *args)
+        got.append(y)
+    np.testing.assert_array_equal(got[0].view(np.uint32), got[1].view(np.uint32))
+    assert np.isfinite(got[0]).all() and np.abs(got[0]).min() < 1e-30
+
+
+def test_bf16_rounds_activations_to_nearest_even_and_tiny_ones_to_zero(machine: Machine) -> None:
+    """A weight of ones, so that y is the sum of the rounded inputs."""
+    bits = np.array([0x3F808000, 0x3F818000, 0x3F808001, 0xBF807FFF], np.uint32)
+    x = np.concatenate((bits.view(np.float32), np.float32([2.0**-57, -(2.0**-56), 3e-39, 1e-16])))
+    wanted = np.array([1, 1.015625, 1.0078125, -1, 0, -(2.0**-56), 0, 1.0018e-16])
+    packed = pack_rows(np.eye(8, dtype=np.float32), "bf16", "bitmap", plain(machine))
+    got = multiply(machine, Layer(packed, x[None], np.zeros(8, np.float32)))
+    np.testing.assert_allclose(got[0], wanted, rtol=3e-3, atol=0)
+    np.testing.assert_array_equal(got[0], halves(x))
 
 
 @pytest.mark.parametrize("number", ["bf16", "int8"])

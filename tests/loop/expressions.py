@@ -17,6 +17,7 @@ from aerogel.loop.nodes import (
     Cast,
     Compare,
     Const,
+    Dot2,
     Dot4,
     Expand,
     Expr,
@@ -93,6 +94,8 @@ class Expressions:
             makers += [self.shuffle, self.broadcast, self.expand]
             if type_.dtype is DType.I32 and type_.lanes <= 16:
                 makers += [self.dot4, self.dot4]
+            if type_.dtype is DType.F32 and type_.lanes <= 4:
+                makers += [self.dot2]
         else:
             makers += [self.reduce]
         return self.rng.choice(makers)(type_, depth - 1)
@@ -205,6 +208,11 @@ class Expressions:
         assert isinstance(type_, Vec)
         a, b = (Vec(dtype, 4 * type_.lanes) for dtype in (DType.U8, DType.I8))
         return Dot4(self.expr(type_, depth), self.expr(a, depth), self.expr(b, depth))
+
+    def dot2(self, type_: Type, depth: int) -> Expr:
+        assert isinstance(type_, Vec)
+        pairs = Vec(DType.BF16, 2 * type_.lanes)
+        return Dot2(self.expr(type_, depth), self.expr(pairs, depth), self.expr(pairs, depth))
 
 
 def like(type_: Type, dtype: DType) -> Type:

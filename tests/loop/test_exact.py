@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aerogel.core.dtypes import DType
-from aerogel.loop.exact import binary, compare, dot4, expand, fma, operation, reduction, select, unary
+from aerogel.loop.exact import binary, compare, dot2, dot4, expand, fma, operation, reduction, select, unary
 from aerogel.loop.nodes import BOOL, F32, BinaryOp, Broadcast, Const, Scalar, Shuffle, Type, Vec
 from aerogel.loop.values import ComputeError, bitcast, bounds, cast, literal, scalar, wrapper
 
@@ -391,6 +391,17 @@ def test_dot4_wraps_and_never_saturates() -> None:
     got = dot4(acc, a, b)
     assert got.dtype == np.int32
     assert got.tolist() == [-(2**31) - 1 + 4 * 255 * 127, -5 - 4 * 255 * 128]
+
+
+def test_dot2_rounds_after_each_product_the_odd_one_first() -> None:
+    one, large, minus = 0x3F80, 0x4B80, 0xCB80  # 1, 2^24, -2^24
+    acc = np.array([1, 1, 3e38], np.float32)
+    a = np.array([one, large, large, minus, large, one], np.uint16)
+    b = np.array([one, one, one, one, 0x7F00, one], np.uint16)
+    got = dot2(acc, a, b)
+    assert got.dtype == np.float32
+    # 1 + 2^24 loses its 1, and so does the next; 2^24 - 2^24 + 1 is what 1 - 2^24 rounds to; the last ends.
+    assert got.tolist() == [2.0**24, 1.0, np.inf]
 
 
 def test_select() -> None:

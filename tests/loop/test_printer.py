@@ -28,6 +28,7 @@ from aerogel.loop import (
     Compare,
     Const,
     Define,
+    Dot2,
     Dot4,
     Expand,
     Expr,
@@ -81,6 +82,7 @@ def everything() -> Module:
     """What ``axpy`` leaves out; it computes nothing sensible."""
     raw, floats, s = Buf("raw", BufferType(DType.U8)), Buf("floats", BufferType(DType.F32)), Buf("s", Y.type)
     i, total, words = Var("i", I64), Var("total", F32), Var("words", Vec(DType.I32, 4))
+    halves = Const(0.5, Vec(DType.BF16, 8))
     u8s, i8s = Const(2, Vec(DType.U8, 16)), Const(-1, Vec(DType.I8, 16))
     lanes = Expand(Cast(N, Scalar(DType.U16)), VLoad(A, ZERO, 16))
     mixed = Shuffle(lanes, lanes, (0, 2, 4, 31))
@@ -100,7 +102,7 @@ def everything() -> Module:
         If(Unary("not", X < 0.5), (Prefetch(A, N + 64),), (VStore(Y, ZERO, mixed), Barrier())),
         While(Compare("ne", Load(raw, ZERO), Const(7, Scalar(DType.U8))), ()),
         Call("leaf", (Select(N > 3, N, ThreadCount()), A, Y)),
-        Store(Y, ZERO, Reduce("max", Bitcast(words, Vec(DType.F32, 4)))),
+        Store(Y, ZERO, Reduce("max", Dot2(Bitcast(words, Vec(DType.F32, 4)), halves, halves))),
     )
     leaf = Function("leaf", (K, A, Y), ())
     return Module("everything", (leaf, Function("main", (N, X, A, Y, raw), body)))

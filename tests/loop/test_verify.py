@@ -30,6 +30,7 @@ from aerogel.loop import (
     Compare,
     Const,
     Define,
+    Dot2,
     Dot4,
     Expand,
     Expr,
@@ -67,7 +68,7 @@ PARAMS = (N, X, SOURCE, OUT, BYTES, CONST_BYTES)
 ZERO = Const(0, I64)
 F4, I4, B4 = Vec(DType.F32, 4), Vec(DType.I32, 4), Vec(DType.BOOL, 4)
 U8, U16 = Scalar(DType.U8), Scalar(DType.U16)
-BYTES16, CHARS16 = Vec(DType.U8, 16), Vec(DType.I8, 16)
+BYTES16, CHARS16, HALVES8 = Vec(DType.U8, 16), Vec(DType.I8, 16), Vec(DType.BF16, 8)
 F3, F16 = Vec(DType.F32, 3), Vec(DType.F32, 16)
 
 
@@ -94,7 +95,7 @@ GOOD_EXPRESSIONS: list[Expr] = [
     Bitcast(Const(5, U16), Vec(DType.BOOL, 16)), Bitcast(one(Vec(DType.BOOL, 64)), Scalar(DType.I64)),
     Select(one(BOOL), one(F4), one(F4)), Select(one(B4), one(F4), one(F4)), VLoad(SOURCE, N, 4, one(B4)),
     Reduce("and", one(B4)), Expand(Const(1, Scalar(DType.U16)), one(F4)), Shuffle(one(F4), one(F4), (7, 0)),
-    Dot4(one(I4), one(BYTES16), one(CHARS16)),
+    Dot4(one(I4), one(BYTES16), one(CHARS16)), Dot2(one(F4), one(HALVES8), one(HALVES8)),
     Const(float("inf"), F32), Const(float("nan"), F4),
     Const(-128, Scalar(DType.I8)), Const(2**64 - 1, Scalar(DType.U64)), Fma(X, X, X), ThreadId() + 1,
 ]  # fmt: skip
@@ -157,6 +158,8 @@ BAD_EXPRESSIONS: list[tuple[Expr, str]] = [
     (Expand(one(U8), X), "spreads a vector, not f32"),
     (Dot4(one(I4), one(CHARS16), one(BYTES16)), "takes i32 lanes and 4 times as many u8 and i8"),
     (Dot4(one(I4), one(Vec(DType.U8, 4)), one(Vec(DType.I8, 4))), "4 times as many"),
+    (Dot2(one(I4), one(HALVES8), one(HALVES8)), "takes f32 lanes and twice as many bf16"),
+    (Dot2(one(F4), one(HALVES8), one(Vec(DType.BF16, 4))), "twice as many"),
     (Shuffle(one(F4), one(F4), (0, 8)), "picks lanes from 0 to 7"),
     (Shuffle(one(F4), one(F4), (0, -1)), "picks lanes from 0 to 7"),
     (Shuffle(one(F4), one(F4), (0, 1, 2)), "has 3 lanes"),

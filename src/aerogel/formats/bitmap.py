@@ -14,7 +14,8 @@ Forms, in bytes per weight at density d, v bytes a value:
   other before anything can be multiplied.)
 - ``dense``: every number, v. The control.
 
-Numbers: ``fp32``; ``bf16``, rounded to nearest even; ``int8``, integers with a float32 scale per row.
+Numbers: ``fp32``; ``bf16``, rounded to nearest even, 0 below 2^-56; ``int8``, integers with a float32 scale
+per row.
 For bf16, a group of 2 x ``lanes`` columns is stored in the order 0, lanes, 1, lanes + 1 ...: so the even
 halves of a register of 32-bit words are ``lanes`` consecutive columns, and so are the odd ones.
 """
@@ -47,6 +48,10 @@ PADDING_BYTES = 64
 STORED: dict[Number, str] = {"fp32": "float32", "bf16": "uint16", "int8": "int8"}
 # What is packed at a time: its copies should not fill the memory.
 _ELEMENTS_AT_A_TIME = 1 << 22
+# The bits of 2^-56. Weights and activations as bf16 are 0 below it, or at least this large: then every
+# product, and every sum of products, is a multiple of 2^-126. So none is subnormal, and CPUs whose dot
+# product of bf16 flushes what is give the same bits as those that multiply in float32.
+SMALLEST_BF16 = (127 - 56) << 7
 
 
 @dataclass(frozen=True)
@@ -224,12 +229,12 @@ def _order(number: Number, lanes: int) -> NDArray[np.intp] | None:
 
 
 def _rounded(weight: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """The bits of the nearest bf16, ties to even; what rounds to -0.0 is 0."""
+    """The bits of the nearest bf16, ties to even; 0 below SMALLEST_BF16."""
     bits = np.ascontiguousarray(weight).view(np.uint32)
     found = ((bits + (np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1)))) >> np.uint32(16)).astype(
         np.uint16
     )
-    found[found == 0x8000] = 0
+    found[found & 0x7FFF < SMALLEST_BF16] = 0
     return found
 
 

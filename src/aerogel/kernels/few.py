@@ -12,6 +12,9 @@ Every row is summed by one thread, so the bits do not depend on the number of th
 
 - floats: lane l adds the products of columns l, l + lanes ... in that order, one fused multiply-add each;
   the lanes are added by halves (``Reduce``), then the bias;
+- bf16: weights and activations are both rounded to bf16, a relative error of at most 2^-9 each, and their
+  products are exact; of every 2 x lanes columns lane l adds l + lanes first, then l. That is the CPU's own
+  dot product where it has one; others give the same bits (see ``formats.bitmap.SMALLEST_BF16``);
 - int8: exact in int32; then y = scale[row] x ((sum of (q - zero) x weight) x scale[column]) + bias, with one
   rounding for the sum as float32, one for the inner product, one for the rest.
 
@@ -46,6 +49,7 @@ from aerogel.loop.nodes import (
     Compare,
     Const,
     Define,
+    Dot2,
     Dot4,
     Expand,
     Expr,
@@ -108,11 +112,14 @@ class Few:
     width: int
     number: Number
     form: Form
+    # Whether pairs of bf16 are multiplied by the CPU's own dot product.
+    dot2: bool = False
 
     @staticmethod
     def of(target: Target, number: Number, form: Form) -> Few:
         width = max(1, min(WIDEST, (target.registers - _AT_HAND) // PANEL))
-        return Few(target.lanes(DType.F32), width, number, form)
+        dot2 = number == "bf16" and target.has("avx512bf16")
+        return Few(target.lanes(DType.F32), width, number, form, dot2)
 
     @property
     def name(self) -> str:
@@ -126,7 +133,8 @@ class Few:
 
     @property
     def x(self) -> Buf:
-        """[columns, words x 64] in the numbers that are multiplied, see ``few_x``."""
+        """[columns, words x 64] in the numbers that are multiplied; for ``dot2`` the first half of each
+        column holds its pairs (see ``few_x``)."""
         dtype = DType.U8 if self.number == "int8" else DType.F32
         return Buf("x", BufferType(dtype, const=True, align=dtype.itemsize))
 
@@ -143,6 +151,15 @@ class Few:
         """One vector of values as they are stored."""
         dtype = self.values.type.dtype
         return Vec(dtype, self.lanes * 32 // dtype.bits)
+
+    @property
+    def pairs(self) -> Vec:
+        return Vec(DType.BF16, 2 * self.lanes)
+
+    @property
+    def share(self) -> int:
+        """Columns that have one element of x together."""
+        return 2 if self.dot2 else 1
 
     @property
     def sum(self) -> Vec:
@@ -209,7 +226,7 @@ class _Panel:
         few, body = self.few, Lets(Names())
         if few.form == "dense":
             rows = [_Stored(few, _OFFSET + r * WORD) for r in range(PANEL)]
-            self._columns(body, rows, at * WORD)
+            self._columns(body, rows, at * (WORD // few.share))
             body.add(Assign(_OFFSET, _OFFSET + PANEL * WORD))
             return body.block()
         bits = [body.let(mask, "mask") for mask in masks]
@@ -222,39 +239,47 @@ class _Panel:
         ahead = AHEAD_BYTES // few.values.type.dtype.itemsize
         asking = offsets[: _ASKING_ROWS[few.number]]
         body.add(*(Prefetch(few.values, offset + ahead) for offset in asking))
-        self._columns(body, [_Stored(few, o, m) for o, m in zip(offsets, bits, strict=True)], at * WORD)
+        self._columns(
+            body, [_Stored(few, o, m) for o, m in zip(offsets, bits, strict=True)], at * (WORD // few.share)
+        )
         return body.block()
 
     def _columns(self, body: Lets, rows: list[_Stored], first: Expr) -> None:
-        """A word's columns, from ``first`` on, at most UNROLLED vectors of a row at a time."""
-        size = self.few.stored.lanes
+        """A word's columns, at most UNROLLED vectors of a row at a time; their inputs begin at ``first``."""
+        size, share = self.few.stored.lanes, self.few.share
         at_once = min(WORD, size * UNROLLED)
         piece = Var("piece", I64)
         inner = body if at_once == WORD else Lets(Names("piece_"))
         here = rows if at_once == WORD else [row.beyond(piece, inner) for row in rows]
-        start = first if at_once == WORD else first + piece
+        start = first if at_once == WORD else first + (piece if share == 1 else piece // share)
         for part in range(0, at_once, size):
             for r, row in enumerate(here):
-                self._multiply(inner, r, row.load(part), start + part)
+                self._multiply(inner, r, row.load(part), start + part // share)
         if at_once < WORD:
             body.add(For(piece, zero(), index(WORD), inner.block(), step=at_once))
 
     def _multiply(self, body: Lets, row: int, found: Expr, first: Expr) -> None:
         """One vector of stored values, of columns from ``first`` on, with those inputs of each column."""
-        few = self.few
-        halves = [found]
-        if few.number == "bf16":
+        few, halves = self.few, [(0, found)]
+        if few.dot2:
+            halves = [(0, Bitcast(found, few.pairs))]
+        elif few.number == "bf16":
             pairs = body.let(Bitcast(found, Vec(DType.U32, few.lanes)), "pairs")
-            halves = [Bitcast(pairs << 16, few.sum), Bitcast(pairs & 0xFFFF0000, few.sum)]
-        for i, half in enumerate(halves):
+            halves = [(few.lanes, Bitcast(pairs & 0xFFFF0000, few.sum)), (0, Bitcast(pairs << 16, few.sum))]
+        for beyond, half in halves:
             weight = body.let(half, "weight")
             for c in range(self.width):
                 total = self.sum(row, c)
-                at = (FIRST + c) * (WORDS * WORD) + first + i * few.lanes
-                x = VLoad(few.x, at, few.stored.lanes if few.number == "int8" else few.lanes)
-                body.add(
-                    Assign(total, Dot4(total, x, weight) if few.number == "int8" else Fma(weight, x, total))
-                )
+                at = (FIRST + c) * (WORDS * WORD) + first + beyond
+                body.add(Assign(total, self._product(total, at, weight)))
+
+    def _product(self, total: Var, at: Expr, weight: Expr) -> Expr:
+        """``total`` and the products with the inputs at ``at``."""
+        few = self.few
+        if few.number == "int8":
+            return Dot4(total, VLoad(few.x, at, few.stored.lanes), weight)
+        x = VLoad(few.x, at, few.lanes)
+        return Dot2(total, Bitcast(x, few.pairs), weight) if few.dot2 else Fma(weight, x, total)
 
     def _end(self) -> Block:
         """Each sum across its lanes, and out."""

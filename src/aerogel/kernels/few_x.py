@@ -5,6 +5,10 @@ is then quantised with the grid of ``quantise``, to the same integers:
 
     x = scale (q - zero),   scale = (max - min) / 255,   q and zero in 0 .. 255
 
+For bf16 layers it is rounded in place to nearest even, 0 below 2^-56, infinite from 3.3962e38 on. Where the
+CPU multiplies pairs of bf16 by itself, the first half of the column becomes pairs: of every 2 x lanes
+numbers the l-th beside the (lanes + l)-th, like the weight's.
+
 Threads take whole columns. Element (feature, column) of the source lies at feature x ``x_row_step`` +
 column x ``x_column_step``: (1, features) for columns in one piece, (lanes, 1) for a tiled activation of one
 vector.
@@ -13,7 +17,7 @@ vector.
 from __future__ import annotations
 
 from aerogel.core.dtypes import DType
-from aerogel.formats.bitmap import WORD
+from aerogel.formats.bitmap import SMALLEST_BF16, WORD
 from aerogel.kernels.approx import Lets, Names, maximum, minimum
 from aerogel.kernels.few import COLUMNS, WORDS, Few
 from aerogel.kernels.layout import one, zero
@@ -24,6 +28,7 @@ from aerogel.loop.nodes import (
     I64,
     Assign,
     Barrier,
+    Bitcast,
     Block,
     Broadcast,
     Buf,
@@ -32,12 +37,14 @@ from aerogel.loop.nodes import (
     Cast,
     Compare,
     Const,
+    Expr,
     For,
     Function,
     If,
     Load,
     Param,
     Reduce,
+    Select,
     Store,
     ThreadCount,
     ThreadId,
@@ -59,11 +66,13 @@ PARAMS: tuple[Param, ...] = (
 
 
 def prepare(few: Few) -> Function:
-    """``source`` -> ``numbers`` f32 [columns, words x 64], and for int8 on to ``bytes`` u8 of that shape,
-    ``x_scales`` f32 and ``x_zeros`` i32 [columns], which else are not touched."""
+    """``source`` -> ``numbers`` f32 [columns, words x 64], for bf16 rounded, and for int8 on to ``bytes`` u8
+    of that shape, ``x_scales`` f32 and ``x_zeros`` i32 [columns], which else are not touched."""
     names = Names()
     mine = Compare("eq", _COLUMN % ThreadCount(), ThreadId())
-    body = (*_copy(few, names), *(_quantise(few, names) if few.number == "int8" else ()))
+    body = _copy(few, names)
+    if few.number != "fp32":
+        body = (*body, *(_round(few, names) if few.number == "bf16" else _quantise(few, names)))
     return Function("few_prepare", PARAMS, (For(_COLUMN, zero(), COLUMNS, (If(mine, body),)),))
 
 
@@ -79,6 +88,30 @@ def _copy(few: Few, names: Names) -> Block:
     rest = For(k, FEATURES, WORDS * WORD, (Store(NUMBERS, to + k, Const(0.0, F32)),))
     out.add(If(Compare("eq", ROW_STEP, one()), (together,), (one_by_one,)), rest)
     return out.block()
+
+
+def _round(few: Few, names: Names) -> Block:
+    """One column of ``numbers`` as bf16: each in the place of a float32, or two in the place of the first."""
+    out, lanes = Lets(names), few.lanes
+    to = out.let(_COLUMN * (WORDS * WORD), "to")
+    each, at = Lets(names), Var(names.fresh("at"), I64)
+    low, high = (_bf16(VLoad(NUMBERS, to + at + i * lanes, lanes), lanes, each) for i in range(2))
+    if few.dot2:
+        pairs = low | high << 16
+        each.add(VStore(NUMBERS, to + at // 2, Bitcast(pairs, Vec(DType.F32, lanes))))
+    else:
+        for i, half in enumerate((low, high)):
+            each.add(VStore(NUMBERS, to + at + i * lanes, Bitcast(half << 16, Vec(DType.F32, lanes))))
+    out.add(For(at, zero(), WORDS * WORD, each.block(), step=2 * lanes))
+    return out.block()
+
+
+def _bf16(x: Expr, lanes: int, out: Lets) -> Expr:
+    """The bits of the nearest bf16 in u32 lanes; 0 below SMALLEST_BF16."""
+    words = Vec(DType.U32, lanes)
+    rounded = Bitcast(Cast(x, Vec(DType.BF16, lanes)), Vec(DType.U16, lanes))
+    bits = out.let(Cast(rounded, words), "bits")
+    return out.let(Select((bits & 0x7FFF) < SMALLEST_BF16, Const(0, words), bits), "number")
 
 
 def _quantise(few: Few, names: Names) -> Block:

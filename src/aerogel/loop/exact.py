@@ -22,6 +22,7 @@ from aerogel.loop.nodes import (
     Cast,
     Compare,
     CompareOp,
+    Dot2,
     Dot4,
     Expand,
     Expr,
@@ -277,6 +278,28 @@ def dot4(acc: Value, a: Value, b: Value) -> Value:
     return acc + products.reshape(-1, 4).sum(axis=1, dtype=np.int32)
 
 
+def dot2(acc: Value, a: Value, b: Value) -> Value:
+    """Two fused multiply-adds on pairs of bf16, the odd ones first, without subnormal numbers."""
+    for odd in (1, 0):
+        x, y, c = (_normal(v) for v in (_bf16_to_f32(a[odd::2]), _bf16_to_f32(b[odd::2]), acc))
+        # Where subnormal numbers are too coarse to tell: what rounds to fewer than 2^-126 with 24 bits.
+        scaled = _fma_f32(x * _FAR, y, c * _FAR)
+        acc = np.where(np.abs(scaled) < _LEAST * _FAR, np.copysign(np.float32(0), scaled), _fma_f32(x, y, c))
+    return acc
+
+
+_FAR, _LEAST = np.float32(2.0**100), np.float32(2.0**-126)
+
+
+def _normal(x: Value) -> Value:
+    """A zero of its sign for what is subnormal."""
+    return np.where(np.abs(x) < _LEAST, np.copysign(np.float32(0), x), x)
+
+
+def _bf16_to_f32(x: Value) -> Value:
+    return (x.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
 def _broadcast(dtype: DType, lanes: int) -> Function1:
     def run(x: Value) -> Value:
         return np.full(lanes, x, dtype.numpy())
@@ -319,6 +342,8 @@ def operation(expr: Expr) -> Callable[..., Value]:
             return expand
         case Dot4():
             return dot4
+        case Dot2():
+            return dot2
         case Shuffle(lanes=lanes):
             return _shuffle(list(lanes))
         case _:

@@ -19,6 +19,7 @@ from aerogel.loop.nodes import (
     Cast,
     Compare,
     Const,
+    Dot2,
     Dot4,
     Expand,
     Expr,
@@ -36,7 +37,7 @@ from aerogel.loop.values import ComputeError, Value, cast, like, literal, wrappe
 from aerogel.loop.walk import children, map_children
 
 _COMPUTES = (
-    Binary, Unary, Compare, Select, Cast, Bitcast, Broadcast, Fma, Reduce, Expand, Dot4, Shuffle,
+    Binary, Unary, Compare, Select, Cast, Bitcast, Broadcast, Fma, Reduce, Expand, Dot4, Dot2, Shuffle,
 )  # fmt: skip
 _COMMUTES = ("add", "mul", "and", "or", "xor")
 

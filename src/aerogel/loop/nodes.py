@@ -316,6 +316,22 @@ class Dot4(_Operators):
 
 
 @dataclass(frozen=True, slots=True)
+class Dot2(_Operators):
+    """Lane i: acc[i] + a[2i+1] * b[2i+1] + a[2i] * b[2i], in that order; acc f32, a and b bf16.
+
+    Two fused multiply-adds, each rounded once. A subnormal operand counts as a zero of its sign, and a result
+    that would be one, rounded as if exponents had no end, becomes one. (What ``vdpbf16ps`` of x86 does.)"""
+
+    acc: Expr
+    a: Expr
+    b: Expr
+
+    @property
+    def type(self) -> Type:
+        return self.acc.type
+
+
+@dataclass(frozen=True, slots=True)
 class Shuffle(_Operators):
     """Lane i is element ``lanes[i]`` of ``a`` followed by ``b``."""
 
@@ -348,7 +364,7 @@ class ThreadCount(_Operators):
 
 Expr = (
     Const | Var | Binary | Unary | Compare | Select | Cast | Bitcast | Load | VLoad | Broadcast
-    | Iota | Fma | Reduce | Expand | Dot4 | Shuffle | ThreadId | ThreadCount
+    | Iota | Fma | Reduce | Expand | Dot4 | Dot2 | Shuffle | ThreadId | ThreadCount
 )  # fmt: skip
 Operand = Expr | int | float
 

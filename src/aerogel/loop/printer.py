@@ -25,6 +25,7 @@ from aerogel.loop.nodes import (
     Compare,
     Const,
     Define,
+    Dot2,
     Dot4,
     Expand,
     Expr,
@@ -200,6 +201,8 @@ def _named(expr: Expr) -> str:
             return _apply("expand", bits, values)
         case Dot4(acc=acc, a=a, b=b):
             return _apply("dot4", acc, a, b)
+        case Dot2(acc=acc, a=a, b=b):
+            return _apply("dot2", acc, a, b)
         case Shuffle(a=a, b=b, lanes=lanes):
             return f"shuffle({expr_text(a)}, {expr_text(b)}, [{', '.join(map(str, lanes))}])"
         case _:

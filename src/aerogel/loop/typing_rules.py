@@ -19,6 +19,7 @@ from aerogel.loop.nodes import (
     Cast,
     Compare,
     Const,
+    Dot2,
     Dot4,
     Expand,
     Expr,
@@ -112,6 +113,8 @@ def _shaped(expr: Expr, names: Names, depth: int) -> Type:
             return _expand(expr, type_of(bits, names, depth), type_of(values, names, depth))
         case Dot4(acc=acc, a=a, b=b):
             return _dot4(expr, *(type_of(e, names, depth) for e in (acc, a, b)))
+        case Dot2(acc=acc, a=a, b=b):
+            return _dot2(expr, *(type_of(e, names, depth) for e in (acc, a, b)))
         case Shuffle(a=a, b=b):
             return _shuffle(expr, type_of(a, names, depth), type_of(b, names, depth))
         case _:
@@ -285,6 +288,13 @@ def _dot4(expr: Dot4, acc: Type, a: Type, b: Type) -> Type:
     )
     shapes = f"{type_name(acc)}, {type_name(a)} and {type_name(b)}"
     _require(fits, expr, f"takes i32 lanes and 4 times as many u8 and i8, not {shapes}")
+    return acc
+
+
+def _dot2(expr: Dot2, acc: Type, a: Type, b: Type) -> Type:
+    fits = isinstance(acc, Vec) and acc.dtype is DType.F32 and a == b == Vec(DType.BF16, 2 * acc.lanes)
+    shapes = f"{type_name(acc)}, {type_name(a)} and {type_name(b)}"
+    _require(fits, expr, f"takes f32 lanes and twice as many bf16, not {shapes}")
     return acc
 
 

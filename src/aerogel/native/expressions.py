@@ -284,6 +284,13 @@ def dot4(e: Emitter, node: n.Dot4) -> Value:
     return fallbacks.dot4(e, emit(e, node.acc), emit(e, node.a), emit(e, node.b))
 
 
+def dot2(e: Emitter, node: n.Dot2) -> Value:
+    acc, a, b = emit(e, node.acc), emit(e, node.a), emit(e, node.b)
+    if fallbacks.has_dot2(e, lanes_of(acc.type)):
+        return fallbacks.dot2(e, acc, a, b)
+    return emit(e, fallbacks.dot2_in_double(e.hold(acc), e.hold(a), e.hold(b)))
+
+
 def shuffle(e: Emitter, node: n.Shuffle) -> Value:
     a, b = emit(e, node.a), emit(e, node.b)
     kind = spell(a.type)
@@ -317,6 +324,7 @@ TABLE: dict[type, Callable[[Emitter, Any], Value]] = {
     n.Reduce: reduce,
     n.Expand: expand,
     n.Dot4: dot4,
+    n.Dot2: dot2,
     n.Shuffle: shuffle,
     n.ThreadId: thread_id,
     n.ThreadCount: thread_count,

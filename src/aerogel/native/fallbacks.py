@@ -1,4 +1,4 @@
-"""What not every CPU can do in one instruction: the 4-way int8 dot product, fused multiply-add.
+"""What not every CPU can do in one instruction: dot products of int8 and bf16, fused multiply-add.
 
 Every function gives the same bits on every target; only the instructions differ. So it is in ``expand``.
 """
@@ -8,9 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from aerogel.core.dtypes import DType
-from aerogel.loop.nodes import Binary, Bitcast, Cast, Compare, Const, Expr, Select, Type, Unary, Vec
+from aerogel.loop.nodes import (
+    Binary,
+    Bitcast,
+    Cast,
+    Compare,
+    Const,
+    Expr,
+    Select,
+    Shuffle,
+    Type,
+    Unary,
+    Vec,
+)
 from aerogel.native.emitter import Emitter
-from aerogel.native.halves import like
+from aerogel.native.halves import like, widen
 from aerogel.native.spelling import Value, lanes_of, literal, spell
 from aerogel.native.versions import BYTES_FOR_VNNI
 
@@ -147,11 +159,57 @@ def _dot4_plain(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
     return Value(total, acc.type)
 
 
+# --- 2-way dot product of bf16 ----------------------------------------------------------------
+
+
+def has_dot2(e: Emitter, lanes: int) -> bool:
+    """Whether one instruction does it."""
+    return e.target.has("avx512bf16") and lanes in (4, 8, 16)
+
+
+def dot2(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
+    """The instruction."""
+    lanes, kind = lanes_of(acc.type), spell(acc.type)
+    pairs = f"<{2 * lanes} x bfloat>"
+    x, y = (e.register(f"bitcast {spell(v.type)} {v.ref} to {pairs}") for v in (a, b))
+    name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * lanes}"
+    return e.value(f"call {kind} @{name}({kind} {acc.ref}, {pairs} {x}, {pairs} {y})", acc.type)
+
+
+def dot2_in_double(acc: Expr, a: Expr, b: Expr) -> Expr:
+    """The same bits on other CPUs."""
+    lanes = lanes_of(acc.type)
+    # What rounds to 2^-126 with 24 bits and an exponent without end, or to more.
+    least = Const(2.0**-126 * (1 - 2.0**-25), Vec(DType.F64, lanes))
+    for odd in (1, 0):
+        every = tuple(range(odd, 2 * lanes, 2))
+        x, y = (_normal(widen(Shuffle(v, v, every))) for v in (a, b))
+        total = _sum_to_odd(x, y, _normal(acc))
+        acc = Select(Unary("abs", total) < least, Cast(_zero_of_sign(total), acc.type), Cast(total, acc.type))
+    return acc
+
+
+def _normal(x: Expr) -> Expr:
+    """A zero of its sign for an f32 that is subnormal."""
+    return Select(Unary("abs", x) < Const(2.0**-126, x.type), _zero_of_sign(x), x)
+
+
+def _zero_of_sign(x: Expr) -> Expr:
+    words = like(x.type, DType.U32 if x.type.dtype is DType.F32 else DType.U64)
+    sign = Const(1 << (words.dtype.bits - 1), words)
+    return Bitcast(Bitcast(x, words) & sign, x.type)
+
+
 # --- fused multiply-add ----------------------------------------------------------------------
 
 
 def fma_in_double(a: Expr, b: Expr, c: Expr) -> Expr:
-    """f32 fma on a CPU without one, bit for bit.
+    """f32 fma on a CPU without one, bit for bit."""
+    return Cast(_sum_to_odd(a, b, c), c.type)
+
+
+def _sum_to_odd(a: Expr, b: Expr, c: Expr) -> Expr:
+    """``a * b + c`` of f32 in f64, from which rounding to f32 gives the fused result.
 
     The product of two f32 is exact in f64. Its sum with ``c`` is rounded to odd (truncated, with the
     last bit set when anything was lost; 53 >= 24 + 2 bits), so that rounding to f32 rounds only once.
@@ -171,4 +229,4 @@ def fma_in_double(a: Expr, b: Expr, c: Expr) -> Expr:
     # An even last bit lies one step from the two odd ones: go towards the lost part.
     away = Binary("xor", Bitcast(lost, words), bits) >= Const(0, words)
     step = Select(away, Const(1, words), Const(-1, words))
-    return Cast(Bitcast(Select(inexact & even, bits + step, bits), f64), c.type)
+    return Bitcast(Select(inexact & even, bits + step, bits), f64)
