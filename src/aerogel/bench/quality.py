@@ -41,7 +41,7 @@ def quality(vectors: NDArray[Any], dense: NDArray[Any]) -> Quality:
     require(np.isfinite(vectors).all(), InputError, "a vector holds NaN or infinity: the model is broken")
     ours, theirs = _similarities(vectors), _similarities(dense)
     upper = np.triu_indices(len(vectors), 1)
-    return Quality(len(vectors), _overlap(ours, theirs), _spearman(ours[upper], theirs[upper]))
+    return Quality(len(vectors), _overlap(ours, theirs), rank_correlation(ours[upper], theirs[upper]))
 
 
 def _similarities(vectors: NDArray[Any]) -> NDArray[np.float64]:
@@ -65,8 +65,9 @@ def _nearest(similar: NDArray[np.float64], count: int) -> NDArray[np.int64]:
     return np.argsort(-others, axis=1, kind="stable")[:, :count]
 
 
-def _spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """The correlation of ranks; 0 where one side is constant and so orders nothing."""
+def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Spearman's, of two arrays [n]: the correlation of ranks; 0 where one side is constant and so orders
+    nothing."""
     x, y = _ranks(a), _ranks(b)
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((x @ x) * (y @ y)))
