@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from tests.model.graphs import rows_of
 
 import aerogel
-from aerogel.core.target import available, current
+from aerogel.core.target import Target, available, current
+from aerogel.formats.bitmap import PackedRows, unpack
 from aerogel.model import artefact as files
 from aerogel.model import assemble as compiling
 from aerogel.model import packs
@@ -27,7 +29,8 @@ from aerogel.model.graph import Graph, Output
 from aerogel.model.load import run_artefact
 from aerogel.model.program import Program
 from aerogel.native import cache
-from aerogel.tune.choose import DENSE
+from aerogel.tune.choose import DENSE, SPARSE
+from aerogel.tune.plan import Candidate, LayerPlan, Plan
 
 X = np.random.default_rng(5).standard_normal((20, 24)).astype(np.float32)
 
@@ -172,6 +175,53 @@ def test_a_tail_that_lies_is_refused_though_its_checksum_fits(artefact: Path, tm
     deep = constants + deep + len(deep).to_bytes(8, "little")
     path.write_bytes(deep + hashlib.sha256(deep).digest())
     assert packs.restore(checksum, current()) is None
+    path.write_bytes(whole)
+    assert packs.restore(checksum, current()) is not None
+
+
+def for_few(weights: Mapping[str, Any], target: Target) -> Plan:
+    """Nested rows for up to 5 columns."""
+    few = Candidate("nested", 0)
+    return Plan(target.fingerprint, 128, tuple(LayerPlan(n, SPARSE[0], few, {}, {}, 5) for n in weights))
+
+
+def test_rows_for_few_columns_are_kept_too(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "choose", for_few)
+    first = aerogel.load(artefact)
+    monkeypatch.setattr(compiling, "choose", None)
+    monkeypatch.setattr(compiling, "pack_matrix", None)
+    for again in (aerogel.load(artefact), run_artefact(files.load(artefact), plan=first.plan)):
+        assert again.plan == first.plan
+        for columns in (1, 5, 6, 20):
+            np.testing.assert_array_equal(again(X[:columns]), first(X[:columns]))
+        for name, kept in again.built.packed.items():
+            few = kept.few
+            assert isinstance(few, PackedRows) and kept.few_columns == 5 and few.form == "nested"
+            np.testing.assert_array_equal(unpack(few), unpack(first.built.packed[name].few))
+
+
+def test_a_tail_that_lies_about_rows_is_refused(
+    artefact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "choose", for_few)
+    aerogel.load(artefact)
+    checksum, path = files.load(artefact).checksum, kept_file(tmp_path)
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[-40:-32], "little")
+    tail, constants = json.loads(whole[-40 - length : -40]), whole[: -40 - length]
+    layer = next(iter(tail["layers"]))
+    few = ["layers", layer, "roles", "few"]
+    lies: list[tuple[list[Any], Any]] = [
+        ([*few, "form"], "other"), ([*few, "number"], "bf16"), ([*few, "number"], "int8"),
+        ([*few, "dtype"], "uint16"), ([*few, "lanes"], 5), ([*few, "rows"], -1), ([*few, "nonzeros"], None),
+        (["layers", layer, "few_columns"], 9), (["layers", layer, "few_columns"], 0),
+        (["layers", layer, "few_columns"], "all"), (["layout", "step 1 few masks", 1], "int64"),
+        (["layers", layer, "roles", "many"], tail["layers"][layer]["roles"]["few"]),
+        (["plan", "layers", 0, "few_columns"], 9),
+    ]  # fmt: skip
+    for keys, value in lies:
+        path.write_bytes(signed(change(tail, keys, value), constants))
+        assert packs.restore(checksum, current()) is None, (keys, value)
     path.write_bytes(whole)
     assert packs.restore(checksum, current()) is not None
 

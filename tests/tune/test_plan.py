@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aerogel.core.errors import FormatError
+from aerogel.kernels.few_tiled import MOST_COLUMNS
 from aerogel.tune.plan import FEW_COLUMNS, Candidate, LayerPlan, Plan
 
 DENSE, PANEL, QUAD = Candidate("panel", 0, dense=True), Candidate("panel", 128), Candidate("quad", 0)
@@ -30,13 +31,26 @@ def written(plan: Plan) -> dict[str, Any]:
 
 
 CANDIDATES = st.builds(Candidate, st.sampled_from(["panel", "quad"]), st.integers(0, 4096)) | st.just(DENSE)
+ROWS = [Candidate("rows", 0, dense=True), Candidate("bitmap", 0), Candidate("nested", 0)]
+FOR_FEW = st.tuples(CANDIDATES, st.integers(1, FEW_COLUMNS)) | st.tuples(
+    st.sampled_from(ROWS), st.integers(1, MOST_COLUMNS)
+)
 SECONDS = st.dictionaries(st.text(max_size=5), st.floats(0, 10), max_size=3)
 PLANS = st.builds(
     Plan,
     st.text(max_size=20),
     st.integers(0, 10_000),
     st.lists(
-        st.builds(LayerPlan, st.text(max_size=9), CANDIDATES, CANDIDATES, SECONDS, SECONDS), max_size=4
+        st.builds(
+            lambda layer, many, few, a, b, c: LayerPlan(layer, many, few[0], a, b, few[1], c),
+            st.text(max_size=9),
+            CANDIDATES,
+            FOR_FEW,
+            SECONDS,
+            SECONDS,
+            SECONDS,
+        ),
+        max_size=4,
     ).map(tuple),
 )
 
@@ -66,6 +80,8 @@ def test_timings_do_not_count_in_a_fingerprint() -> None:
         replace(PLAN, layers=(replace(PLAN.layers[0], few=PANEL), PLAN.layers[1])),
         replace(PLAN, layers=(replace(PLAN.layers[0], many=Candidate("panel", 64)), PLAN.layers[1])),
         replace(PLAN, layers=(replace(PLAN.layers[0], layer="c"), PLAN.layers[1])),
+        replace(PLAN, layers=(replace(PLAN.layers[0], few_columns=8), PLAN.layers[1])),
+        replace(PLAN, layers=(replace(PLAN.layers[0], few=ROWS[0], few_columns=8), PLAN.layers[1])),
     ],
 )
 def test_choices_count(other: Plan) -> None:
@@ -93,6 +109,39 @@ def test_a_plan_reads_well() -> None:
     ]
 
 
+def test_rows_for_few_columns_end_where_the_plan_says() -> None:
+    seconds = {"bitmap": 1e-6, "panel/128": 2e-6}
+    entry = LayerPlan("a", PANEL, ROWS[1], {}, {}, 4, seconds)
+    assert entry.choice(4) == ROWS[1] and entry.choice(5) == PANEL
+    text = str(replace(PLAN, layers=(entry, replace(entry, few=PANEL, few_columns=16))))
+    assert text.splitlines()[2:] == [
+        "    up to 4 columns: bitmap  (bitmap 1 us, panel/128 2 us)",
+        "  a: panel/128",
+        "    tried at 1 column: bitmap 1 us, panel/128 2 us",
+    ]
+
+
+def test_a_plan_of_before_there_were_rows_is_read() -> None:
+    data = written(PLAN)
+    for entry in data["layers"]:
+        del entry["few_columns"], entry["one_seconds"]
+    assert Plan.from_json(data) == PLAN
+
+
+@pytest.mark.parametrize(
+    ("many", "few", "columns", "told"),
+    [
+        (ROWS[0], PANEL, 16, "dense rows is for up to 8 columns, not for many"),
+        (PANEL, ROWS[1], 9, "bitmap cannot run up to 9 columns: give 1 to 8"),
+        (PANEL, ROWS[2], 0, "nested cannot run up to 0 columns"),
+        (PANEL, QUAD, 17, "quad cannot run up to 17 columns: give 1 to 16"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused(many: Candidate, few: Candidate, columns: int, told: str) -> None:
+    with pytest.raises(FormatError, match=told):
+        LayerPlan("a", many, few, {}, {}, columns)
+
+
 # --- what is no plan ---------------------------------------------------------------------------
 
 
@@ -105,6 +154,13 @@ def spoilt(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
 def first(**changes: Any) -> dict[str, Any]:
     """The plan with other entries in its first candidate."""
     return spoilt(lambda d: d["layers"][0]["many"].update(changes))
+
+
+def few(**changes: Any) -> dict[str, Any]:
+    """The plan with other entries in its first candidate for few columns, up to 8 of them."""
+    return spoilt(
+        lambda d: d["layers"][0].update(few={**d["layers"][0]["few"], "block": 0, **changes}, few_columns=8)
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,6 +193,14 @@ def first(**changes: Any) -> dict[str, Any]:
         first(block=None),
         first(kind="quad", dense=True),
         first(dense="false"),
+        first(kind="bitmap"),
+        few(kind="bitmap", dense=True),
+        few(kind="rows", dense=False),
+        few(kind="nested", block=4),
+        spoilt(lambda d: d["layers"][0].update(few_columns=0)),
+        spoilt(lambda d: d["layers"][0].update(few_columns=17)),
+        spoilt(lambda d: d["layers"][0].update(few_columns=None)),
+        spoilt(lambda d: d["layers"][0].update(one_seconds=[1])),
     ],
 )
 def test_what_is_no_plan_is_refused(data: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aerogel.formats import bitmap
 from aerogel.formats.panel import pack
 from aerogel.tune.peaks import Peaks
 from aerogel.tune.roofline import roofline
@@ -37,3 +38,18 @@ def test_of_sparse_layers_counts_non_zeros_only() -> None:
     # Every place of a quad loads for itself, padding too.
     quad = pack(weight, "quad", 10)
     assert roofline(quad, 16, 16, PEAKS, 0)["loads"] == pytest.approx(quad.indices.size / 2e8)
+
+
+@pytest.mark.parametrize(("number", "vectors", "rate"), [("fp32", 4, 2e9), ("int8", 1, 8e9)])
+def test_of_rows_for_few_columns(number: str, vectors: int, rate: float) -> None:
+    """5 rows are 2 panels of 4, 70 columns 2 words; of a word, the vectors of 4 rows and of 3 columns."""
+    weight = np.zeros((5, 70), np.int8)
+    weight[:, 3] = weight[0, 69] = 1
+    packed = (
+        bitmap.pack(weight.astype(np.float32), "fp32", "bitmap", 16)
+        if number == "fp32"
+        else bitmap.pack_integers(weight, np.ones(5, np.float32), "bitmap", 16)
+    )
+    assert roofline(packed, 3, 16, PEAKS, 1000) == pytest.approx(
+        {"arithmetic": 2 * 6 * 3 / rate, "loads": 2 * 2 * vectors * 7 / 2e8, "memory": 1000 / 1e10}
+    )

@@ -2,7 +2,8 @@
 
 Every buffer over tokens has a size proportional to the number of token vectors, every buffer over rows one
 proportional to the number of row vectors. So the plan counts in *features* and holds for any batch and
-length: byte address = feature offset x vectors x lanes x 4.
+length: byte address = feature offset x vectors x lanes x 4. Behind both is *room* of a fixed size, in which a
+linear layer of few columns gathers them.
 """
 
 from __future__ import annotations
@@ -10,20 +11,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aerogel.formats.bitmap import WORD
+from aerogel.kernels.few_tiled import MOST_COLUMNS
 from aerogel.model.graph import Columns
-from aerogel.model.steps import FetchStep, Place, Step, reads, writes
+from aerogel.model.steps import FetchStep, LinearStep, Place, Step, reads, writes
+
+# Lanes of the vectors that hold MOST_COLUMNS columns, on any target.
+_WIDEST_VECTORS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Arena:
-    """``offsets``: buffer -> first feature; ``tokens`` / ``rows``: features in each of the two regions."""
+    """``offsets``: buffer -> first feature; ``tokens`` / ``rows``: features in each of the two regions;
+    ``room``: bytes behind them."""
 
     offsets: Mapping[str, int]
     tokens: int
     rows: int
+    room: int = 0
 
     def nbytes(self, token_vectors: int, row_vectors: int, lanes: int) -> int:
-        return 4 * lanes * (self.tokens * token_vectors + self.rows * row_vectors)
+        return 4 * lanes * (self.tokens * token_vectors + self.rows * row_vectors) + self.room
 
 
 def plan(steps: Sequence[Step]) -> Arena:
@@ -49,7 +57,22 @@ def plan(steps: Sequence[Step]) -> Arena:
         for name in mine:
             offsets[name] = _fit(name, mine, offsets, places, life)
             size[columns] = max(size[columns], offsets[name] + places[name].total)
-    return Arena(offsets, size["tokens"], size["rows"])
+    return Arena(offsets, size["tokens"], size["rows"], max(map(_room, steps), default=0))
+
+
+def _room(step: Step) -> int:
+    """Bytes a linear layer may need for few columns: what it reads, and where it stores integers, the numbers
+    that they are of."""
+    if not isinstance(step, LinearStep):
+        return 0
+    numbers = 0 if step.rounded is None else 4 * _WIDEST_VECTORS * step.out.features
+    return gathered_bytes(step) + numbers
+
+
+def gathered_bytes(step: LinearStep) -> int:
+    """MOST_COLUMNS columns of what a linear layer reads, each filled up to whole words."""
+    each = 1 if step.element == "i8" else 4
+    return MOST_COLUMNS * each * (-(-step.inputs // WORD) * WORD)
 
 
 def _fit(

@@ -25,6 +25,7 @@ from aerogel.model.rows import matrix
 from aerogel.model.steps import LinearStep, words
 from aerogel.native import compile as compile_native
 from aerogel.tune.choose import choose, pack_as, quick
+from aerogel.tune.few import pack_matrix
 from aerogel.tune.plan import Plan
 
 _log = logging.getLogger("aerogel")
@@ -55,7 +56,7 @@ def assemble(
         for name, s in linears.items()
     }
     fits = set(ready) == set(shapes) and all(ready[name].fits(*shape) for name, shape in shapes.items())
-    packed = ready if fits else _Packed(stacked, chosen, let_go)
+    packed = ready if fits else _Packed(stacked, chosen, layout, let_go)
     arena = arenas.plan(steps)
     emitted = emit(steps, arena, packed, graph.weights, layout, spool)
     if fits and kept is not None and kept.layout == emitted.blob.layout:
@@ -102,12 +103,17 @@ class _Packed(Mapping[str, Packings]):
 
     weights: _Stacked
     plan: Plan
+    layout: Layout
     let_go: Callable[[], None]
 
     def __getitem__(self, name: str) -> Packings:
         weight, choice = self.weights[name], self.plan.of(name)
-        many = pack_as(weight, choice.many)
-        packings = Packings(many, many if choice.few == choice.many else pack_as(weight, choice.few))
+        many, form = pack_as(weight, choice.many), choice.few.form
+        if form is not None:
+            few = pack_matrix(weight, form, self.layout.lanes)
+        else:
+            few = many if choice.few == choice.many else pack_as(weight, choice.few)
+        packings = Packings(many, few, choice.few_columns)
         self.let_go()
         return packings
 

@@ -61,6 +61,10 @@ class Emission:
         vectors = TOKEN_VECTORS if place.columns == "tokens" else ROW_VECTORS
         return vectors * (place.total * self.layout.lanes)
 
+    def stride(self, place: Place) -> Expr:
+        """Elements from one feature to the next where all columns are in one tile."""
+        return (TOKEN_VECTORS if place.columns == "tokens" else ROW_VECTORS) * self.layout.lanes
+
     def columns(self, place: Place) -> Expr:
         return TOKENS if place.columns == "tokens" else ROWS
 
@@ -80,6 +84,14 @@ class Emission:
         if place.columns == "rows":
             offset = TOKEN_VECTORS * (self.arena.tokens * bytes_per_feature) + offset
         self.lets.append(LetView(buf, ARENA, offset, vectors * (features * self.layout.lanes)))
+        return buf
+
+    def room(self, buf: Buf, count: int, after: int = 0) -> Buf:
+        """``count`` elements of the room behind all places, from byte ``after`` of it on, as ``buf``."""
+        bytes_per_feature = 4 * self.layout.lanes
+        at = TOKEN_VECTORS * (self.arena.tokens * bytes_per_feature)
+        at = at + ROW_VECTORS * (self.arena.rows * bytes_per_feature) + after
+        self.lets.append(LetView(buf, ARENA, at, whole_number(count)))
         return buf
 
     def quantised(self, place: Place, *, const: bool = True) -> tuple[Buf, ...]:

@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,14 @@ from aerogel.core.errors import AerogelError, CacheError, FormatError, require
 from aerogel.core.files import replace_file
 from aerogel.core.memory import CACHE_LINE
 from aerogel.core.target import Target
+from aerogel.formats.bitmap import LANES, Form
+from aerogel.kernels.few_tiled import MOST_COLUMNS
 from aerogel.model.blob import SLACK, Entry
 from aerogel.model.graph import Graph
-from aerogel.model.packings import Layer, Outline, Packings
+from aerogel.model.packings import Layer, Outline, Packings, RowsOutline
 from aerogel.native import private_folder
 from aerogel.native.cache import PART, builder, tidy
-from aerogel.tune.plan import Plan
+from aerogel.tune.plan import FEW_COLUMNS, Plan
 
 # What all files together may take: the oldest go first.
 MOST_BYTES = 8 << 30
@@ -255,12 +257,26 @@ def _entry(found: Any, size: int) -> Entry:
 
 
 def _layer(found: Mapping[str, Any]) -> Layer:
-    roles = {role: Outline(**outline) for role, outline in found["roles"].items()}
-    for outline in roles.values():
+    roles = {role: _outline(outline) for role, outline in found["roles"].items()}
+    few = found["few_columns"]
+    most = MOST_COLUMNS if isinstance(roles.get("few"), RowsOutline) else FEW_COLUMNS
+    _require_sizes(few)
+    require(1 <= few <= most, FormatError, f"a kept file has a packing for few columns, up to {few}")
+    return Layer(found["number"], roles, few)
+
+
+def _outline(found: Mapping[str, Any]) -> Outline | RowsOutline:
+    if "form" in found:
+        outline: Outline | RowsOutline = RowsOutline(**found)
+        known = outline.form in get_args(Form) and outline.lanes in LANES
+        known = known and (outline.number, outline.dtype) in (("fp32", "float32"), ("int8", "int8"))
+    else:
+        outline = Outline(**found)
         known = outline.kind in ("panel", "quad") and outline.dtype in ("float32", "int32")
-        require(known, FormatError, f"a kept file has the packing {outline}")
-        _require_sizes(outline.rows, outline.columns, outline.block - 1, outline.nonzeros)
-    return Layer(found["number"], roles)
+        _require_sizes(outline.block - 1)
+    require(known, FormatError, f"a kept file has the packing {outline}")
+    _require_sizes(outline.rows, outline.columns, outline.nonzeros)
+    return outline
 
 
 def _require_sizes(*sizes: Any) -> None:

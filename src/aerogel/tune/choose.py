@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aerogel.core.errors import InputError
 from aerogel.core.memory import aligned, copy_aligned
 from aerogel.core.target import Target
 from aerogel.formats.panel import PANEL, Kind, Matrix, Packed, pack
@@ -23,7 +24,9 @@ from aerogel.kernels.linear import kernels, step
 from aerogel.kernels.tile import Element
 from aerogel.loop.nodes import Module
 from aerogel.native import Compiled, compile
+from aerogel.tune.few_choice import FewChoice, Rival, few_choice
 from aerogel.tune.plan import FEW_COLUMNS, Candidate, LayerPlan, Plan
+from aerogel.tune.worth import WORTH_A_TRIAL, WORTH_MORE_THAN_DENSE, WORTH_TWO_PACKINGS
 
 # A chunk of packed weights that stays in a typical L2 cache beside a tile of activations.
 CHUNK_BYTES = 400_000
@@ -36,17 +39,15 @@ SPARSE = (
     Candidate("quad", 128),
     Candidate("quad", 0),
 )
-# Below this share of zeros no sparse candidate is worth a trial.
-WORTH_A_TRIAL = 0.15
-# How much slower than the best a layer may be where one packing serves few and many columns.
-WORTH_TWO_PACKINGS = 1.3
-# The same where two would take more memory than the layer does dense: zeros are there to save it.
-WORTH_MORE_THAN_DENSE = 1.5
 
 
 def pack_as(weight: Matrix, candidate: Candidate) -> Packed:
     """``weight`` packed the way ``candidate`` says."""
-    return pack(weight, candidate.kind, candidate.block or weight.shape[1], dense=candidate.dense)
+    match candidate.kind:
+        case "panel" | "quad" as kind:
+            return pack(weight, kind, candidate.block or weight.shape[1], dense=candidate.dense)
+        case _:
+            raise InputError(f"{candidate} is for few columns: pack it with aerogel.tune.few.pack_matrix")
 
 
 def chunk_of(packed: Packed) -> int:
@@ -80,17 +81,25 @@ def choose(
 ) -> Plan:
     """Time the candidates of every kind of layer at ``columns`` columns, one thread; keep the fastest.
 
-    ``weights``: layer -> [outputs, inputs] float32. ``progress(done, of)`` is called after each kind.
+    ``weights``: layer -> [outputs, inputs] float32. ``progress(done, of)`` is called after each kind. What is
+    for few columns only is tried too, at one to eight columns, with cold weights (see ``few_choice``).
     """
     alike: dict[tuple[object, ...], list[str]] = {}
+    size = 0
     for name, weight in weights.items():
         alike.setdefault(_looks(weight), []).append(name)
+        size += weight.size
     found: dict[str, LayerPlan] = {}
     for done, names in enumerate(alike.values(), 1):
         weight = weights[names[0]]
         many, few = _time(weight, target, columns), _time(weight, target, FEW_COLUMNS)
         best = _decide(weight, many, few)
-        found |= {name: LayerPlan(name, *best, _named(many), _named(few)) for name in names}
+        rows = _rows(weight, *best, target, round(size / max(1, weight.size)))
+        if rows.few is not None:
+            best = best[0], rows.few
+        columns_ = rows.columns or FEW_COLUMNS
+        evidence = _named(many), _named(few), columns_, _named(rows.seconds)
+        found |= {name: LayerPlan(name, *best, *evidence) for name in names}
         if progress is not None:
             progress(done, len(alike))
     return Plan(target.fingerprint, columns, tuple(found[name] for name in weights))
@@ -115,6 +124,23 @@ def _decide(
         if sum(two) > dense:
             return both, both
     return best_many, best_few
+
+
+def _rows(weight: Matrix, many: Candidate, few: Candidate, target: Target, copies: int) -> FewChoice:
+    """What is for few columns only, against what ``_decide`` found; ``copies``: layers that make a model."""
+    layout = Layout.of(target)
+
+    def ready(packed: Packed, columns: int) -> Callable[[], None]:
+        x = sample(layout.size(packed.columns, columns), element_of(weight))
+        y = aligned(layout.size(packed.rows, columns))
+        kernel = kernel_module(target, packed.kind, element_of(weight))
+        bound = kernel.bind(*kernel_arguments(packed, x, y, target, columns))
+        return lambda: bound.run(1)
+
+    packed = pack_as(weight, few)
+    many_bytes = packed.nbytes if many == few else pack_as(weight, many).nbytes
+    rival = Rival(few, packed, ready, many_bytes, many != few, weight.nbytes, copies)
+    return few_choice(weight, rival, target)
 
 
 def _named(seconds: Mapping[Candidate, float]) -> dict[str, float]:

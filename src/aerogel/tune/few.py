@@ -6,6 +6,7 @@ y = FewColumns(packed, bias)(x, threads=2)
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from time import perf_counter
 from typing import get_args
@@ -18,12 +19,13 @@ from aerogel.core.memory import aligned
 from aerogel.core.target import Target, current
 from aerogel.formats.bitmap import STORED, WORD, Form, Number, PackedRows, pack, pack_integers
 from aerogel.formats.canonical import encode_rows8, integers_of
+from aerogel.formats.panel import Matrix
 from aerogel.kernels.few import Few, kernels, step
+from aerogel.kernels.few_tiled import MOST_COLUMNS
 from aerogel.kernels.few_x import prepare, program
 from aerogel.loop.nodes import Module
 from aerogel.native import Compiled, compile
 
-MOST_COLUMNS = 8
 ROUNDS = 5
 
 
@@ -48,6 +50,17 @@ def pack_rows(weight: NDArray[np.float32], number: Number, form: Form, target: T
     if number != "int8":
         return pack(weight, number, form, lanes)
     return pack_integers(*integers_of(encode_rows8(weight)), form, lanes)
+
+
+def pack_matrix(weight: Matrix, form: Form, lanes: int) -> PackedRows:
+    """The weight of a layer in a program: float32, or words of 4 integers, whose scales and sums the program
+    has elsewhere (here they are 1, and 0). InputError as for ``formats.bitmap.pack``."""
+    if weight.dtype == np.float32:
+        return pack(np.asarray(weight, np.float32), "fp32", form, lanes)
+    rows = weight.shape[0]
+    integers = np.ascontiguousarray(weight).view(np.int8).reshape(rows, -1)
+    packed = pack_integers(integers, np.ones(rows, np.float32), form, lanes)
+    return replace(packed, sums=np.zeros(rows, np.int32))
 
 
 def time_forms(
@@ -136,4 +149,12 @@ class FewColumns:
         self._bound.run(threads)
 
 
-__all__ = ["MOST_COLUMNS", "FewColumns", "few_functions", "few_module", "pack_rows", "time_forms"]
+__all__ = [
+    "MOST_COLUMNS",
+    "FewColumns",
+    "few_functions",
+    "few_module",
+    "pack_matrix",
+    "pack_rows",
+    "time_forms",
+]

@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
 
 from aerogel.core.errors import FormatError, require
-from aerogel.formats.panel import Kind
+from aerogel.formats.bitmap import Form
+from aerogel.kernels.few_tiled import MOST_COLUMNS
+
+# "rows", "bitmap", "nested": see ``formats.bitmap``; the first of them stores zeros, too.
+Way = Literal["panel", "quad", "rows", "bitmap", "nested"]
+FORMS: Mapping[str, Form] = {"rows": "dense", "bitmap": "bitmap", "nested": "nested"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,34 +22,55 @@ class Candidate:
     """One way to store and run a layer. ``block``: columns per block, 0 for the whole row.
     ``dense``: zeros are stored and multiplied like any other number."""
 
-    kind: Kind
+    kind: Way
     block: int
     dense: bool = False
 
+    @property
+    def form(self) -> Form | None:
+        """Of those for few columns only: how rows are stored."""
+        return FORMS.get(self.kind)
+
+    @property
+    def most_columns(self) -> int:
+        """Up to how many columns it can be the choice for few."""
+        return FEW_COLUMNS if self.form is None else MOST_COLUMNS
+
     def __str__(self) -> str:
         if self.dense:
-            return "dense"
+            return "dense" if self.form is None else "dense rows"
         return self.kind if self.block == 0 else f"{self.kind}/{self.block}"
 
 
-# Where the few-columns choice ends: one vector of the widest target.
+# Where the few-columns choice ends, unless the plan says earlier: one vector of the widest target.
 FEW_COLUMNS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class LayerPlan:
-    """The choices for one layer, for many columns and for few (up to FEW_COLUMNS), and the evidence:
-    seconds of every candidate timed (best of several runs, one thread); empty when nothing was timed."""
+    """The choices for one layer, for many columns and for few (up to ``few_columns``), and the evidence:
+    seconds of every candidate timed (best of several runs, one thread); empty when nothing was timed.
+    ``few_seconds``: at FEW_COLUMNS columns; ``one_seconds``: at one column, of what was tried there.
+    FormatError for a choice that cannot be."""
 
     layer: str
     many: Candidate
     few: Candidate
     many_seconds: Mapping[str, float]
     few_seconds: Mapping[str, float]
+    few_columns: int = FEW_COLUMNS
+    one_seconds: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def __post_init__(self) -> None:
+        wrong = f"{self.layer}: a kernel of {self.many} is for up to {MOST_COLUMNS} columns, not for many"
+        require(self.many.form is None, FormatError, wrong)
+        most = self.few.most_columns
+        wrong = f"{self.layer}: {self.few} cannot run up to {self.few_columns} columns: give 1 to {most}"
+        require(1 <= self.few_columns <= most, FormatError, wrong)
 
     def choice(self, columns: int) -> Candidate:
         """What runs at that many columns."""
-        return self.few if columns <= FEW_COLUMNS else self.many
+        return self.few if columns <= self.few_columns else self.many
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +94,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """Same choices, same target: same fingerprint. Timings do not count."""
-        choices = [(entry.layer, str(entry.many), str(entry.few)) for entry in self.layers]
+        choices = [(entry.layer, str(entry.many), _few(entry)) for entry in self.layers]
         return hashlib.sha256(json.dumps([self.target, choices]).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
@@ -90,6 +116,9 @@ class Plan:
                     _candidate(e["few"]),
                     _seconds(e["many_seconds"]),
                     _seconds(e["few_seconds"]),
+                    # Plans of earlier versions know neither.
+                    int(e.get("few_columns", FEW_COLUMNS)),
+                    _seconds(e.get("one_seconds", {})),
                 )
                 for e in data["layers"]
             )
@@ -101,9 +130,22 @@ class Plan:
         lines = [f"plan {self.fingerprint} for {self.target.split('/')[0]}, timed at {self.columns} columns"]
         for e in self.layers:
             lines.append(f"  {e.layer}: {e.many}{_evidence(e.many_seconds)}")
+            rows = e.few.form is not None
             if e.few != e.many or e.few_seconds:
-                lines.append(f"    up to {FEW_COLUMNS} columns: {e.few}{_evidence(e.few_seconds)}")
+                seconds = e.one_seconds if rows else e.few_seconds
+                lines.append(f"    up to {_columns(e.few_columns)}: {e.few}{_evidence(seconds)}")
+            if e.one_seconds and not rows:
+                lines.append(f"    tried at 1 column: {_evidence(e.one_seconds).strip(' ()')}")
         return "\n".join(lines)
+
+
+def _few(entry: LayerPlan) -> str:
+    where = "" if entry.few_columns == FEW_COLUMNS else f" up to {entry.few_columns}"
+    return f"{entry.few}{where}"
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
 
 
 def _evidence(seconds: Mapping[str, float]) -> str:
@@ -117,9 +159,14 @@ def _seconds(data: Mapping[str, Any]) -> dict[str, float]:
 
 def _candidate(data: Mapping[str, Any]) -> Candidate:
     kind, block = data["kind"], int(data["block"])
-    require(kind in ("panel", "quad"), FormatError, f"kernel kind {kind!r} is unknown: panel or quad")
+    known = get_args(Way)
+    require(kind in known, FormatError, f"kernel kind {kind!r} is unknown: {', '.join(known)}")
     require(block >= 0, FormatError, f"a block of {block} columns is impossible")
     dense = data["dense"]
     require(isinstance(dense, bool), FormatError, f"dense is {dense!r}: it must be true or false")
-    require(kind == "panel" or not dense, FormatError, f"a {kind} cannot be dense: only a panel can")
-    return Candidate(kind, block, dense)
+    may = {"panel": (False, True), "rows": (True,)}.get(kind, (False,))
+    require(dense in may, FormatError, f"a kernel of kind {kind} cannot have dense {dense}")
+    found = Candidate(kind, block, dense)
+    whole = found.form is None or block == 0
+    require(whole, FormatError, f"{kind} has whole rows, not blocks of {block} columns: give 0")
+    return found

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from aerogel.core.dtypes import DType
+from aerogel.formats import bitmap
+from aerogel.formats.bitmap import STORED, PackedRows
 from aerogel.formats.panel import WORD, Packed
 from aerogel.tune.peaks import Peaks
 
 
-def roofline(packed: Packed, columns: int, lanes: int, top: Peaks, moved: int) -> dict[str, float]:
+def roofline(
+    packed: Packed | PackedRows, columns: int, lanes: int, top: Peaks, moved: int
+) -> dict[str, float]:
     """The three times, in seconds, that a layer cannot beat on ``top.threads`` threads."""
+    if isinstance(packed, PackedRows):
+        return _of_rows(packed, columns, lanes, top, moved)
     vectors = -(-columns // lanes)
     # One load of an activation for every column of a panel that is not empty, or for every step of a row.
     masked = packed.runs.reshape(-1, 16)[:, 1:].sum(dtype=np.int64) if packed.kind == "panel" else None
@@ -24,5 +31,17 @@ def roofline(packed: Packed, columns: int, lanes: int, top: Peaks, moved: int) -
     return {
         "arithmetic": operations * packed.nonzeros * columns / (rate * top.threads),
         "loads": entries * vectors / (top.loads * top.threads),
+        "memory": moved / top.bytes,
+    }
+
+
+def _of_rows(packed: PackedRows, columns: int, lanes: int, top: Peaks, moved: int) -> dict[str, float]:
+    """Rows for few columns: a vector of every row, of every column's inputs once for the rows of a panel."""
+    bits = DType.of(STORED[packed.number]).bits
+    vectors = packed.panels * packed.words * (bitmap.WORD * bits // (32 * lanes))
+    rate = top.dots if packed.number == "int8" else top.flops
+    return {
+        "arithmetic": 2.0 * packed.nonzeros * columns / (rate * top.threads),
+        "loads": vectors * (bitmap.PANEL + columns) / (top.loads * top.threads),
         "memory": moved / top.bytes,
     }
