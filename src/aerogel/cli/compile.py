@@ -9,6 +9,7 @@ from typing import Any
 from aerogel.cli.command import OK, Command, add_model, add_pruning, add_threads, show
 from aerogel.cli.pruned import ARTEFACT, Ready, load_program
 from aerogel.core.errors import InputError, require
+from aerogel.model.text_files import read_texts
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -19,13 +20,18 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embeddings", choices=("int8", "fp32"), help=about)
     about = "compute linear layers in float32 (default), or in 8-bit integers: faster, a quarter of the size"
     parser.add_argument("--precision", choices=("fp32", "int8"), default="fp32", help=about)
+    about = (
+        "with --precision int8: texts like those to come, .txt, .jsonl, .csv or .tsv, a few hundred; layers "
+        "that feed such layers alone then have one range for all tokens, which is faster and rounds more"
+    )
+    parser.add_argument("--calibrate", type=Path, metavar="TEXTS", help=about)
     add_pruning(parser)
     add_threads(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
     _check_output(args)
-    ready = load_program(args, args.precision)
+    ready = load_program(args, args.precision, _calibration(args))
     written = _write(args, ready)
     explained = ready.program.explain()
     document = {
@@ -55,6 +61,15 @@ def _check_output(args: argparse.Namespace) -> None:
     require(path.parent.is_dir(), InputError, f"{path} cannot be written: there is no folder {path.parent}")
 
 
+def _calibration(args: argparse.Namespace) -> list[str] | None:
+    path: Path | None = args.calibrate
+    if path is None:
+        return None
+    told = f"--calibrate {path} is for programs of 8-bit integers: add --precision int8"
+    require(args.precision == "int8", InputError, told)
+    return read_texts(path)
+
+
 def _write(args: argparse.Namespace, ready: Ready) -> dict[str, Any] | None:
     if args.output is None:
         return None
@@ -81,6 +96,7 @@ COMMAND = Command(
     about="Compile a model to one native program for this CPU, and show each layer: zeros, kernel, bytes. "
     "With -o,\nwrite it to a file that `aerogel run` and `aerogel.load` run without torch.",
     example="aerogel compile ./all-MiniLM-L6-v2 --precision int8 -o minilm.aero\n"
+    "  aerogel compile ./all-MiniLM-L6-v2 --precision int8 --calibrate texts.txt -o minilm.aero\n"
     "  aerogel compile minilm.aero",
     options=_options,
     run=_run,

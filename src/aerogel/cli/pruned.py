@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -40,7 +41,9 @@ def load_pruned(args: argparse.Namespace) -> tuple[Source, PruneReport | None]:
     return replace(source, module=result.model), result.report
 
 
-def load_program(args: argparse.Namespace, precision: Precision = "fp32") -> Ready:
+def load_program(
+    args: argparse.Namespace, precision: Precision = "fp32", calibration: Sequence[str] | None = None
+) -> Ready:
     """The program of ``MODEL``: loaded from an .aero file, which needs no torch, or compiled."""
     if args.model.endswith(ARTEFACT):
         if sparsity_of(args) is not None:
@@ -54,6 +57,7 @@ def load_program(args: argparse.Namespace, precision: Precision = "fp32") -> Rea
         source.module,
         source.example_inputs,
         precision=precision,
+        calibration=calibration,
         threads=args.threads,
         texts=source.texts(),
         provenance=provenance(source, report),
