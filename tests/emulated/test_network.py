@@ -7,7 +7,7 @@ import pytest
 from tests.emulated.arm import Emulated
 from tests.model.graphs import Draft, agree, as_dict, tokens
 
-from aerogel.core.target import Target
+from aerogel.core.target import Target, available
 from aerogel.model import assemble
 from aerogel.model.compile import build
 from aerogel.model.graph import Graph
@@ -53,6 +53,19 @@ def test_threads_change_no_bit(arm: Target, monkeypatch: pytest.MonkeyPatch) -> 
     for threads in (2, 3):
         for name, array in agree(program, inputs, threads=threads).items():
             np.testing.assert_array_equal(array.view(np.uint32), first[name].view(np.uint32))
+
+
+@pytest.mark.usefixtures("emulated")
+def test_integers_give_the_bits_of_any_other_cpu(arm: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attention, norms and activations between them too; at one thread and at three."""
+    graph, inputs = quantised(network(0.5)), tokens((7, 3, 12))
+    program = build(graph, plan="quick", target=arm, threads=1)
+    monkeypatch.undo()
+    wanted = as_dict(graph, build(graph, plan="quick", target=available()[-1], threads=1)(**inputs))
+    monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
+    for threads in (1, 3):
+        for name, array in as_dict(graph, program(**inputs, threads=threads)).items():
+            np.testing.assert_array_equal(array.view(np.uint32), wanted[name].view(np.uint32))
 
 
 @pytest.mark.usefixtures("emulated")
