@@ -100,8 +100,8 @@ def _multiply_few(of: Emission, step: LinearStep, packed: PackedRows, b: _Buffer
     """Columns are gathered; when all threads have done so, each takes its rows; where integers are to be
     stored, the rows are numbers in the room first."""
     few = few_tiled.few_of(of.layout, step.element, packed.form)
-    function = of.use(*made(few_tiled.functions, few, step.activation))
     _use_activation(of, step)
+    function = of.use(*made(few_tiled.functions, few, step.activation))
     x, gather = _gathered(of, step, packed, few, b)
     known = None if step.rounded is None else step.rounded.known
     y, round_ = (b.made[0], ()) if known is None else _rounded(of, step, known, b)
