@@ -13,7 +13,8 @@ multiply-adds in int32, exact for up to 2^31 / (255 x 127) = 66,000 inputs. The 
     y = scale[row] x (sum x scale[column]) + bias (+ residual)
 
 with one rounding for the sum as float32, one for the inner product, one for the rest. Between blocks of
-columns the integers themselves rest in y.
+columns the integers themselves rest in y. Where sum x scale[column] is more than float32 can hold, y is
+infinite: with row scales of 1e-4, say, for outputs beyond 3e34.
 """
 
 from __future__ import annotations
