@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.find.evidence import FLOATS, QUICK, USES, about, control, curve, pay_map, row, split
 
 from aerogel.find.estimate import Load, estimate, estimates
+from aerogel.find.other_runtime import WholeControl
 from aerogel.find.paymap import Use
 from aerogel.find.program import Product, Split
 from aerogel.find.whole import Trial
@@ -45,6 +46,31 @@ def test_over_the_integers_of_the_control() -> None:
     (found,) = estimates(pay, (split(),), USES)
     assert found.over_int8 is not None and found.over_int8.value == pytest.approx(1 / (0.25 * 3.0))
     assert found.over_control is not None and found.over_control.value == pytest.approx(1 / (0.25 * 1.5))
+
+
+def test_the_whole_model_beside_another_runtime() -> None:
+    """10 ms, of which 8 become 2.4: 4.4 ms; the other runtime takes 10 / 1.25 = 8, its int8 half of that."""
+    found = WholeControl(128, 10e-3, about(1.25), about(2.0), 0.01)
+    at = {e.sparsity: e for e in estimates(pay_map((row(curve(QUICK)),)), (split(),), USES, (), (found,))}
+    known = at[0.8]
+    assert known.whole_over_control is not None and known.whole_over_int8 is not None
+    assert known.whole_over_control.value == pytest.approx(8 / 4.4)
+    assert known.whole_over_int8.value == pytest.approx(4 / 4.4)
+    assert known.beside_control == known.whole_over_control and known.beside_int8 == known.whole_over_int8
+
+
+def test_what_a_call_costs_beside_its_steps_gains_nothing() -> None:
+    """Of 20 ms a call, 10 are steps, which become 4.4; the other runtime takes 20."""
+    found = WholeControl(128, 20e-3, about(1.0), about(2.0), 0.01)
+    at = {e.sparsity: e for e in estimates(pay_map((row(curve(QUICK)),)), (split(),), USES, (), (found,))}
+    known = at[0.8].whole_over_control
+    assert known is not None and known.value == pytest.approx(20 / 14.4)
+
+
+def test_a_pattern_of_fixed_zeros_is_estimated_at_these() -> None:
+    pay = pay_map((row(curve({0.5: 0.6}, Way("2:4"))),))
+    (found,) = estimates(pay, (split(),), USES)
+    assert (found.sparsity, str(found.way)) == (0.5, "2:4")
 
 
 def test_bounds_come_from_ratios_and_from_rounds() -> None:

@@ -52,7 +52,7 @@ def test_the_document(file: Path) -> None:
         "version", "model", "kind", "refusal", "verdict", "weights", "activations", "costs", "timing",
         "sensitivity", "skipped", "machine", "seconds",
     }  # fmt: skip
-    assert set(found["timing"]) == {"map", "splits", "estimates", "gains", "missing"}
+    assert set(found["timing"]) == {"map", "splits", "estimates", "gains", "missing", "whole_controls"}
     assert found["refusal"] is None and found["skipped"] == {}
 
 

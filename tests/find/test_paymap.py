@@ -20,6 +20,7 @@ from aerogel.find.paymap import WAYS, MapTimer, PayMap, scattered, uses
 from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.find.subject import Subject
 from aerogel.find.torch_module import module_weights
+from aerogel.prune.pattern import PATTERNS
 from aerogel.tune.breakeven import DENSE_INT8, Bounds, Curve, Point, Way
 
 
@@ -50,7 +51,9 @@ def test_uses_of_a_refused_module_are_its_layers() -> None:
     assert {(u.outputs, u.inputs, u.count) for u in uses(refused)} == {(32, 32, 9), (64, 32, 2), (32, 64, 2)}
 
 
-@pytest.mark.parametrize("pattern", ["unstructured", "block2x1", "block4x1", "block1x4", "block4x4"])
+@pytest.mark.parametrize(
+    "pattern", ["unstructured", "block2x1", "block4x1", "block1x4", "block4x4", "panel4"]
+)
 @pytest.mark.parametrize("shape", [(8, 5), (7, 3), (4, 1)])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.0])
 def test_scattered_zeros_are_whole_units_and_exactly_so_many(
@@ -68,6 +71,17 @@ def test_scattered_zeros_are_whole_units_and_exactly_so_many(
     np.testing.assert_array_equal(whole, some)
     assert int(whole.sum()) == round(share * whole.size)
     np.testing.assert_array_equal(weight, scattered(shape, share, pattern))
+
+
+def test_of_two_in_four_two_are_kept_whatever_the_share() -> None:
+    kept = scattered((8, 12), 0.5, "2:4") != 0
+    assert (kept.reshape(8, 3, 4).sum(axis=2) == 2).all()
+
+
+def test_every_pattern_is_in_the_map_in_both_precisions() -> None:
+    assert len(WAYS) == len(set(WAYS))
+    wanted = {Way(pattern, p) for pattern in (*PATTERNS, "2:4") for p in ("fp32", "int8")}
+    assert set(WAYS) == {DENSE_INT8, *wanted}
 
 
 def test_dense_has_no_zeros() -> None:
@@ -159,12 +173,12 @@ def test_what_there_is_no_time_for_is_named(timed: list[tuple[str, int, int]]) -
     done = [(row.shape.outputs, str(row.curve.way)) for row in found.rows]
     assert (64, "unstructured") in done
     assert found.missing and {each.why for each in found.missing} == {NO_TIME}
-    assert len(found.missing) + len(set(done)) == 18
+    assert len(found.missing) + len(set(done)) == 3 * len(WAYS)
 
 
 def test_without_any_time_nothing_is_timed(timed: list[tuple[str, int, int]]) -> None:
     found = everything(-1)
-    assert found.rows == () and len(found.missing) == 18
+    assert found.rows == () and len(found.missing) == 3 * len(WAYS)
 
 
 def test_a_shape_that_cannot_be_packed_is_named(timed: list[object], monkeypatch: pytest.MonkeyPatch) -> None:

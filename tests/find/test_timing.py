@@ -9,6 +9,7 @@ from tests.model.graphs import rows_of
 
 from aerogel.core.errors import MeasureError
 from aerogel.find import timing as module
+from aerogel.find.other_runtime import OtherRuntime
 from aerogel.find.paymap import WAYS
 from aerogel.find.skipped import Skipped
 from aerogel.find.subject import Subject
@@ -51,17 +52,27 @@ def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 raise MeasureError("no clock")
 
     monkeypatch.setattr(module, "MapTimer", Map)
+
+    def other(*_: object) -> OtherRuntime:
+        asked.append("other")
+        return OtherRuntime(missing=Skipped("another", "none is there"))
+
     monkeypatch.setattr(module, "WholeTimer", Whole)
+    monkeypatch.setattr(module, "measure_other_runtime", other)
     return asked
 
 
 def test_the_most_important_first_and_failures_are_said(order: list[str]) -> None:
     found = measure_timing(subject(wide()), 0.0, lambda: 1e9, lambda _: None)
     assert order == [
-        "now", "dense int8", "trial dense int8", "control", "unstructured", "trial unstructured",
-        "block4x4 int8", "trial block4x4 int8", "block4x1", "trial block4x1", "block1x4 int8", "block2x1",
+        "now", "dense int8", "trial dense int8", "other", "control", "unstructured", "trial unstructured",
+        "block4x4 int8", "trial block4x4 int8", "block4x1", "trial block4x1", *map(str, WAYS[4:]),
     ]  # fmt: skip
-    assert found.missing == (Skipped("the whole model", "no clock"), Skipped("more", "it is late"))
+    assert found.missing == (
+        Skipped("the whole model", "no clock"),
+        Skipped("another", "none is there"),
+        Skipped("more", "it is late"),
+    )
 
 
 def test_a_tiny_model_is_not_compiled(order: list[str]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from aerogel.bench.arrays import ArraySubject, Fed, Signature
 from aerogel.bench.hugging_face import ModelFolder
 from aerogel.bench.native_program import SUFFIX, with_hidden_states
+from aerogel.bench.onnx_export import quantise
 from aerogel.bench.onnx_graph import given_inputs, onnx_model
 from aerogel.bench.onnx_runtime import OnnxRuntime
 from aerogel.bench.variant import Precision
@@ -60,11 +61,9 @@ def read_given(
         _check(files["fp32"], graph)
     if "int8" in precisions:
         tell("making an int8 ONNX file", 0.8)
-        from onnxruntime.quantization import quantize_dynamic
-
         files["int8"] = folder / "model-int8.onnx"
-        quantize_dynamic(files["fp32"], files["int8"], per_channel=True)
-    return Given(_signature(graph), files, zeros_of(graph), "int8" if integers else "fp32")
+        quantise(files["fp32"], files["int8"])
+    return Given(signature_of(graph), files, zeros_of(graph), "int8" if integers else "fp32")
 
 
 def _graph(model: str) -> Graph:
@@ -91,7 +90,7 @@ def _check(path: Path, graph: Graph) -> None:
     """MeasureError where the file computes anything else than the graph, on a few tokens."""
     if importlib.util.find_spec("onnxruntime") is None:
         return  # the rows that need the file are compared with ours in any case
-    told = _signature(graph)
+    told = signature_of(graph)
     lengths = [5, 3, 1] if told.padded else [5, 5]
     case = {"lengths": [min(length, told.longest or length) for length in lengths]}
     arrays = told.arrays(case)
@@ -110,7 +109,8 @@ def _all(written: int, wanted: int) -> None:
     require(written == wanted, MeasureError, f"only {written} of {wanted} bytes were written")
 
 
-def _signature(graph: Graph) -> Signature:
+def signature_of(graph: Graph) -> Signature:
+    """What a model with this graph is called with, and the first of what it returns."""
     first = graph.outputs[0]
     fed = tuple(Fed(i.name, i.kind, i.limit) for i in given_inputs(graph))
     made = {op.out.name: op.out.columns for op in graph.ops}

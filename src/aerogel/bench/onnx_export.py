@@ -42,7 +42,7 @@ def onnx_file(folder: ModelFolder, precision: Precision, cache: Path | None = No
         return full
     quantised = home / "model-int8.onnx"
     if not quantised.is_file():
-        _write(quantised, partial(_quantise, full))
+        _write(quantised, partial(quantise, full))
     return quantised
 
 
@@ -101,7 +101,8 @@ def _check(path: Path, module: Any, batch: TokenBatch) -> None:
     )
 
 
-def _quantise(full: Path, path: Path) -> None:
+def quantise(full: Path, path: Path) -> None:
+    """Write the int8 of the fp32 file ``full``: its dynamic quantisation, weights per channel."""
     from onnxruntime.quantization import quantize_dynamic
 
     quantize_dynamic(full, path, per_channel=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from aerogel.bench.arrays import Arrays, ArraySubject, Signature
 from aerogel.bench.hugging_face import ModelFolder
-from aerogel.bench.onnx_export import INPUTS, Precision, onnx_file, session
+from aerogel.bench.onnx_export import INPUTS, Precision, onnx_file, quantise, session
 from aerogel.bench.subject import EncoderSubject, OnTokens
 
 
@@ -19,7 +20,7 @@ class OnnxRuntime:
     """An onnxruntime session; ``threads`` None leaves it its own number."""
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        self._path = path
+        self._size_bytes = path.stat().st_size
         self._session = session(path, threads)
 
     def bind(self, arrays: Arrays) -> Any:
@@ -35,7 +36,7 @@ class OnnxRuntime:
         import onnxruntime
 
         return {
-            "size_bytes": self._path.stat().st_size,
+            "size_bytes": self._size_bytes,
             "version": onnxruntime.__version__,
             # 0 is its way to say its own default, which it does not tell.
             "threads": self._session.get_session_options().intra_op_num_threads or None,
@@ -60,3 +61,11 @@ def make_given(
 ) -> ArraySubject:
     """``onnx``: a file with these inputs, which is in this ``precision`` already."""
     return ArraySubject(Signature.of_json(signature), OnnxRuntime(Path(onnx), threads))
+
+
+def make_quantised(onnx: str, signature: Mapping[str, Any], threads: int | None = None) -> ArraySubject:
+    """``onnx``: a file in fp32, of which the int8 is made now."""
+    with tempfile.TemporaryDirectory(prefix="aerogel-onnx-") as folder:
+        path = Path(folder) / "model-int8.onnx"
+        quantise(Path(onnx), path)
+        return make_given(str(path), signature, "int8", threads)

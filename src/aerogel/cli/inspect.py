@@ -25,7 +25,10 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     about = "also prune each layer alone and show how much the output changes; up to as long again"
     parser.add_argument("--sensitivity", action="store_true", help=about)
-    about = f"about how long it may take; what there is no time for is named (default: {BUDGET_S:g})"
+    about = (
+        f"about how long it may take; what there is no time for is named (default: {BUDGET_S:g}; the whole "
+        "map, every pattern in fp32 and int8, wants some minutes)"
+    )
     parser.add_argument("--seconds", type=_seconds, default=BUDGET_S, metavar="S", help=about)
     add_report(parser)
 
@@ -71,6 +74,7 @@ COMMAND = Command(
     "this CPU, from which share of zeros on its layers would be faster; and say whether sparsity, int8,\n"
     "both or neither would pay. Changes nothing.",
     example="aerogel inspect ./all-MiniLM-L6-v2 --report zeros.html\n"
+    "  aerogel inspect ./all-MiniLM-L6-v2 --seconds 300 --layers\n"
     "  aerogel inspect minilm.aero --data texts.jsonl --json",
     options=_options,
     run=_run,

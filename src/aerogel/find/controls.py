@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from aerogel.bench.encoder import relative_error
 from aerogel.bench.int8_layer import NEEDS
-from aerogel.core.errors import AerogelError, MeasureError, require
+from aerogel.core.errors import AerogelError
+from aerogel.find.blocks import Blocks
 from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.measure import Case, Contender, Progress, Settings, compare
-from aerogel.measure.intervals import ratio_interval
 from aerogel.tune.breakeven import Bounds
 
 OURS, INT8 = "our dense kernel", "onnxruntime int8"
@@ -88,7 +88,7 @@ def measure_controls(
         return Controls(None, missing=Skipped("another runtime", why))
     contenders = _contenders(name)
     chosen = _affordable(shapes, len(contenders), left())
-    blocks, why, outputs = _Blocks(left, progress), NO_TIME, dict[str, Arrays]()
+    blocks, why, outputs = Blocks(_SETTINGS, left, progress, _said), NO_TIME, dict[str, Arrays]()
     if chosen:
         try:
             cases = [_case(shape) for shape in chosen]
@@ -104,35 +104,6 @@ def measure_controls(
         Skipped(name if not done else f"{name} at {late} of {len(shapes)} shapes", why) if late else None
     )
     return Controls(name if done else None, layers, missing)
-
-
-class _Blocks:
-    """Hears every step of a comparison: keeps the blocks, ends it when time is up, and passes on a line per
-    shape."""
-
-    def __init__(self, left: Callable[[], float], progress: Callable[[str], None]) -> None:
-        self._left, self._progress = left, progress
-        self._told = set[str]()
-        self._seconds: dict[tuple[str, str], list[float]] = {}
-
-    def tell(self, step: Progress) -> None:
-        if step.stage == "block" and step.seconds is not None:
-            self._seconds.setdefault((step.case, step.contender), []).append(step.seconds)
-        if (said := _said(step)) not in self._told:
-            self._told.add(said)
-            self._progress(said)
-        # Raising ends the comparison.
-        require(self._left() > 0, MeasureError, NO_TIME)
-
-    def whole(self, case: str, contenders: int) -> bool:
-        """Was every contender timed in every round?"""
-        counts = [len(found) for (name, _), found in self._seconds.items() if name == case]
-        return counts == [_SETTINGS.rounds] * contenders
-
-    def ratio(self, case: str, slow: str, fast: str) -> Bounds:
-        """Seconds of ``slow`` over those of ``fast``, round by round."""
-        pair = self._seconds[case, slow], self._seconds[case, fast]
-        return Bounds(*ratio_interval(*pair, _SETTINGS.confidence, _SETTINGS.resolution))
 
 
 def _contenders(name: str) -> list[Contender]:
@@ -176,7 +147,7 @@ def _said(step: Progress) -> str:
     return f"timing {step.case}: our dense kernel beside others"
 
 
-def _control(name: str, shape: Shape, blocks: _Blocks, outputs: Arrays) -> Control:
+def _control(name: str, shape: Shape, blocks: Blocks, outputs: Arrays) -> Control:
     case = _name(shape)
     dense = blocks.ratio(case, OURS, name)
     if name != _ONNX:

@@ -11,11 +11,12 @@ covers the spread of the rounds and that of the ratios.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
 from aerogel.find.controls import Control, Shape
+from aerogel.find.other_runtime import WholeControl
 from aerogel.find.paymap import AIM, SMALLEST, WAYS, PayMap, Use
 from aerogel.find.program import Product, Split, gain
 from aerogel.find.whole import Trial
@@ -52,7 +53,8 @@ class Estimate:
     """How many times faster: the ``linear`` layers, the ``whole`` model (None where its split is not known),
     both over our own dense in float32; ``over_control``: our linear layers, so computed, over the control's
     dense ones in float32, ``over_int8`` over its dense ones in int8. Seconds: of the linear layers and of the
-    whole call, computed in this ``way``. ``measured``: on the model itself."""
+    whole call, computed in this ``way``. ``measured``: on the model itself. ``whole_over_control``,
+    ``whole_over_int8``: the whole model over the whole model in onnxruntime."""
 
     way: Way
     sparsity: float
@@ -64,11 +66,23 @@ class Estimate:
     whole_s: float | None
     measured: bool = False
     over_int8: Bounds | None = None
+    whole_over_control: Bounds | None = None
+    whole_over_int8: Bounds | None = None
 
     @property
     def speedup(self) -> Bounds:
         """Of the whole model; of the linear layers where no more is known."""
         return self.whole or self.linear
+
+    @property
+    def beside_control(self) -> Bounds | None:
+        """Over the control in float32: the whole model, or its linear layers where no more is known."""
+        return self.whole_over_control or self.over_control
+
+    @property
+    def beside_int8(self) -> Bounds | None:
+        """As ``beside_control``, over the control's int8."""
+        return self.whole_over_int8 or self.over_int8
 
     def to_json(self) -> dict[str, Any]:
         figures = asdict(self)
@@ -76,13 +90,41 @@ class Estimate:
 
 
 def estimates(
-    pay: PayMap, splits: Sequence[Split], uses: Sequence[Use], trials: Sequence[Trial] = ()
+    pay: PayMap,
+    splits: Sequence[Split],
+    uses: Sequence[Use],
+    trials: Sequence[Trial] = (),
+    controls: Sequence[WholeControl] = (),
 ) -> tuple[Estimate, ...]:
     """For every way and share, at each number of tokens that was split; without any split, for the linear
-    layers alone by what the map measured. What a trial measured takes the place of its estimate."""
+    layers alone by what the map measured. What a trial measured takes the place of its estimate;
+    ``controls``, of the whole model, are what it is compared with."""
     found = {_key(e): e for e in _estimated(pay, splits, uses, _rests(trials))}
     found |= {_key(e): e for trial in trials for e in _measured(pay, trial)}
-    return tuple(sorted(found.values(), key=lambda e: (WAYS.index(e.way), e.sparsity, -e.tokens)))
+    others = {control.tokens: control for control in controls}
+    beside = [_beside(e, others.get(e.tokens)) for e in found.values()]
+    return tuple(sorted(beside, key=lambda e: (WAYS.index(e.way), e.sparsity, -e.tokens)))
+
+
+def _beside(e: Estimate, control: WholeControl | None) -> Estimate:
+    if control is None or e.whole is None:
+        return e
+    if e.whole_s is None:
+        return e
+    # A call takes more than its steps, of which zeros and integers change nothing.
+    steps_s = e.whole.value * e.whole_s
+    call_s = max(0.0, control.dense_s - steps_s)
+    low, value, high = ((steps_s + call_s) / (steps_s / gain + call_s) for gain in _three(e.whole))
+    speedup = Bounds(value, low, high)
+    return replace(
+        e,
+        whole_over_control=speedup.times(control.dense_over_control.inverse()),
+        whole_over_int8=speedup.times(control.dense_over_int8.inverse()),
+    )
+
+
+def _three(bounds: Bounds) -> tuple[float, float, float]:
+    return bounds.low, bounds.value, bounds.high
 
 
 def _key(e: Estimate) -> tuple[object, ...]:
@@ -104,7 +146,7 @@ def _estimated(
     pay: PayMap, splits: Sequence[Split], uses: Sequence[Use], rests: Mapping[int, Bounds]
 ) -> Iterator[Estimate]:
     for way in dict.fromkeys(row.curve.way for row in pay.rows):
-        for sparsity in (0.0,) if way == DENSE_INT8 else SPARSITIES:
+        for sparsity in _sparsities(pay, way):
             for split in splits:
                 loads = _of_split(pay, split, way, sparsity)
                 other = rests.get(split.tokens, _SAME) if way.precision == "int8" else _SAME
@@ -114,6 +156,12 @@ def _estimated(
                 loads = _of_map(pay, uses, tokens, way, sparsity)
                 if loads is not None:
                     yield estimate(way, sparsity, tokens, loads, None)
+
+
+def _sparsities(pay: PayMap, way: Way) -> tuple[float, ...]:
+    """Those of ``SPARSITIES`` that were timed; of N:M its own."""
+    timed = {p.sparsity for row in pay.rows if row.curve.way == way for p in row.curve.points}
+    return tuple(sorted(timed)) if len(timed) == 1 else tuple(s for s in SPARSITIES if s in timed)
 
 
 def _measured(pay: PayMap, trial: Trial) -> Iterator[Estimate]:

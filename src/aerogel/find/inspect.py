@@ -152,6 +152,7 @@ def evidence(subject: Subject, weights: WeightReport, timing: Timing) -> Evidenc
         sparse_share=weights.total("linear").share,
         gain=next((g for g in timing.gains if g.tokens == tokens), None),
         refused=subject.refusal is not None,
+        whole_control=next((c for c in timing.controls if c.tokens == tokens), None),
         missing=timing.missing,
     )
 

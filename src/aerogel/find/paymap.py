@@ -21,7 +21,9 @@ from aerogel.find.subject import Subject, linears
 from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph
 from aerogel.model.steps import LinearStep
-from aerogel.prune.pattern import pattern_named
+from aerogel.prune.magnitude import magnitude
+from aerogel.prune.pattern import Pattern, pattern_named
+from aerogel.prune.select import per_group, pruned_count, smallest
 from aerogel.tune.breakeven import (
     DENSE_INT8,
     SHARES,
@@ -45,8 +47,17 @@ WAYS = (
     Way("block4x1"),
     Way("block1x4", "int8"),
     Way("block2x1"),
+    Way("panel4"),
+    Way("2:4"),
+    Way("2:4", "int8"),
+    Way("unstructured", "int8"),
+    Way("block4x1", "int8"),
+    Way("block1x4"),
+    Way("block4x4"),
+    Way("block2x1", "int8"),
+    Way("panel4", "int8"),
 )
-"""The most telling first."""
+"""Every pattern in every precision, the most telling first."""
 _INT8_SHARES = (0.3, 0.5, 0.7, 0.8, 0.9)
 # The first curve may take so long; the others are guessed from those before them.
 _FIRST_S = 3.0
@@ -168,17 +179,23 @@ def _pooled(graph: Graph, step: LinearStep) -> bool:
 
 
 def scattered(shape: tuple[int, int], share: float, pattern: str) -> NDArray[np.float32]:
-    """A random weight of ``shape`` in which ``round(share * units)`` units of ``pattern`` are zero, anywhere,
-    none if it is ``dense``; always the same."""
+    """A random weight of ``shape`` in which the least ``round(share * units)`` units of ``pattern`` are zero,
+    which lie anywhere; none if it is ``dense``; always the same."""
     rng = np.random.default_rng(shape)
     dense = rng.standard_normal(shape, dtype=np.float32)
     if pattern == DENSE_INT8.pattern:
         return np.where(dense == 0, np.float32(1), dense)
-    known = pattern_named(pattern)
-    units = known.unit_shape(shape)
-    gone = np.zeros(units[0] * units[1], bool)
-    gone[rng.permutation(gone.size)[: round(share * gone.size)]] = True
-    return np.where(known.spread(gone, shape), np.float32(0), dense)
+    return without_least(dense, share, pattern_named(pattern))
+
+
+def without_least(weight: NDArray[np.float32], share: float, pattern: Pattern) -> NDArray[np.float32]:
+    """``weight`` pruned by magnitude: of N:M as its name says, else ``share`` of its units."""
+    saliency = magnitude(weight, pattern)
+    if pattern.kept_of is not None:
+        gone = per_group(saliency, np.zeros(saliency.shape, np.bool_), *pattern.kept_of)
+    else:
+        gone = smallest(saliency, pruned_count(share, saliency.size))
+    return np.where(pattern.spread(gone, (weight.shape[0], weight.shape[1])), np.float32(0), weight)
 
 
 def _shapes(large: Sequence[Use], columns: Sequence[int]) -> list[Shape]:
@@ -283,4 +300,7 @@ class MapTimer:
 def _shares(way: Way) -> tuple[float, ...]:
     if way == DENSE_INT8:
         return (0.0,)
+    fixed = pattern_named(way.pattern).sparsity
+    if fixed is not None:
+        return (fixed,)
     return SHARES if way.precision == "fp32" else _INT8_SHARES

@@ -23,7 +23,7 @@ from aerogel.find.tables import (
     weight_sheet,
 )
 from aerogel.find.timing import Timing
-from aerogel.find.verdict import Verdict
+from aerogel.find.verdict import Verdict, whole_control_words
 from aerogel.find.weights import SPARSE, WeightReport
 from aerogel.find.words import count, interval, milliseconds, percent, size
 from aerogel.find.zeros import DEFINITION
@@ -132,6 +132,7 @@ def timing_words(timing: Timing) -> tuple[str, ...]:
     for split in timing.splits:
         took = f"{milliseconds(median(split.total_s))}, linear layers {milliseconds(median(split.linear_s))}"
         lines.append(f"The whole model, dense in fp32, at {split.tokens} columns: {took}")
+    lines += [whole_control_words(control) for control in timing.controls]
     lines += [
         f"As it is, its zeros skipped, at {gain.tokens} columns: {interval(gain.speedup)} as fast"
         for gain in timing.gains

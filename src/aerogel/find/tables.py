@@ -142,13 +142,17 @@ def layer_speed_sheet(pay: PayMap) -> Sheet:
 
 
 def estimate_sheet(estimates: Sequence[Estimate]) -> Sheet:
-    """What zeros and int8 make of the whole model."""
+    """What zeros and int8 make of the whole model, over our dense float32 program and over onnxruntime."""
+    others = any(e.whole_over_control is not None for e in estimates)
+    head = ["pattern", "zeros", "columns", "linear layers", "whole model"]
+    head += ["than onnxruntime fp32", "than its int8"] if others else []
     rows: list[Row] = []
     for e in estimates:
-        whole = "not known" if e.whole is None else interval(e.whole)
+        figures = [e.whole, *((e.whole_over_control, e.whole_over_int8) if others else ())]
+        cells = ["not known" if bounds is None else interval(bounds) for bounds in figures]
         how = "measured" if e.measured else "estimate"
-        rows.append((str(e.way), percent(e.sparsity), count(e.tokens), interval(e.linear), whole, how))
-    return Sheet(("pattern", "zeros", "columns", "linear layers", "whole model", "how"), tuple(rows))
+        rows.append((str(e.way), percent(e.sparsity), count(e.tokens), interval(e.linear), *cells, how))
+    return Sheet((*head, "how"), tuple(rows))
 
 
 def sensitivity_sheet(report: SensitivityReport, *, every_layer: bool) -> Sheet:

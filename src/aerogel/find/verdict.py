@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from aerogel.find.controls import Control
 from aerogel.find.estimate import Estimate
+from aerogel.find.other_runtime import WholeControl
 from aerogel.find.paymap import AIM, SMALLEST, MapRow
 from aerogel.find.program import Gain, Split
 from aerogel.find.skipped import NO_TIME, Skipped, summed
@@ -23,14 +24,16 @@ WORTH = 1.1
 """So many times faster, proven, something must make the model to pay (its linear layers, where no more is
 known; the largest product, where int8 is known from another runtime alone)."""
 _MOST_EXCEPTIONS = 6
+# A lesser share of the time outside the linear layers limits nothing that zeros could reach.
+_LEAST_OTHER = 0.01
 
 
 @dataclass(frozen=True)
 class Evidence:
     """All that the verdict rests on. ``columns``: the greatest number timed, of ``unit``; ``largest``:
     weights of the largest product; ``int8``: the control at the shape that costs most, ``why_no_int8`` where
-    there is none. ``refused``: compile would not take the model. ``sparse_share``: linear weights that are 0
-    now."""
+    there is none; ``whole_control``: the whole model in onnxruntime, None where that was not timed.
+    ``refused``: compile would not take the model. ``sparse_share``: linear weights that are 0 now."""
 
     columns: int
     unit: str
@@ -45,6 +48,7 @@ class Evidence:
     gain: Gain | None
     refused: bool = False
     missing: tuple[Skipped, ...] = ()
+    whole_control: WholeControl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,8 @@ def verdict(evidence: Evidence) -> Verdict:
             *_breakevens(evidence),
             *_gains(evidence),
             *_limit(evidence),
-            _int8(evidence),
+            *_other_runtime(evidence),
+            *_int8(evidence),
         ]
         reasons += [*_exceptions(evidence), *_now(evidence)]
         reasons += summed(evidence.missing)
@@ -112,11 +117,13 @@ def _sparsity_pays(evidence: Evidence) -> bool | None:
 
 
 def _int8_pays(evidence: Evidence) -> bool | None:
-    """Does our own dense int8? Where that is not known: is another runtime's proven faster than its fp32, on
-    the product that costs most?"""
+    """Does our own dense int8? Where that is not known: is another runtime's proven faster than its fp32, of
+    the whole model or on the product that costs most?"""
     dense = _dense_int8(evidence)
     if dense is not None:
         return _pays(dense)
+    if evidence.whole_control is not None:
+        return evidence.whole_control.int8_speedup.low >= WORTH
     if evidence.int8 is None or evidence.int8.int8_speedup is None:
         return None
     return evidence.int8.int8_speedup.low >= WORTH
@@ -134,7 +141,7 @@ def _together_pays(evidence: Evidence) -> bool | None:
 
 def _pays(e: Estimate) -> bool:
     """Zeros are worth it only beside the best dense program in the same numbers."""
-    control = e.over_control if e.way.precision == "fp32" or e.way == DENSE_INT8 else e.over_int8
+    control = e.beside_control if e.way.precision == "fp32" or e.way == DENSE_INT8 else e.beside_int8
     return e.speedup.low >= WORTH and (control is None or control.low > 1)
 
 
@@ -268,10 +275,14 @@ def _gain(evidence: Evidence, e: Estimate) -> str:
     if e.whole is None or e.whole_s is None or evidence.split is None:
         return f"{at} {linear} ({how})."
     before = median(evidence.split.linear_s), median(evidence.split.total_s)
+    beside = ""
+    if e.whole_over_control is not None and e.whole_over_int8 is not None:
+        beside = f", {interval(e.whole_over_control)} as fast as in onnxruntime fp32, "
+        beside += f"{interval(e.whole_over_int8)} as fast as in its int8"
     return (
         f"{at} {linear}: they take {milliseconds(e.linear_s)} of {milliseconds(e.whole_s)}, dense "
         f"{milliseconds(before[0])} of {milliseconds(before[1])}. The whole model is {interval(e.whole)} as "
-        f"fast ({how})."
+        f"fast{beside} ({how})."
     )
 
 
@@ -279,21 +290,40 @@ def _limit(evidence: Evidence) -> list[str]:
     if evidence.split is None:
         return []
     other = evidence.split.other_share
-    if other.low <= 0:
-        return []
+    if other.low < _LEAST_OTHER:
+        return []  # zeros are limited by something else
     limit = f"in fp32 no number of zeros makes the whole model more than {interval(other.inverse())} as fast"
     return [f"{percent(other.value)} of the time is spent outside the linear layers: {limit}."]
 
 
-def _int8(evidence: Evidence) -> str:
+def _other_runtime(evidence: Evidence) -> list[str]:
+    found = evidence.whole_control
+    if found is None:
+        return []
+    return [f"{whole_control_words(found)}."]
+
+
+def whole_control_words(found: WholeControl) -> str:
+    """The whole model, dense, in onnxruntime."""
+    return (
+        f"The whole model, dense, in onnxruntime at {found.tokens} columns: in fp32 "
+        f"{interval(found.dense_over_control)} as fast as our dense fp32 program, in int8 "
+        f"{interval(found.int8_speedup)} as fast as its fp32, off by {percent(found.int8_error, 1)} of the "
+        "largest output"
+    )
+
+
+def _int8(evidence: Evidence) -> list[str]:
+    """Of the product that costs most."""
     found = evidence.int8
     if found is None or found.int8_speedup is None:
-        return f"int8 was not measured: {evidence.why_no_int8}."
+        known = evidence.whole_control is not None or _dense_int8(evidence) is not None
+        return [] if known else [f"int8 was not measured: {evidence.why_no_int8}."]
     off = "" if found.int8_error is None else f", off by {percent(found.int8_error, 1)} of the largest output"
-    return (
-        f"int8 in onnxruntime (dynamic, per channel) was {interval(found.int8_speedup)} as fast as its fp32 "
-        f"on {found.shape} at {found.shape.columns} {evidence.unit}{off}."
+    said = (
+        f"int8 in onnxruntime (dynamic, per channel) was {interval(found.int8_speedup)} as fast as its fp32"
     )
+    return [f"{said} on {found.shape} at {found.shape.columns} {evidence.unit}{off}."]
 
 
 def _exceptions(evidence: Evidence) -> list[str]:

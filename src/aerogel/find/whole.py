@@ -10,16 +10,14 @@ from time import perf_counter
 import numpy as np
 
 from aerogel.find.cost import lengths
-from aerogel.find.paymap import AIM, SMALLEST
+from aerogel.find.paymap import AIM, SMALLEST, without_least
 from aerogel.find.program import Gain, Split, dense_program, gain, splits
 from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.model.compile import build
 from aerogel.model.graph import Embedding, Graph, in_integers
 from aerogel.model.program import Program
 from aerogel.model.quantised import quantised
-from aerogel.prune.magnitude import magnitude
 from aerogel.prune.pattern import pattern_named
-from aerogel.prune.select import pruned_count, smallest
 from aerogel.tune.breakeven import DENSE_INT8, Way
 
 TRIALS = (DENSE_INT8, Way("unstructured"), Way("block4x4", "int8"), Way("block4x1"))
@@ -123,8 +121,5 @@ def pruned(graph: Graph, pattern: str, sparsity: float) -> Graph:
         weight = np.asarray(graph.weight(name), np.float32)
         if name in tables or weight.size < SMALLEST:
             continue
-        saliency = magnitude(weight, units)
-        gone = smallest(saliency, pruned_count(sparsity, saliency.size))
-        shape = weight.shape[0], weight.shape[1]
-        weights[name] = np.where(units.spread(gone, shape), np.float32(0), weight)
+        weights[name] = without_least(weight, sparsity, units)
     return replace(graph, weights=weights)

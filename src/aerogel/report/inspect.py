@@ -174,6 +174,8 @@ def _grid(sheet: Sheet, caption: str) -> Grid:
 
 def _cell(figure: Figure) -> Cell:
     if not isinstance(figure, Span):
-        return Cell(figure)
+        # An interval below its figure: side by side, a table of them would not fit a page.
+        value, bracket, bounds = figure.partition(" [")
+        return Cell(value, (f"[{bounds}",)) if bracket else Cell(figure)
     low, high = (min(max(share, 0.0), 1.0) for share in (figure.low, figure.high))
     return Cell(str(figure), bar=(low, high))

@@ -119,7 +119,8 @@ def map_pictures(found: Inspection) -> Pictures | None:
     """A picture for each of the shapes that cost most: where a curve crosses a level, zeros begin to pay."""
     rows = _at_most_columns(found)
     shapes = list(dict.fromkeys(row.shape for row in rows))
-    ways = list(dict.fromkeys(row.curve.way for row in rows if row.curve.way != DENSE_INT8))
+    # One point, as of dense int8 or 2:4, is no curve.
+    ways = list(dict.fromkeys(row.curve.way for row in rows if len(row.curve.points) > 1))
     if not ways:
         return None
     shown, kept = shapes[:_MOST_SHAPES], ways[: len(MARKS)]
@@ -198,14 +199,19 @@ def speed_picture(found: Inspection) -> Pictures | None:
     """The whole model's speed over its zeros, a picture for each number of columns; None where its time was
     not split, so that only its linear layers are known."""
     known = [e for e in found.timing.estimates if e.whole is not None]
-    if not any(e.way != DENSE_INT8 for e in known):
+    curved = _curved(known)
+    if not curved:
         return None
     gains = [v for e in known if e.whole for v in (e.whole.low, e.whole.high)]
-    columns = sorted({e.tokens for e in known if e.way != DENSE_INT8})
-    limits = {n: limit for n in columns if (limit := _limit(found, n)) is not None}
+    columns = sorted({e.tokens for e in known if e.way in curved})
+    others = {c.tokens: c.dense_over_int8.value for c in found.timing.controls}
+    # There is room for one more level: another runtime says more than the limit.
+    limits = {n: limit for n in columns if n not in others and (limit := _limit(found, n)) is not None}
     limits = {n: limit for n, limit in limits.items() if limit <= _FAR * max(gains)}
-    y = _speed_axis([*gains, *limits.values()])
-    charts = tuple(_speeds([e for e in known if e.tokens == n], n, y, limits.get(n)) for n in columns)
+    y = _speed_axis([*gains, *limits.values(), *others.values()])
+    more = {n: Level(limit, "the limit") for n, limit in limits.items()}
+    more |= {n: Level(speed, "onnxruntime int8, dense") for n, speed in others.items()}
+    charts = tuple(_speeds([e for e in known if e.tokens == n], n, y, more.get(n)) for n in columns)
     caption = (
         "The whole model over our dense program in fp32; strokes bound each figure. Only where a mark is "
         "full was the model pruned and timed."
@@ -223,12 +229,20 @@ def _limit(found: Inspection, columns: int) -> float | None:
     return 1 / split.other_share.value
 
 
-def _speeds(estimates: list[Estimate], columns: int, y: Axis, limit: float | None) -> Curves:
-    ways: list[Way] = list(dict.fromkeys(e.way for e in estimates if e.way != DENSE_INT8))[: len(MARKS)]
+def _curved(estimates: list[Estimate]) -> list[Way]:
+    """Ways known at more than one share of zeros."""
+    shares: dict[Way, set[float]] = {}
+    for e in estimates:
+        shares.setdefault(e.way, set()).add(e.sparsity)
+    return [way for way, known in shares.items() if len(known) > 1]
+
+
+def _speeds(estimates: list[Estimate], columns: int, y: Axis, more: Level | None) -> Curves:
+    ways = _curved(estimates)[: len(MARKS)]
     curves = tuple(Curve(str(w), tuple(_stop(e) for e in estimates if e.way == w)) for w in ways)
     levels = [Level(1.0, "our dense program")]
     levels += [Level(e.whole.value, _INT8) for e in estimates if e.way == DENSE_INT8 and e.whole is not None]
-    levels += [] if limit is None else [Level(limit, "the limit")]
+    levels += [] if more is None else [more]
     return Curves(f"The whole model at {columns} columns", _zeros_axis(), y, curves, tuple(levels))
 
 
