@@ -88,6 +88,12 @@ def test_impossible_thread_counts(threads: Any) -> None:
     refused(InputError, message, lambda: rows().explain(ROWS, threads=threads))
 
 
+def test_a_thread_count_may_come_from_numpy_and_be_beyond_all_cores() -> None:
+    wanted = rows()(ROWS)
+    for threads in (np.int64(1), np.uint8(2), 10**9):
+        np.testing.assert_array_equal(rows()(ROWS, threads=threads), wanted)
+
+
 @pytest.mark.parametrize(
     ("x", "message"),
     [

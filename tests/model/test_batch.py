@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -117,6 +118,33 @@ def test_a_batch_of_nothing(length: int, masked: bool) -> None:
 def test_ids_of_any_integer_type(dtype: type) -> None:
     b = batch(encoder(), LOOKUPS, {"ids": np.array([[1, 49]], dtype)})
     assert b.ids[0].tolist() == [1, 49] and b.ids[3].tolist() == [1, 2]
+
+
+def between(array: np.ndarray) -> np.ndarray:
+    """The same numbers, none on a multiple of its size."""
+    raw = np.frombuffer(b"?" + array.tobytes(), np.uint8)[1:]
+    return raw.view(array.dtype).reshape(array.shape)
+
+
+@pytest.mark.parametrize(
+    "lay",
+    [
+        np.asfortranarray,
+        between,
+        lambda a: a[::-1, ::-1].copy()[::-1, ::-1],
+        lambda a: np.repeat(a, 2, axis=1)[:, ::2],
+        lambda a: a.astype(a.dtype.newbyteorder(">")),
+        lambda a: np.broadcast_to(a, (3, *a.shape))[1],
+    ],
+    ids=["columns", "between", "backwards", "every other", "other end", "read-only"],
+)
+def test_ids_and_masks_in_any_order_in_memory(lay: Callable[[np.ndarray], np.ndarray]) -> None:
+    given_ = tokens((3, 7, 2))
+    wanted = batch(encoder(), LOOKUPS, given_)
+    found = batch(encoder(), LOOKUPS, {name: lay(array) for name, array in given_.items()})
+    for part in ("ids", "offsets", "destination", "kept"):
+        assert getattr(found, part).tolist() == getattr(wanted, part).tolist()
+        assert getattr(found, part).dtype == getattr(wanted, part).dtype
 
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.int64, np.float32])

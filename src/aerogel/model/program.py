@@ -263,11 +263,11 @@ def _threads(threads: int | None) -> int:
     if threads is None:
         return thread_limit()
     require(
-        isinstance(threads, int) and not isinstance(threads, bool) and threads >= 1,
+        isinstance(threads, int | np.integer) and not isinstance(threads, bool) and threads >= 1,
         InputError,
         f"threads={threads!r}: give a whole number from 1 on, or None for all cores",
     )
-    return min(threads, thread_limit())
+    return min(int(threads), thread_limit())
 
 
 class _Lane:
