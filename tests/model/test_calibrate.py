@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tests.model.graphs import Draft, agree, quick, rows_of, tokens
+from tests.model.test_few_columns import planned
 
 import aerogel
 from aerogel.core.errors import InputError
@@ -19,6 +20,7 @@ from aerogel.model.fuse import fuse
 from aerogel.model.graph import Graph, Range
 from aerogel.model.quantised import quantised
 from aerogel.model.steps import LinearStep, NormStep, QuantiseStep
+from aerogel.tune.plan import Candidate
 
 
 def mlp(features: int = 22, hidden: int = 41) -> Graph:
@@ -92,6 +94,13 @@ def test_any_value_may_have_a_range(target: Target) -> None:
     known = [s.out.known for s in fuse(static) if isinstance(s, QuantiseStep)]
     assert known and None not in known
     agree(quick(static, target), tokens((5, 40, 1)), 5e-2)
+
+
+def test_few_columns_have_the_bits_of_many() -> None:
+    graph, x = calibrated(mlp(), [some()]), some(20, seed=4)
+    few = planned(graph, available()[0], Candidate("rows", 0, dense=True), 8)
+    np.testing.assert_array_equal(few(x[:8]), quick(graph, available()[0])(x)[:8])
+    np.testing.assert_array_equal(few(x), quick(graph, available()[0])(x))
 
 
 def test_threads_and_company_do_not_change_a_bit() -> None:
