@@ -99,6 +99,18 @@ def test_padding_is_left_out_where_tokens_are_and_nowhere_else() -> None:
     assert len(tokens(x.reshape(1, 4, 2), mask)) == 4
 
 
+@pytest.mark.parametrize("width", [256, 257, 700, 1111])
+def test_the_factor_of_a_wide_layer_is_that_of_the_inverse(width: int) -> None:
+    x = torch.randn(2 * width, width, generator=torch.Generator().manual_seed(0))
+    moments = Moments(width, torch.device("cpu"), Ledger(), centred=False, paired=False)
+    moments.add(x, None, None)
+    moments.finish("it")
+    factor = moments.factor(0.01).double()
+    assert bool((factor == factor.tril()).all())
+    damped = moments.hessian.double() + moments.damping * torch.eye(width)
+    np.testing.assert_allclose((factor.T @ factor @ damped).numpy(), np.eye(width), atol=1e-4)
+
+
 def test_no_token_and_nan_are_refused_by_name() -> None:
     empty = Moments(WIDTH, torch.device("cpu"), Ledger(), centred=True, paired=False)
     with pytest.raises(InputError, match=r"'it' was fed no token"):

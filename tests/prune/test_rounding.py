@@ -77,3 +77,12 @@ def test_equal_rows_get_equal_scales() -> None:
     weight = torch.randn(1, 30).repeat(600, 1)
     assert len(set(fitted_scale(weight).tolist())) == 1
     assert fitted_scale(torch.zeros(0, 4)).shape == (0,)
+
+
+def test_a_scale_is_that_of_its_row_alone() -> None:
+    # So wide that they are tried one by one, and so many that they are tried some at a time.
+    made = torch.Generator().manual_seed(0)
+    for weight in (torch.randn(3, 2**20 + 1, generator=made), torch.randn(2**15 + 1, 40, generator=made)):
+        rows = (0, 1, 2, len(weight) - 1)
+        alone = torch.cat([fitted_scale(weight[i : i + 1]) for i in rows])
+        assert torch.equal(fitted_scale(weight)[list(rows)], alone)

@@ -188,9 +188,10 @@ def test_memory_held_does_not_grow_with_depth() -> None:
     assert hidden < (few.peak_bytes or 0) < 3 * hidden
 
 
-def test_the_error_reported_is_that_of_the_output() -> None:
-    layer = torch.nn.Linear(16, 8, bias=False)
-    x = torch.randn(100, 16)
+@pytest.mark.parametrize("inputs", [16, 512, 1100])
+def test_the_error_reported_is_that_of_the_output(inputs: int) -> None:
+    layer = torch.nn.Linear(inputs, 8, bias=False)
+    x = torch.randn(100, inputs)
     result = prune(layer, 0.5, method="wanda", data=[x])
     with torch.no_grad():
         lost, whole = result.model(x) - layer(x), layer(x)

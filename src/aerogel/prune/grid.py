@@ -9,7 +9,8 @@ from aerogel.model.torch_grid import LARGEST
 
 _SHRUNK = np.linspace(1.0, 0.7, 13)
 _SMALLEST = float(torch.finfo(torch.float32).tiny)
-_ROWS = 512
+_AT_ONCE = 2**20
+"""Weights that scales are tried on together: a trial needs some arrays of as many."""
 
 
 def on_grid(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -29,7 +30,8 @@ def largest_scale(weight: torch.Tensor) -> torch.Tensor:
 def fitted_scale(weight: torch.Tensor, worth: torch.Tensor | None = None) -> torch.Tensor:
     """``largest_scale``, or as little as 0.7 of it where the row, rounded so, is then closer to itself: by
     the sum of squares, each input's times ``worth`` [inputs], if that is given."""
-    parts = [_fitted(rows, worth) for rows in weight.split(_ROWS)]
+    rows = max(1, _AT_ONCE // max(1, weight.shape[1]))
+    parts = [_fitted(part, worth) for part in weight.split(rows)]
     return torch.cat(parts) if parts else largest_scale(weight)
 
 

@@ -142,12 +142,19 @@ def _cholesky(hessian: torch.Tensor, damping: float) -> torch.Tensor | None:
 
 
 def _invert_lower(lower: torch.Tensor) -> torch.Tensor:
-    """The inverse of a lower triangular matrix, in its place: by halves, so that it is matrix products."""
+    """The inverse of a lower triangular matrix, in its place: by halves, so that it is matrix products; and
+    these by strips, each put where what it replaces is not needed again."""
     size = len(lower)
     if size <= _SMALL:
         eye = torch.eye(size, device=lower.device, dtype=lower.dtype)
         return lower.copy_(torch.linalg.solve_triangular(lower, eye, upper=False))
     half = size // 2
     first, last = _invert_lower(lower[:half, :half]), _invert_lower(lower[half:, half:])
-    lower[half:, :half] = (last @ lower[half:, :half]).neg_() @ first
+    below = lower[half:, :half]
+    for stop in range(len(below), 0, -_SMALL):
+        rows = slice(max(0, stop - _SMALL), stop)
+        below[rows] = last[rows, :stop] @ below[:stop]
+    for start in range(0, half, _SMALL):
+        columns = slice(start, start + _SMALL)
+        below[:, columns] = (below[:, start:] @ first[start:, columns]).neg_()
     return lower

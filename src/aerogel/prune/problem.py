@@ -71,6 +71,8 @@ Method = Callable[[Problem], Solution]
 
 
 def spread(problem: Problem, gone: NDArray[np.bool_]) -> torch.Tensor:
-    """The weights that are zero, [outputs, inputs]: those of the units in ``gone``, and the frozen."""
-    flags = torch.from_numpy(problem.pattern.spread(gone, problem.shape))
+    """The weights that are zero, [outputs, inputs]: those of the units in ``gone``, and the frozen. Where a
+    unit is one weight, this is ``gone`` itself, in which the frozen are set."""
+    whole = problem.pattern.rows == problem.pattern.columns == 1
+    flags = torch.from_numpy(gone if whole else problem.pattern.spread(gone, problem.shape))
     return flags.to(problem.weight.device).logical_or_(problem.frozen)

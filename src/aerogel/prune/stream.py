@@ -163,8 +163,10 @@ class Stream:
         problem = Problem(target, dense == 0, moments, settings.pattern,
                           settings.sparsities[layer.name], settings.damping)  # fmt: skip
         solution = settings.method(problem)
-        zero = spread(problem, solution.gone)
-        weight = solution.weight
+        pruned, units = int(np.count_nonzero(solution.gone)), problem.units
+        zero, weight = spread(problem, solution.gone), solution.weight
+        # A large layer's flags are a quarter of its weight again.
+        del problem, solution
         self.ledger.hold(target, weight, zero)
         if settings.repair:
             weight = repaired(weight, target, zero, moments, settings.damping)
@@ -180,11 +182,9 @@ class Stream:
         if layer.bias is not None:
             layer.bias.add_(moments.shift(dense, weight).to(layer.bias.dtype))
         layer.weight.copy_(weight)
-        self.ledger.drop(target, solution.weight, zero)
-        pruned = int(np.count_nonzero(solution.gone))
-        self.outcomes[layer.name] = Outcome(
-            (~zero).cpu().numpy(), problem.units, pruned, error, time.perf_counter() - began
-        )
+        self.ledger.drop(target, weight, zero)
+        kept, seconds = zero.logical_not_().cpu().numpy(), time.perf_counter() - began
+        self.outcomes[layer.name] = Outcome(kept, units, pruned, error, seconds)
 
 
 def _groups(root: torch.nn.Module, call: Call, layers: list[Layer]) -> list[tuple[list[Layer], int]]:
@@ -212,7 +212,19 @@ def _relative_error(weight: torch.Tensor, target: torch.Tensor, hessian: torch.T
     error = whole = 0.0
     # Some outputs at a time: a large layer's weight is half a gigabyte, and this would hold three more.
     for ours, wanted in zip(weight.split(_ROWS), target.split(_ROWS), strict=True):
-        lost = ours - wanted
-        error += float(((lost @ hessian) * lost).sum(dtype=torch.float64))
-        whole += float(((wanted @ hessian) * wanted).sum(dtype=torch.float64))
+        error += _energy(ours - wanted, hessian)
+        whole += _energy(wanted, hessian)
     return float(np.sqrt(max(error, 0.0) / whole)) if whole > 0 else 0.0
+
+
+def _energy(rows: torch.Tensor, hessian: torch.Tensor) -> float:
+    """Sum of r H r^T over ``rows`` r: of a symmetric H, what is left of the diagonal counts twice, and what
+    is right of it is not looked at."""
+    total = 0.0
+    for start in range(0, len(hessian), _ROWS):
+        stop = start + _ROWS
+        turned = rows[:, start:stop] @ hessian[start:stop, start:stop]
+        if start:
+            turned.addmm_(rows[:, :start], hessian[:start, start:stop], alpha=2)
+        total += float((turned * rows[:, start:stop]).sum(dtype=torch.float64))
+    return total
