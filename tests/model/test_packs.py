@@ -179,7 +179,7 @@ def test_a_tail_that_lies_is_refused_though_its_checksum_fits(artefact: Path, tm
     assert packs.restore(checksum, current()) is not None
 
 
-def for_few(weights: Mapping[str, Any], target: Target) -> Plan:
+def for_few(weights: Mapping[str, Any], target: Target, **_: object) -> Plan:
     """Nested rows for up to 5 columns."""
     few = Candidate("nested", 0)
     return Plan(target.fingerprint, 128, tuple(LayerPlan(n, SPARSE[0], few, {}, {}, 5) for n in weights))

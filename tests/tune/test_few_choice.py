@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aerogel.core.target import current
+from aerogel.core.target import Target, current
 from aerogel.formats.bitmap import PackedRows
 from aerogel.formats.panel import Packed, words
 from aerogel.tune import few_choice as choosing
@@ -76,6 +76,23 @@ def test_up_to_where_it_is_faster(monkeypatch: pytest.MonkeyPatch, faster_up_to:
     assert (chosen(monkeypatch, weight(0.9), clock, own=True).few is None) == (columns < 8)
 
 
+def test_nothing_is_tried_below_the_least_number_of_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def timed(packed: PackedRows, target: Target, columns: int, copies: int) -> float:
+        seen.append(columns)
+        return 1.0
+
+    packed = pack_as(weight(0.9), PANEL)
+    monkeypatch.setattr(Rival, "seconds", lambda _, columns: 2.0)
+    monkeypatch.setattr(choosing, "_seconds", timed)
+    rival = Rival(PANEL, packed, _never, packed.nbytes, own=False, dense_bytes=1 << 18, copies=1)
+    found = few_choice(weight(0.9), rival, current(), 4)
+    assert found.columns == 8 and set(seen) == {4, 8}
+    plan = choose({"a": weight(0.9), "b": weight(0.9)}, current(), 32, least={"b": 4})
+    assert [entry.rows_columns for entry in plan.layers] == [1, 4] and 1 in seen
+
+
 def test_what_cannot_or_need_not_be_packed_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     def clock(form: str, columns: int) -> float:
         raise AssertionError(form)
@@ -98,10 +115,10 @@ def test_zeros_of_integers_count_one_by_one(monkeypatch: pytest.MonkeyPatch) -> 
 def test_timed_for_real_every_candidate_takes_time(integers: bool) -> None:
     matrix = words(np.where(weight(0.5) == 0, 0, 7).astype(np.int8)) if integers else weight(0.5)
     entry = choose({"a": matrix}, current(), columns=32).of("a")
-    assert {"dense rows", "bitmap", "nested"} < set(entry.one_seconds)
-    assert all(s > 0 for s in entry.one_seconds.values())
+    assert {"dense rows", "bitmap", "nested"} < set(entry.rows_seconds)
+    assert all(s > 0 for s in entry.rows_seconds.values())
     if entry.few.form is not None:
-        assert entry.one_seconds[str(entry.few)] < max(entry.one_seconds.values())
+        assert entry.rows_seconds[str(entry.few)] < max(entry.rows_seconds.values())
 
 
 def test_calls_take_turns_with_copies_of_the_weight() -> None:

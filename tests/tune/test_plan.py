@@ -42,7 +42,7 @@ PLANS = st.builds(
     st.integers(0, 10_000),
     st.lists(
         st.builds(
-            lambda layer, many, few, a, b, c: LayerPlan(layer, many, few[0], a, b, few[1], c),
+            lambda layer, many, few, a, b, c: LayerPlan(layer, many, few[0], a, b, few[1], 1 + len(c), c),
             st.text(max_size=9),
             CANDIDATES,
             FOR_FEW,
@@ -111,20 +111,20 @@ def test_a_plan_reads_well() -> None:
 
 def test_rows_for_few_columns_end_where_the_plan_says() -> None:
     seconds = {"bitmap": 1e-6, "panel/128": 2e-6}
-    entry = LayerPlan("a", PANEL, ROWS[1], {}, {}, 4, seconds)
+    entry = LayerPlan("a", PANEL, ROWS[1], {}, {}, 4, 2, seconds)
     assert entry.choice(4) == ROWS[1] and entry.choice(5) == PANEL
     text = str(replace(PLAN, layers=(entry, replace(entry, few=PANEL, few_columns=16))))
     assert text.splitlines()[2:] == [
         "    up to 4 columns: bitmap  (bitmap 1 us, panel/128 2 us)",
         "  a: panel/128",
-        "    tried at 1 column: bitmap 1 us, panel/128 2 us",
+        "    tried at 2 columns: bitmap 1 us, panel/128 2 us",
     ]
 
 
 def test_a_plan_of_before_there_were_rows_is_read() -> None:
     data = written(PLAN)
     for entry in data["layers"]:
-        del entry["few_columns"], entry["one_seconds"]
+        del entry["few_columns"], entry["rows_columns"], entry["rows_seconds"]
     assert Plan.from_json(data) == PLAN
 
 
@@ -200,7 +200,8 @@ def few(**changes: Any) -> dict[str, Any]:
         spoilt(lambda d: d["layers"][0].update(few_columns=0)),
         spoilt(lambda d: d["layers"][0].update(few_columns=17)),
         spoilt(lambda d: d["layers"][0].update(few_columns=None)),
-        spoilt(lambda d: d["layers"][0].update(one_seconds=[1])),
+        spoilt(lambda d: d["layers"][0].update(rows_columns=0)),
+        spoilt(lambda d: d["layers"][0].update(rows_seconds=[1])),
     ],
 )
 def test_what_is_no_plan_is_refused(data: Any) -> None:

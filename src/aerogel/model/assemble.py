@@ -28,6 +28,9 @@ from aerogel.tune.choose import choose, pack_as, quick
 from aerogel.tune.few import pack_matrix
 from aerogel.tune.plan import Plan
 
+# Tokens below which no packing need pay: a text has a word or two, and marks around them.
+SHORT_TEXT = 4
+
 _log = logging.getLogger("aerogel")
 
 
@@ -70,13 +73,16 @@ def assemble(
     return Built(own, steps, arena, placed, read, compiled, constants, chosen, target, layout)
 
 
-def _plan(plan: Plan | Literal["timed", "quick"], weights: Mapping[str, Matrix], target: Target) -> Plan:
+def _plan(plan: Plan | Literal["timed", "quick"], weights: _Stacked, target: Target) -> Plan:
     if isinstance(plan, Plan):
         wrong = f"this plan is for {plan.target.split('/')[0]}, the program for {target.name}: make a new one"
         require(plan.target == target.fingerprint, UnsupportedError, wrong)
         return plan
     require(plan in ("timed", "quick"), InputError, f"plan={plan!r} is unknown: 'timed', 'quick' or a Plan")
-    return choose(weights, target) if plan == "timed" else quick(weights, target)
+    if plan == "quick":
+        return quick(weights, target)
+    texts = (name for name, step in weights.steps.items() if step.out.columns == "tokens")
+    return choose(weights, target, least=dict.fromkeys(texts, SHORT_TEXT))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from aerogel.kernels.linear import kernels, step
 from aerogel.kernels.tile import Element
 from aerogel.loop.nodes import Module
 from aerogel.native import Compiled, compile
-from aerogel.tune.few_choice import FewChoice, Rival, few_choice
+from aerogel.tune.few_choice import Rival, few_choice
 from aerogel.tune.plan import FEW_COLUMNS, Candidate, LayerPlan, Plan
 from aerogel.tune.worth import WORTH_A_TRIAL, WORTH_MORE_THAN_DENSE, WORTH_TWO_PACKINGS
 
@@ -78,27 +78,31 @@ def choose(
     target: Target,
     columns: int = COLUMNS,
     progress: Callable[[int, int], None] | None = None,
+    least: Mapping[str, int] | None = None,
 ) -> Plan:
     """Time the candidates of every kind of layer at ``columns`` columns, one thread; keep the fastest.
 
     ``weights``: layer -> [outputs, inputs] float32. ``progress(done, of)`` is called after each kind. What is
-    for few columns only is tried too, at one to eight columns, with cold weights (see ``few_choice``).
+    for few columns only is tried too, with cold weights, from the ``least`` number of columns of a layer on
+    (1 if left out) up to eight (see ``few_choice``).
     """
+    first = dict.fromkeys(weights, 1) | dict(least or {})
     alike: dict[tuple[object, ...], list[str]] = {}
     size = 0
     for name, weight in weights.items():
-        alike.setdefault(_looks(weight), []).append(name)
+        alike.setdefault((*_looks(weight), first[name]), []).append(name)
         size += weight.size
     found: dict[str, LayerPlan] = {}
     for done, names in enumerate(alike.values(), 1):
         weight = weights[names[0]]
         many, few = _time(weight, target, columns), _time(weight, target, FEW_COLUMNS)
         best = _decide(weight, many, few)
-        rows = _rows(weight, *best, target, round(size / max(1, weight.size)))
+        copies = round(size / max(1, weight.size))
+        rows = few_choice(weight, _rival(weight, *best, target, copies), target, first[names[0]])
         if rows.few is not None:
             best = best[0], rows.few
-        columns_ = rows.columns or FEW_COLUMNS
-        evidence = _named(many), _named(few), columns_, _named(rows.seconds)
+        tried = rows.columns or FEW_COLUMNS, first[names[0]], _named(rows.seconds)
+        evidence = _named(many), _named(few), *tried
         found |= {name: LayerPlan(name, *best, *evidence) for name in names}
         if progress is not None:
             progress(done, len(alike))
@@ -126,8 +130,8 @@ def _decide(
     return best_many, best_few
 
 
-def _rows(weight: Matrix, many: Candidate, few: Candidate, target: Target, copies: int) -> FewChoice:
-    """What is for few columns only, against what ``_decide`` found; ``copies``: layers that make a model."""
+def _rival(weight: Matrix, many: Candidate, few: Candidate, target: Target, copies: int) -> Rival:
+    """What ``_decide`` found, which rows for few columns must beat; ``copies``: layers that make a model."""
     layout = Layout.of(target)
 
     def ready(packed: Packed, columns: int) -> Callable[[], None]:
@@ -139,8 +143,7 @@ def _rows(weight: Matrix, many: Candidate, few: Candidate, target: Target, copie
 
     packed = pack_as(weight, few)
     many_bytes = packed.nbytes if many == few else pack_as(weight, many).nbytes
-    rival = Rival(few, packed, ready, many_bytes, many != few, weight.nbytes, copies)
-    return few_choice(weight, rival, target)
+    return Rival(few, packed, ready, many_bytes, many != few, weight.nbytes, copies)
 
 
 def _named(seconds: Mapping[Candidate, float]) -> dict[str, float]:

@@ -65,32 +65,32 @@ class Rival:
 @dataclass(frozen=True)
 class FewChoice:
     """``few``: what to run up to ``columns`` columns, None: nothing else than the rival. ``seconds``: of
-    every candidate at one column."""
+    every candidate at the least number of columns."""
 
     few: Candidate | None
     columns: int
     seconds: Mapping[Candidate, float]
 
 
-def few_choice(weight: Matrix, rival: Rival, target: Target) -> FewChoice:
-    """The fastest form of rows, if at one column it is so much faster than ``rival`` as its memory asks (see
-    ``worth``), up to as many columns as it stays faster.
+def few_choice(weight: Matrix, rival: Rival, target: Target, least: int = 1) -> FewChoice:
+    """The fastest form of rows, if at ``least`` columns it is so much faster than ``rival`` as its memory
+    asks (see ``worth``), up to as many columns as it stays faster.
 
     A rival with a packing of its own for few columns gives way only to one that is faster up to MOST_COLUMNS:
     no layer has three packings."""
     if not _possible(weight):
         return FewChoice(None, 0, {})
     lanes = Layout.of(target).lanes
-    seconds = {rival.few: rival.seconds(1)}
+    seconds = {rival.few: rival.seconds(least)}
     best: tuple[Candidate, PackedRows] | None = None
     for candidate, form in _forms(weight):
         packed = pack_matrix(weight, form, lanes)
-        seconds[candidate] = _seconds(packed, target, 1, rival.copies)
+        seconds[candidate] = _seconds(packed, target, least, rival.copies)
         if best is None or seconds[candidate] < seconds[best[0]] * _may_lose(best[0]):
             best = candidate, packed
     if best is None or seconds[rival.few] < _wanted(best[1], rival) * seconds[best[0]]:
         return FewChoice(None, 0, seconds)
-    columns = 1
+    columns = least
     while columns < MOST_COLUMNS:
         if _seconds(best[1], target, 2 * columns, rival.copies) * CLEARLY >= rival.seconds(2 * columns):
             break

@@ -50,8 +50,8 @@ FEW_COLUMNS = 16
 class LayerPlan:
     """The choices for one layer, for many columns and for few (up to ``few_columns``), and the evidence:
     seconds of every candidate timed (best of several runs, one thread); empty when nothing was timed.
-    ``few_seconds``: at FEW_COLUMNS columns; ``one_seconds``: at one column, of what was tried there.
-    FormatError for a choice that cannot be."""
+    ``few_seconds``: at FEW_COLUMNS columns; ``rows_seconds``: at ``rows_columns``, rows for few columns and
+    what they were tried against. FormatError for a choice that cannot be."""
 
     layer: str
     many: Candidate
@@ -59,7 +59,8 @@ class LayerPlan:
     many_seconds: Mapping[str, float]
     few_seconds: Mapping[str, float]
     few_columns: int = FEW_COLUMNS
-    one_seconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    rows_columns: int = 1
+    rows_seconds: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
         wrong = f"{self.layer}: a kernel of {self.many} is for up to {MOST_COLUMNS} columns, not for many"
@@ -67,6 +68,8 @@ class LayerPlan:
         most = self.few.most_columns
         wrong = f"{self.layer}: {self.few} cannot run up to {self.few_columns} columns: give 1 to {most}"
         require(1 <= self.few_columns <= most, FormatError, wrong)
+        wrong = f"{self.layer}: rows were tried at {self.rows_columns} columns: give 1 to {MOST_COLUMNS}"
+        require(1 <= self.rows_columns <= MOST_COLUMNS, FormatError, wrong)
 
     def choice(self, columns: int) -> Candidate:
         """What runs at that many columns."""
@@ -116,9 +119,10 @@ class Plan:
                     _candidate(e["few"]),
                     _seconds(e["many_seconds"]),
                     _seconds(e["few_seconds"]),
-                    # Plans of earlier versions know neither.
+                    # Plans of earlier versions know none of these.
                     int(e.get("few_columns", FEW_COLUMNS)),
-                    _seconds(e.get("one_seconds", {})),
+                    int(e.get("rows_columns", 1)),
+                    _seconds(e.get("rows_seconds", {})),
                 )
                 for e in data["layers"]
             )
@@ -132,10 +136,11 @@ class Plan:
             lines.append(f"  {e.layer}: {e.many}{_evidence(e.many_seconds)}")
             rows = e.few.form is not None
             if e.few != e.many or e.few_seconds:
-                seconds = e.one_seconds if rows else e.few_seconds
+                seconds = e.rows_seconds if rows else e.few_seconds
                 lines.append(f"    up to {_columns(e.few_columns)}: {e.few}{_evidence(seconds)}")
-            if e.one_seconds and not rows:
-                lines.append(f"    tried at 1 column: {_evidence(e.one_seconds).strip(' ()')}")
+            if e.rows_seconds and not rows:
+                tried = _evidence(e.rows_seconds).strip(" ()")
+                lines.append(f"    tried at {_columns(e.rows_columns)}: {tried}")
         return "\n".join(lines)
 
 
