@@ -13,6 +13,7 @@ from aerogel.find.other_runtime import WholeControl
 from aerogel.find.program import Gain
 from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.find.verdict import Evidence, Verdict, verdict
+from aerogel.prune.pattern import PATTERNS
 from aerogel.tune.breakeven import DENSE_INT8, Way, breakeven, scaled
 
 LATE = (Skipped("256 x 128", NO_TIME), Skipped("4 x 4", NO_TIME))
@@ -116,6 +117,15 @@ def test_where_it_breaks_even_and_with_whom() -> None:
     text = said(verdict(evidence(QUICK, control())))
     assert "With zeros 256 x 128 is faster than our dense fp32 kernel from 20 % [" in text
     assert "It is faster than onnxruntime fp32, dense, from" in text
+
+
+def test_of_many_ways_the_most_telling_are_said() -> None:
+    ways = [Way(pattern, precision) for precision in ("fp32", "int8") for pattern in PATTERNS]
+    rows = tuple(row(curve(QUICK, way)) for way in ways)
+    found = estimates(pay_map(rows), (split(),), USES)
+    text = said(verdict(evidence(rows=rows, estimates=found)))
+    assert f"{len(ways) - 4} more ways are in the map" in text
+    assert text.count("the linear layers are") == 2, "the best in floats, and the best in integers"
 
 
 def test_the_gain_of_the_whole_model_is_an_estimate_with_bounds() -> None:

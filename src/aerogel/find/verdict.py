@@ -24,6 +24,7 @@ WORTH = 1.1
 """So many times faster, proven, something must make the model to pay (its linear layers, where no more is
 known; the largest product, where int8 is known from another runtime alone)."""
 _MOST_EXCEPTIONS = 6
+_MOST_WAYS = 4
 # A lesser share of the time outside the linear layers limits nothing that zeros could reach.
 _LEAST_OTHER = 0.01
 
@@ -253,13 +254,18 @@ def _breakevens(evidence: Evidence) -> list[str]:
 
 
 def _by_way(rows: list[MapRow], found: list[Breakeven]) -> str:
-    """``from 38 % [33, 41] (unstructured), from 10 % or less (block4x1)``."""
-    words = (f"{breaks_even(each)} ({row.curve.way})" for row, each in zip(rows, found, strict=True))
-    return ", ".join(words)
+    """``from 38 % [33, 41] (unstructured), from 10 % or less (block4x1)``: the most telling ways."""
+    pairs = list(zip(rows, found, strict=True))
+    words = [f"{breaks_even(each)} ({row.curve.way})" for row, each in pairs[:_MOST_WAYS]]
+    more = len(pairs) - len(words)
+    return ", ".join(words) + (f"; {more} more ways are in the map" if more else "")
 
 
 def _gains(evidence: Evidence) -> list[str]:
-    return [_gain(evidence, estimate) for estimate in _aimed(evidence)]
+    """Of what was measured on the model itself, and of the best of each kind; the others are in the table."""
+    best = [_best(some) for some in (_zeros(evidence, "fp32"), _zeros(evidence, "int8")) if some]
+    shown = (e for e in _aimed(evidence) if e.measured or e.way == DENSE_INT8 or e in best)
+    return [_gain(evidence, estimate) for estimate in shown]
 
 
 def _gain(evidence: Evidence, e: Estimate) -> str:
