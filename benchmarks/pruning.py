@@ -20,6 +20,7 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from aerogel.bench.apart import Tell, apart
 from aerogel.bench.claims import Claim, write
@@ -112,11 +113,12 @@ def claims(costs: Iterable[Cost]) -> list[Claim]:
 def kept(path: Path, cases: Collection[tuple[str, str]]) -> list[Cost]:
     """Those of an earlier run that are not among ``cases``, layer and precision."""
     read = json.loads(path.read_text(encoding="utf-8"))["costs"] if path.exists() else []
-    return [
-        Cost(**{**c, "seconds": tuple(c["seconds"])})
-        for c in read
-        if (c["layer"], c["precision"]) not in cases
-    ]
+    return [_cost(c) for c in read if (c["layer"], c["precision"]) not in cases]
+
+
+def _cost(read: dict[str, Any]) -> Cost:
+    seconds: Any = tuple(read["seconds"])
+    return Cost(**{**read, "seconds": seconds})
 
 
 def show(words: str, share: float) -> None:
