@@ -97,6 +97,13 @@ def test_no_libraries_no_time_and_failures_are_said(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "compare", fail)
     found = measure_other_runtime(mlp(), lambda: 1e9, lambda _: None)
     assert found.missing == Skipped(WHAT, "contender 'x' has died.")
+
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    found = measure_other_runtime(mlp(), lambda: 1e9, lambda _: None)
+    assert found.missing is not None and "No space left" in found.missing.why
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnx" else find(name))
     found = measure_other_runtime(mlp(), lambda: 1e9, lambda _: None)

@@ -84,7 +84,7 @@ def measure_other_runtime(
             contenders = _contenders(_filled(graph), Path(folder))
             found = compare(contenders, [_case(n) for n in reversed(tokens)], _SETTINGS, progress=blocks.tell)
         outputs = {case.name: case.outputs for case in found.cases}
-    except AerogelError as error:
+    except (AerogelError, OSError) as error:  # there may be no room for the files
         why = str(error).splitlines()[0]
     try:
         done = tuple(_control(n, blocks, outputs[_name(n)]) for n in tokens if _name(n) in outputs)
