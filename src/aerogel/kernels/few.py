@@ -14,7 +14,8 @@ Every row is summed by one thread, so the bits do not depend on the number of th
   the lanes are added by halves (``Reduce``), then the bias;
 - bf16: weights and activations are both rounded to bf16, a relative error of at most 2^-9 each, and their
   products are exact; of every 2 x lanes columns lane l adds l + lanes first, then l. That is the CPU's own
-  dot product where it has one; others give the same bits (see ``formats.bitmap.SMALLEST_BF16``);
+  dot product where it has one; others whose vectors are as wide give the same bits (see
+  ``formats.bitmap.SMALLEST_BF16``);
 - int8: exact in int32; then y = scale[row] x ((sum of (q - zero) x weight) x scale[column]) + bias, with one
   rounding for the sum as float32, one for the inner product, one for the rest.
 
