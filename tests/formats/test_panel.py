@@ -19,6 +19,7 @@ from aerogel.formats.panel import (
     MAX_COLUMNS,
     MAX_WORDS,
     PANEL,
+    RUN,
     WHOLE,
     Packed,
     pack,
@@ -36,7 +37,7 @@ def weight(rows: int, columns: int, density: float, seed: int = 0) -> np.ndarray
 
 def kinds_of(packed: Packed) -> list[int]:
     """The kind of every (panel, block), in stream order."""
-    return packed.runs.reshape(-1, 16)[:, 0].tolist()
+    return packed.runs.reshape(-1, RUN)[:, 0].tolist()
 
 
 @st.composite
@@ -155,7 +156,7 @@ def test_any_other_mask_is_general_and_an_empty_panel_is_no_work() -> None:
     matrix[1, 2] = 5
     packed = pack(matrix, "panel", 3)
     assert kinds_of(packed) == [GENERAL, WHOLE]
-    assert packed.runs[2] == 1 and packed.runs[16 + 1 :].sum() == 0
+    assert packed.runs[2] == 1 and packed.runs[RUN + 1 :].sum() == 0
     np.testing.assert_array_equal(packed.values, [5])
     np.testing.assert_array_equal(packed.indices, [2])
 
@@ -272,4 +273,19 @@ def test_streams_that_do_not_fit_each_other_are_told(kind: Any, stream: str, cha
 
 def test_bytes_are_all_that_a_kernel_streams() -> None:
     packed = pack(weight(4, 4, 1.0), "panel", 4)
-    assert packed.nbytes == 16 * 4 + 0 + 16 * 2 + 2 * 3 * 8 + 2 * 8
+    assert packed.nbytes == 16 * 4 + 0 + RUN * 2 + 2 * 3 * 8 + 2 * 8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("block", [3, 7, 12])
+def test_loads_are_the_inputs_that_rows_do_not_share(kind: Any, block: int) -> None:
+    matrix = weight(9, 12, 0.4)
+    matrix[4:8] = 0
+    packed = pack(matrix, kind, block)
+    panels = [matrix[at : at + PANEL] for at in range(0, 9, PANEL)]
+    alone = sum(int((panel != 0).any(axis=0).sum()) for panel in panels)
+    assert packed.loads == (alone if kind == "panel" else packed.values.size)
+
+
+def test_every_column_of_a_dense_panel_is_a_load() -> None:
+    assert pack(weight(9, 12, 0.4), "panel", 12, dense=True).loads == 3 * 12

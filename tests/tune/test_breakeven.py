@@ -170,7 +170,7 @@ def test_a_slot_counts_by_its_least_call() -> None:
 
 
 def test_one_packing_is_taken_for_all_where_it_is_nearly_the_best() -> None:
-    a, b, c, d = SPARSE
+    a, b, c, d, *_ = SPARSE
     near = {128: {a: 1.0, b: 1.1, c: 5.0, d: 5.0}, 16: {a: 1.2, b: 2.0, c: 1.0, d: 5.0}}
     assert module._chosen(near) == {128: a, 16: a}
     far = {128: {a: 1.0, b: 9.0, c: 2.0, d: 9.0}, 16: {a: 2.0, b: 9.0, c: 1.0, d: 9.0}}

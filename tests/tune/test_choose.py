@@ -11,9 +11,12 @@ from aerogel.formats.panel import Packed, pack, unpack
 from aerogel.tune import choose as choosing
 from aerogel.tune.choose import (
     DENSE,
+    QUICK_FEW,
+    QUICK_MANY,
     SPARSE,
     WORTH_MORE_THAN_DENSE,
     WORTH_TWO_PACKINGS,
+    WORTH_TWO_SMALL,
     candidates,
     choose,
     chunk_of,
@@ -31,9 +34,17 @@ def weight(zeros: float, rows: int = 40, columns: int = 48) -> np.ndarray:
 
 @pytest.mark.parametrize("zeros", [0.0, 0.1, 0.3, 0.9, 1.0])
 def test_dense_is_always_a_candidate(zeros: float) -> None:
-    found = candidates(weight(zeros))
+    found = candidates(weight(zeros, columns=200))
     assert found[0] == DENSE
     assert set(found[1:]) == (set(SPARSE) if zeros > 0.2 else set())
+
+
+def test_a_block_of_all_columns_is_not_tried_beside_the_whole_row() -> None:
+    whole = {Candidate("panel", 0), Candidate("quad", 0)}
+    assert set(candidates(weight(0.5, columns=128))) == {DENSE, *whole}
+    assert set(candidates(weight(0.5, columns=129))) == {
+        DENSE, *whole, Candidate("panel", 128), Candidate("quad", 128),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("candidate", [DENSE, *SPARSE, Candidate("quad", 7)])
@@ -46,7 +57,7 @@ def test_a_candidate_says_how_to_pack(candidate: Candidate) -> None:
     assert (packed.values.size == matrix.size) == candidate.dense
 
 
-@pytest.mark.parametrize(("zeros", "many", "few"), [(0.0, DENSE, DENSE), (0.6, SPARSE[0], SPARSE[2])])
+@pytest.mark.parametrize(("zeros", "many", "few"), [(0.0, DENSE, DENSE), (0.6, QUICK_MANY, QUICK_FEW)])
 def test_quick_goes_by_the_share_of_zeros(zeros: float, many: Candidate, few: Candidate) -> None:
     plan = quick({"layer": weight(zeros)}, current())
     assert (plan.of("layer").many, plan.of("layer").few) == (many, few)
@@ -61,7 +72,7 @@ def test_a_timed_plan_keeps_the_fastest_and_the_evidence() -> None:
     for name in "ac":
         entry = plan.of(name)
         for choice, seconds in ((entry.many, entry.many_seconds), (entry.few, entry.few_seconds)):
-            assert set(seconds) == {str(c) for c in (DENSE, *SPARSE)}
+            assert set(seconds) == {"dense", "panel", "quad"}
             assert all(s > 0 for s in seconds.values())
             assert seconds[str(choice)] <= WORTH_MORE_THAN_DENSE * min(seconds.values())
             assert entry.many == entry.few or seconds[str(choice)] == min(seconds.values())
@@ -77,27 +88,32 @@ def test_the_fastest_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     options = (DENSE, *SPARSE)
     for many, few in zip(options, options[1:] + options[:1], strict=True):
 
-        def timed(w: np.ndarray, target: Target, columns: int) -> dict[Candidate, float]:
+        def timed(packed: object, target: Target, columns: int) -> dict[Candidate, float]:
             best = few if columns <= FEW_COLUMNS else many  # noqa: B023 (called within this round)
             return {c: 1.0 if c == best else 2.0 for c in options}
 
         monkeypatch.setattr(choosing, "_time", timed)
-        entry = choose({"a": weight(0.5)}, current()).of("a")
+        entry = choose({"a": weight(0.5, columns=200)}, current()).of("a")
         assert (entry.many, entry.few) == (many, few)
 
 
 def test_one_packing_where_it_is_good_enough_at_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    panel, quad = SPARSE[0], SPARSE[2]
+    panel, quad = QUICK_MANY, QUICK_FEW
 
     def chosen(slower: float, zeros: float) -> tuple[Candidate, Candidate]:
         """The panel wins at many columns, the quad at few; the quad is ``slower`` times the panel at many."""
         seconds = {True: {panel: 9.0, quad: 1.0, DENSE: 9.0}, False: {panel: 1.0, quad: slower, DENSE: 9.0}}
-        monkeypatch.setattr(choosing, "_time", lambda w, target, columns: seconds[columns <= FEW_COLUMNS])
-        entry = choose({"a": weight(zeros)}, current()).of("a")
+        monkeypatch.setattr(
+            choosing, "_time", lambda packed, target, columns: seconds[columns <= FEW_COLUMNS]
+        )
+        entry = choose({"a": weight(zeros, columns=200)}, current()).of("a")
         return entry.many, entry.few
 
-    assert chosen(WORTH_TWO_PACKINGS - 0.01, 0.9) == (quad, quad)
-    assert chosen(WORTH_TWO_PACKINGS + 0.01, 0.9) == (panel, quad)
+    assert chosen(WORTH_TWO_PACKINGS - 0.01, 0.7) == (quad, quad)
+    assert chosen(WORTH_TWO_PACKINGS + 0.01, 0.7) == (panel, quad)
+    # Two of a nearly empty matrix take less than half of the dense one.
+    assert chosen(WORTH_TWO_SMALL - 0.01, 0.95) == (quad, quad)
+    assert chosen(WORTH_TWO_SMALL + 0.01, 0.95) == (panel, quad)
     # Two of a half empty matrix take more than the dense one.
     assert chosen(WORTH_TWO_PACKINGS + 0.01, 0.5) == (quad, quad)
     assert chosen(WORTH_MORE_THAN_DENSE + 0.01, 0.5) == (panel, quad)

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aerogel.core.dtypes import DType
-from aerogel.formats.panel import DENSE, GROUP, HALVES, MASKS_OF_KIND, PANEL, WHOLE, Kind
+from aerogel.formats.panel import DENSE, GENERAL, GROUP, HALVES, MASKS_OF_KIND, PANEL, RUN, WHOLE, Kind
 from aerogel.kernels.approx import Names, activation
 from aerogel.kernels.layout import Layout, index, one, zero
 from aerogel.kernels.tile import (
@@ -125,7 +125,7 @@ def _cursors() -> Block:
 # --- panel ----------------------------------------------------------------------------------
 
 
-def _mask_loop(tile: Tile, mask: int) -> Block:
+def _mask_loop(tile: Tile, mask: int, kind: int) -> Block:
     """All columns with one mask: one load of x serves every row of it."""
     rows = [r for r in range(PANEL) if mask >> r & 1]
     count = len(rows)
@@ -135,9 +135,13 @@ def _mask_loop(tile: Tile, mask: int) -> Block:
     x = tuple(_named(f"x{j}", tile.x(column, j), body) for j in range(tile.width))
     for place, r in enumerate(rows):
         body += tile.accumulate(r, Load(tile.values, var("v") + i * count + place), x)
-    body.append(_ahead(tile, i * count))
+    # With 15 masks loops are short and most columns have one value: asking at each would take a load in six.
+    ahead = _ahead(tile, zero() if kind == GENERAL else i * count)
+    if kind != GENERAL:
+        body.append(ahead)
     return (
         Let(n, _load(RUNS, var("r") + mask)),
+        *((ahead,) if kind == GENERAL else ()),
         For(i, zero(), n, tuple(body)),
         _advance("c", n),
         _advance("v", n * count),
@@ -164,12 +168,12 @@ def _panel_block(tile: Tile) -> Block:
     kind = var("kind")
 
     def loops(of: int) -> Block:
-        return tuple(s for mask in MASKS_OF_KIND[of] for s in _mask_loop(tile, mask))
+        return tuple(s for mask in MASKS_OF_KIND[of] for s in _mask_loop(tile, mask, of))
 
     def is_(of: int) -> Expr:
         return Compare("eq", kind, index(of))
 
-    general = loops(0)
+    general = loops(GENERAL)
     choose = If(
         is_(DENSE),
         _dense_loop(tile),
@@ -182,7 +186,7 @@ def _panel_block(tile: Tile) -> Block:
         *tile.fetch(),
         Let(kind, _load(RUNS, var("r"))),
         choose,
-        _advance("r", index(16)),
+        _advance("r", index(RUN)),
         *tile.keep(),
     )
 

@@ -26,17 +26,21 @@ from aerogel.loop.nodes import Module
 from aerogel.native import Compiled, compile
 from aerogel.tune.few_choice import Rival, few_choice
 from aerogel.tune.plan import FEW_COLUMNS, Candidate, LayerPlan, Plan
-from aerogel.tune.worth import WORTH_A_TRIAL, WORTH_MORE_THAN_DENSE, WORTH_TWO_PACKINGS
+from aerogel.tune.worth import WORTH_A_TRIAL, WORTH_MORE_THAN_DENSE, WORTH_TWO_PACKINGS, WORTH_TWO_SMALL
 
 # A chunk of packed weights that stays in a typical L2 cache beside a tile of activations.
 CHUNK_BYTES = 400_000
-COLUMNS = 128
+# So many that inputs and outputs do not fit an L2 cache together, as in a batch. With half as many, quads
+# look as good as panels; in a batch they take a fifth longer.
+COLUMNS = 256
 ROUNDS = 5
 DENSE = Candidate("panel", 0, dense=True)
+QUICK_MANY, QUICK_FEW = Candidate("panel", 192), Candidate("quad", 128)
 SPARSE = (
     Candidate("panel", 128),
+    QUICK_MANY,
     Candidate("panel", 0),
-    Candidate("quad", 128),
+    QUICK_FEW,
     Candidate("quad", 0),
 )
 
@@ -58,16 +62,18 @@ def chunk_of(packed: Packed) -> int:
 def candidates(weight: Matrix) -> tuple[Candidate, ...]:
     """What is worth timing for this weight."""
     zeros = 1 - np.count_nonzero(weight) / weight.size
-    return (DENSE,) if zeros < WORTH_A_TRIAL else (DENSE, *SPARSE)
+    # A block of all columns is the whole row.
+    sparse = (c for c in SPARSE if c.block < weight.shape[1])
+    return (DENSE,) if zeros < WORTH_A_TRIAL else (DENSE, *sparse)
 
 
 def quick(weights: Mapping[str, Matrix], target: Target) -> Plan:
-    """A plan without timing: dense below a third zeros, else in blocks of 128 columns panels, or quads
+    """A plan without timing: dense below a third zeros, else in blocks of columns panels, or quads
     for few columns."""
     layers = tuple(
         LayerPlan(name, DENSE, DENSE, {}, {})
         if np.count_nonzero(w) > 0.67 * w.size
-        else LayerPlan(name, SPARSE[0], SPARSE[2], {}, {})
+        else LayerPlan(name, QUICK_MANY, QUICK_FEW, {}, {})
         for name, w in weights.items()
     )
     return Plan(target.fingerprint, 0, layers)
@@ -95,10 +101,12 @@ def choose(
     found: dict[str, LayerPlan] = {}
     for done, names in enumerate(alike.values(), 1):
         weight = weights[names[0]]
-        many, few = _time(weight, target, columns), _time(weight, target, FEW_COLUMNS)
-        best = _decide(weight, many, few)
+        packed = {c: pack_as(weight, c) for c in candidates(weight)}
+        many, few = _time(packed, target, columns), _time(packed, target, FEW_COLUMNS)
+        best = _decide({c: p.nbytes for c, p in packed.items()}, many, few)
+        packed = {c: packed[c] for c in best}
         copies = round(size / max(1, weight.size))
-        rows = few_choice(weight, _rival(weight, *best, target, copies), target, first[names[0]])
+        rows = few_choice(weight, _rival(weight, packed, best, target, copies), target, first[names[0]])
         if rows.few is not None:
             best = best[0], rows.few
         tried = rows.columns or FEW_COLUMNS, first[names[0]], _named(rows.seconds)
@@ -110,10 +118,10 @@ def choose(
 
 
 def _decide(
-    weight: Matrix, many: Mapping[Candidate, float], few: Mapping[Candidate, float]
+    sizes: Mapping[Candidate, int], many: Mapping[Candidate, float], few: Mapping[Candidate, float]
 ) -> tuple[Candidate, Candidate]:
     """What runs at many columns and at few: one packing if one is good enough at both, since two take the
-    memory of two. Never one that is slower than dense."""
+    memory of two. Never one that is slower than dense. ``sizes``: bytes of each packing."""
     best_many, best_few = min(many, key=lambda c: many[c]), min(few, key=lambda c: few[c])
     loss = {
         c: max(many[c] / max(many[best_many], 1e-9), few[c] / max(few[best_few], 1e-9))
@@ -121,17 +129,23 @@ def _decide(
         if many[c] <= many[DENSE] and few[c] <= few[DENSE]
     }
     both = min(loss, key=lambda c: loss[c])
-    if loss[both] <= WORTH_TWO_PACKINGS:
+    two = sizes[best_many] + sizes[best_few]
+    if loss[both] <= (WORTH_TWO_SMALL if 2 * two <= sizes[DENSE] else WORTH_TWO_PACKINGS):
         return both, both
-    if both != DENSE and loss[both] <= WORTH_MORE_THAN_DENSE:
-        dense, *two = (pack_as(weight, c).nbytes for c in (DENSE, best_many, best_few))
-        if sum(two) > dense:
-            return both, both
+    if both != DENSE and loss[both] <= WORTH_MORE_THAN_DENSE and two > sizes[DENSE]:
+        return both, both
     return best_many, best_few
 
 
-def _rival(weight: Matrix, many: Candidate, few: Candidate, target: Target, copies: int) -> Rival:
+def _rival(
+    weight: Matrix,
+    packed: Mapping[Candidate, Packed],
+    best: tuple[Candidate, Candidate],
+    target: Target,
+    copies: int,
+) -> Rival:
     """What ``_decide`` found, which rows for few columns must beat; ``copies``: layers that make a model."""
+    many, few = best
     layout = Layout.of(target)
 
     def ready(packed: Packed, columns: int) -> Callable[[], None]:
@@ -141,9 +155,7 @@ def _rival(weight: Matrix, many: Candidate, few: Candidate, target: Target, copi
         bound = kernel.bind(*kernel_arguments(packed, x, y, target, columns))
         return lambda: bound.run(1)
 
-    packed = pack_as(weight, few)
-    many_bytes = packed.nbytes if many == few else pack_as(weight, many).nbytes
-    return Rival(few, packed, ready, many_bytes, many != few, weight.nbytes, copies)
+    return Rival(few, packed[few], ready, packed[many].nbytes, many != few, weight.nbytes, copies)
 
 
 def _named(seconds: Mapping[Candidate, float]) -> dict[str, float]:
@@ -171,13 +183,13 @@ class _Trial:
         self.best = min(self.best, perf_counter() - start)
 
 
-def _time(weight: Matrix, target: Target, columns: int) -> dict[Candidate, float]:
-    layout = Layout.of(target)
-    options = candidates(weight)
-    if len(options) == 1:
-        return {options[0]: 1.0}
-    x = sample(layout.size(weight.shape[1], columns), element_of(weight))
-    trials = {c: _Trial(_ready(pack_as(weight, c), x, target, columns)) for c in options}
+def _time(packed: Mapping[Candidate, Packed], target: Target, columns: int) -> dict[Candidate, float]:
+    """Seconds of each packing of one weight, whose dense one is among them."""
+    if len(packed) == 1:
+        return dict.fromkeys(packed, 1.0)
+    dense = packed[DENSE]
+    x = sample(Layout.of(target).size(dense.columns, columns), element_of(dense.values))
+    trials = {c: _Trial(_ready(p, x, target, columns)) for c, p in packed.items()}
     for _ in range(ROUNDS):
         for trial in trials.values():
             trial.run()

@@ -23,14 +23,11 @@ def roofline(
     if isinstance(packed, PackedRows):
         return _of_rows(packed, columns, lanes, top, moved)
     vectors = -(-columns // lanes)
-    # One load of an activation for every column of a panel that is not empty, or for every step of a row.
-    masked = packed.runs.reshape(-1, 16)[:, 1:].sum(dtype=np.int64) if packed.kind == "panel" else None
-    entries = packed.indices.size if masked is None else int(masked)
     whole = packed.values.dtype == np.float32
     rate, operations = (top.flops, 2.0) if whole else (top.dots, 2.0 * WORD)
     return {
         "arithmetic": operations * packed.nonzeros * columns / (rate * top.threads),
-        "loads": entries * vectors / (top.loads * top.threads),
+        "loads": packed.loads * vectors / (top.loads * top.threads),
         "memory": moved / top.bytes,
     }
 

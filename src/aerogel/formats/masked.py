@@ -1,0 +1,131 @@
+"""Packing as ``panel``: four rows, their columns sorted by which of the rows are non-zero there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.formats.packed import (
+    DENSE,
+    GENERAL,
+    GROUP,
+    HALVES,
+    PANEL,
+    RUN,
+    WHOLE,
+    Matrix,
+    Packed,
+    finished,
+)
+
+
+def pack_masked(weight: Matrix, block: int, live: NDArray[np.bool_]) -> Packed:
+    """``weight`` in panels; an entry that is not ``live`` is not stored."""
+    rows, columns = weight.shape
+    panels, blocks = -(-rows // PANEL), -(-columns // block)
+    # [panel, column, 4]: the four weights of a panel's column side by side.
+    fours = _side_by_side(weight)
+    if rows % PANEL == 0 and blocks == 1 and bool(live.all()):
+        counts = np.zeros((panels, 1, 16), np.int64)
+        counts[:, :, 15] = columns
+        values, indices = fours.ravel(), np.zeros(0, np.uint16)
+        kinds = np.full((panels, 1), DENSE)
+    else:
+        occupied = _side_by_side(live)
+        mask = (occupied * np.array([1, 2, 4, 8], np.uint8)).sum(axis=2, dtype=np.uint8)
+        counts = _mask_counts(mask, panels, blocks, block)
+        kinds = _panel_kinds(counts, columns, block)
+        values, indices = _by_mask(fours, occupied, mask, kinds, block)
+
+    # The stream of runs is in the order of the kernel's loops: group, block, panel.
+    per_group = GROUP // PANEL
+    groups = -(-panels // per_group)
+    runs = np.concatenate([kinds[:, :, None], counts[:, :, 1:]], axis=2).astype(np.uint16)
+    in_groups = [runs[g * per_group : (g + 1) * per_group].swapaxes(0, 1).ravel() for g in range(groups)]
+
+    bits = np.array([m.bit_count() for m in range(16)])
+    value_count = (counts * bits).sum(axis=(1, 2))
+    index_count = np.where(kinds == DENSE, 0, counts[:, :, 1:].sum(axis=2)).sum(axis=1)
+    run_count = np.full(panels, RUN * blocks)
+    starts, work = np.zeros((groups + 1, 3), np.int64), np.zeros(groups + 1, np.int64)
+    owner = np.arange(panels) // per_group
+    for column, amount in enumerate((value_count, index_count, run_count)):
+        starts[1:, column] = np.cumsum(np.bincount(owner, amount, groups))
+    work[1:] = np.cumsum(np.bincount(owner, value_count + run_count, groups))
+    return finished(weight, "panel", block, (values, indices, np.concatenate(in_groups), starts, work))
+
+
+def _by_mask(
+    fours: NDArray[Any],
+    occupied: NDArray[np.bool_],
+    mask: NDArray[np.uint8],
+    kinds: NDArray[np.int64],
+    block: int,
+) -> tuple[NDArray[Any], NDArray[np.uint16]]:
+    """The values and column indices of all panels, ordered by group, block, panel, mask, column."""
+    per_group = GROUP // PANEL
+    panel, column = np.nonzero(mask)
+    in_block = column // block
+    key = (panel // per_group * kinds.shape[1] + in_block) * per_group + panel % per_group
+    order = np.argsort(key * 16 + mask[panel, column], kind="stable")
+    panel, column, in_block = panel[order], column[order], in_block[order]
+    values = fours[panel, column][occupied[panel, column]]
+    # A dense (panel, block) needs no indices.
+    indexed = kinds[panel, in_block] != DENSE
+    return values, column[indexed].astype(np.uint16)
+
+
+def _side_by_side(matrix: NDArray[Any]) -> NDArray[Any]:
+    """[rows, columns] -> [panels, columns, 4], missing rows zero."""
+    missing = -matrix.shape[0] % PANEL
+    whole = np.pad(matrix, ((0, missing), (0, 0))) if missing else matrix
+    return np.ascontiguousarray(whole.reshape(-1, PANEL, matrix.shape[1]).transpose(0, 2, 1))
+
+
+def _mask_counts(mask: NDArray[np.uint8], panels: int, blocks: int, block: int) -> NDArray[np.int64]:
+    """[panels, blocks, 16]: how many columns have each mask."""
+    columns = mask.shape[1]
+    place = np.arange(panels)[:, None] * blocks + (np.arange(columns) // block)[None, :]
+    flat = np.bincount((place * 16 + mask).ravel(), minlength=panels * blocks * 16)
+    return flat.reshape(panels, blocks, 16)
+
+
+def _panel_kinds(counts: NDArray[np.int64], columns: int, block: int) -> NDArray[np.int64]:
+    blocks = counts.shape[1]
+    length = np.minimum(block, columns - np.arange(blocks) * block)
+    kinds = np.full(counts.shape[:2], GENERAL)
+    others = counts[:, :, 1:15].sum(axis=2)
+    halves = others - counts[:, :, 3] - counts[:, :, 12] == 0
+    kinds[halves] = HALVES
+    kinds[others == 0] = WHOLE
+    kinds[counts[:, :, 15] == length] = DENSE
+    return kinds
+
+
+def unpack_masked(packed: Packed) -> tuple[Matrix, tuple[int, int, int]]:
+    """The matrix again, and how many entries of values, indices and runs that took."""
+    out = np.zeros((packed.rows, packed.columns), packed.values.dtype)
+    v = c = r = 0
+    per_group = GROUP // PANEL
+    panels = -(-packed.rows // PANEL)
+    for g in range(packed.groups):
+        for b in range(packed.blocks):
+            for p in range(g * per_group, min((g + 1) * per_group, panels)):
+                counts = packed.runs[r : r + RUN]
+                r += RUN
+                for mask in range(1, 16):
+                    bits = [i for i in range(PANEL) if mask >> i & 1]
+                    n = int(counts[mask])
+                    if counts[0] == DENSE:
+                        where = np.arange(n) + b * packed.block
+                    else:
+                        where = packed.indices[c : c + n].astype(np.intp)
+                        c += n
+                    part = packed.values[v : v + n * len(bits)].reshape(n, len(bits))
+                    v += part.size
+                    for column, bit in enumerate(bits):
+                        if n:
+                            out[p * PANEL + bit, where] = part[:, column]
+    return out, (v, c, r)
