@@ -81,7 +81,7 @@ def test_a_column_has_the_same_bits_wherever_it_stands(machine: Machine, rng: np
     np.testing.assert_array_equal(*results)
 
 
-@pytest.mark.parametrize(("features", "columns"), [(8, 1), (5, 20), (33, 131)])
+@pytest.mark.parametrize(("features", "columns"), [(8, 1), (5, 20), (33, 37)])
 @pytest.mark.parametrize("bounds", [(), (-1.0, 1.5)], ids=["found", "fixed"])
 def test_words_are_those_of_a_step_of_their_own(
     machine: Machine,
