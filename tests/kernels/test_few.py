@@ -133,6 +133,20 @@ def test_the_product(machine: Machine, number: str, form: str, shape: tuple[int,
     close(multiply(machine, item), item)
 
 
+@pytest.mark.parametrize(("number", "form"), WAYS)
+def test_any_shape_stays_inside_its_buffers(machine: Machine, number: str, form: str) -> None:
+    """Shapes and zeros as they come, native code alone: every buffer lies against an inaccessible page."""
+    if machine.target is None:
+        pytest.skip("this CPU lacks the target")
+    rng = np.random.default_rng(12)
+    for _ in range(8):
+        shape = int(rng.integers(1, 40)), int(rng.integers(1, 700)), int(rng.integers(1, 9))
+        item = layer(machine, number, form, shape, rng.random())
+        args, y = arguments(item)
+        machine.run(ready(machine, number, form), *args, interpreted=False)
+        close(y.reshape(shape[2], shape[0]), item)
+
+
 @pytest.mark.parametrize(("number", "form"), [("bf16", "bitmap"), ("int8", "bitmap"), ("int8", "nested")])
 @pytest.mark.parametrize("density", [0.0, 0.05, 1.0])
 def test_from_all_zeros_to_none(machine: Machine, number: str, form: str, density: float) -> None:

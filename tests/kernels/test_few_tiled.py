@@ -109,7 +109,7 @@ def test_residual_and_activation_come_after_the_sum(machine: Machine) -> None:
         "column_step": 1,
         "adds": 1,
     }
-    machine.run(Ready(module, machine.target), *(given[p.name] for p in params))
+    machine.run(machine.ready(module.functions), *(given[p.name] for p in params))
     sums = weight.astype(np.float64) @ x[:, :INPUTS].T + 1 + residual
     got = y.reshape(ROWS, stride)
     np.testing.assert_allclose(got[:, :columns], np.maximum(sums, 0), rtol=2e-5, atol=2e-3)

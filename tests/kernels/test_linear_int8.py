@@ -129,6 +129,19 @@ def test_the_product(machine: Machine, packing: str, rows: int, features: int, c
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
+def test_any_shape_stays_inside_its_buffers(machine: Machine, packing: str) -> None:
+    """Shapes and zeros as they come, native code alone: every buffer lies against an inaccessible page."""
+    if machine.target is None:
+        pytest.skip("this CPU lacks the target")
+    rng = np.random.default_rng(11)
+    for _ in range(12):
+        rows, features, columns = (int(rng.integers(1, n)) for n in (71, 71, 41))
+        item = layer(rows, features, columns, rng.random(), residual=bool(rng.integers(2)))
+        item.weight[rng.random(rows) < 0.2] = 0
+        close(multiply(machine, item, packing, interpreted=False), item)
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("columns", [1, 21])
 def test_a_residual_is_added(machine: Machine, packing: str, columns: int) -> None:
     item = layer(38, 34, columns, residual=True)
