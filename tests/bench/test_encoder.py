@@ -155,6 +155,13 @@ def test_a_folder_tells_how_many_tokens_a_sequence_may_have(
     assert ModelFolder(Path("m"), config).longest == longest
 
 
+def test_texts_for_a_folder_without_a_tokenizer_are_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=r"holds no tokenizer\.json: it cannot take texts"):
+        encoder.require_comparable(EncoderBench(tmp_path, ()), ["a text"])
+
+
 def test_shapes_are_those_that_the_model_has_positions_for() -> None:
     names = [case.name for case in encoder.shapes_of(EncoderBench(Path("m"), shapes=None), 100)]
     assert names == ["1x16"]
@@ -162,6 +169,8 @@ def test_shapes_are_those_that_the_model_has_positions_for() -> None:
     assert len(encoder.shapes_of(EncoderBench(Path("m"), shapes=None), None)) == 3
     with pytest.raises(InputError, match="8x128 has 128 tokens, m takes 100: give shorter shapes"):
         encoder.shapes_of(EncoderBench(Path("m"), shapes=("1x16", "8x128")), 100)
+    with pytest.raises(InputError, match="1x64 has 64 tokens, m takes 32"):
+        encoder.shapes_of(EncoderBench(Path("m"), shapes=("1x16",), profile="1x64"), 32)
 
 
 @pytest.mark.slow

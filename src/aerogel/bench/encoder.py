@@ -44,9 +44,10 @@ class EncoderBench:
     """What to compare. ``model``: a Hugging Face directory, of which the encoder is compared; or an .aero
     file or FILE.py:FUNCTION, compared as it is. ``against``: names from ``PEERS``. The table's ratios are
     against ``reference``, one of its rows, by default onnxruntime fp32 if it is there, else the first.
-    ``shapes`` None: those of ``SHAPES`` that the model has positions for.
-    ``dense``: what ``model`` was before it was pruned, as a control of our own. ``environment`` is for
-    aerogel's own rows. ``threads``: how many every contender uses, None for its own default."""
+    ``shapes`` None: those of ``SHAPES`` that the model has positions for. ``dense``: what ``model`` was
+    before it was pruned, as a control of our own. ``profile``: a shape that the model must take too, since
+    its steps will be timed there. ``environment`` is for aerogel's own rows. ``threads``: how many every
+    contender uses, None for its own default."""
 
     model: Path
     against: tuple[str, ...] = USUAL
@@ -57,6 +58,7 @@ class EncoderBench:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     threads: int | None = None
     dense: Path | None = None
+    profile: str | None = None
 
     def labelled(self, zeros: float, precision: Precision = "fp32") -> EncoderBench:
         """With variants named after the zeros and the precision that the model has, and beside them those of
@@ -167,7 +169,9 @@ def require_comparable(bench: EncoderBench, texts: Sequence[str] = ()) -> None:
 def _require_model(bench: EncoderBench, texts: Sequence[str]) -> None:
     # A wrong path is said here, not by the first contender.
     if not is_given(bench.model):
-        ModelFolder.open(bench.model)
+        folder = ModelFolder.open(bench.model)
+        if texts:
+            folder.tokenizer()
         return
     told = f"{bench.model} is compared as it is, on token ids: give a directory to compare it on texts"
     require(not texts, InputError, told)
@@ -185,15 +189,14 @@ def _require_model(bench: EncoderBench, texts: Sequence[str]) -> None:
 
 def shapes_of(bench: EncoderBench, longest: int | None) -> list[Case]:
     """The shapes to time; InputError where the model has no positions for one that was asked for."""
-    if bench.shapes is None:
-        fitting = [shape for shape in SHAPES if longest is None or _tokens(shape) <= longest]
-        return [shape_case(shape) for shape in fitting or [f"1x{longest}"]]
-    for shape in bench.shapes:
+    fitting = [shape for shape in SHAPES if longest is None or _tokens(shape) <= longest]
+    shapes = bench.shapes if bench.shapes is not None else (fitting or [f"1x{longest}"])
+    for shape in (*shapes, bench.profile or shapes[0]):
         told = (
             f"shape {shape} has {_tokens(shape)} tokens, {bench.model} takes {longest}: give shorter shapes"
         )
         require(longest is None or _tokens(shape) <= longest, InputError, told)
-    return [shape_case(shape) for shape in bench.shapes]
+    return [shape_case(shape) for shape in shapes]
 
 
 def _tokens(shape: str) -> int:

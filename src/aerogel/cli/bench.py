@@ -111,6 +111,7 @@ def _run(args: argparse.Namespace) -> int:
         shapes=None if args.shapes is None else _parts(args.shapes),
         threads=args.threads,
         dense=args.dense,
+        profile=args.profile,
     )
     settings = Settings(rounds=args.rounds)
     texts = () if args.data is None else read_texts(args.data, _MOST_TEXTS)
