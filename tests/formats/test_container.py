@@ -143,6 +143,15 @@ def test_a_header_with_any_byte_flipped_is_refused_or_read_in_bounds(path: Path)
         assert sum(len(a.tobytes()) for a in found.arrays.values()) <= len(content)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(InputError, match="is a pipe: give a file"):
+            read(tmp_path / name)
+
+
 @pytest.mark.parametrize("what", ["missing", "folder"])
 def test_what_is_no_file_is_bad_input(tmp_path: Path, what: str) -> None:
     (tmp_path / "folder").mkdir()

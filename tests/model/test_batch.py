@@ -236,6 +236,11 @@ def test_features_of_any_float_type(dtype: str) -> None:
     assert b.features["x"].dtype == np.float32 and b.features["x"].tolist() == [1.5, -2.0]
 
 
+def test_features_beyond_float32_are_infinite() -> None:
+    b = batch(rows_of(2).graph("x"), (), {"x": np.array([[1e300, -1e-300]])})
+    assert b.features["x"].tolist() == [np.inf, 0.0]
+
+
 def test_features_in_any_order_in_memory() -> None:
     x = np.arange(12, dtype=np.float32).reshape(4, 3).T
     b = batch(rows_of(4).graph("x"), (), {"x": x})

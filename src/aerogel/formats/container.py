@@ -123,6 +123,8 @@ def _header(
 
 def read(path: Path) -> Contents:
     """Map ``path`` and check it in full; FormatError if it is no such file, InputError if unreadable."""
+    # To open one could wait for ever.
+    require(not path.is_fifo(), InputError, f"{path} is a pipe: give a file, which can be mapped")
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

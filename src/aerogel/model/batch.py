@@ -80,8 +80,9 @@ def _features(graph: Graph, given: Mapping[str, Any]) -> Batch:
         )
         require(leading in (None, array.shape[:-1]), InputError, f"input {spec.name!r}: leading sizes differ")
         leading = array.shape[:-1]
-        # In order and on a multiple of four bytes, as kernels read it.
-        features[spec.name] = np.require(array, np.float32, ["C", "A"]).reshape(-1)
+        # In order and on a multiple of four bytes, as kernels read it; infinite where float32 ends.
+        with np.errstate(over="ignore"):
+            features[spec.name] = np.require(array, np.float32, ["C", "A"]).reshape(-1)
     leading = leading or ()
     rows = int(np.prod(leading, dtype=np.int64))
     require(rows <= MOST_TOKENS, InputError, f"{rows} rows at once are too many: at most {MOST_TOKENS}")
