@@ -15,7 +15,8 @@ Forms, in bytes per weight at density d, v bytes a value:
 - ``dense``: every number, v. The control.
 
 Numbers: ``fp32``; ``bf16``, rounded to nearest even, 0 below 2^-56; ``int8``, integers with a float32 scale
-per row.
+per row; ``int4``, two integers in a byte with a scale for every 32 columns (see ``nibbles``: v is 1/2, to which
+1/16 comes for the scales).
 For bf16, a group of 2 x ``lanes`` columns is stored in the order 0, lanes, 1, lanes + 1 ...: so the even
 halves of a register of 32-bit words are ``lanes`` consecutive columns, and so are the odd ones.
 """
@@ -31,8 +32,21 @@ from numpy.typing import NDArray
 
 from aerogel.core.errors import FormatError, InputError, require
 from aerogel.core.memory import aligned
+from aerogel.formats.nibbles import (
+    GROUP,
+    bytes_of,
+    check4,
+    folded,
+    in_columns,
+    in_places,
+    laid_scales,
+    read_scales,
+    row_sums,
+    unfolded,
+    words_of,
+)
 
-Number = Literal["fp32", "bf16", "int8"]
+Number = Literal["fp32", "bf16", "int8", "int4"]
 Form = Literal["dense", "bitmap", "nested"]
 
 PANEL = 4
@@ -45,7 +59,7 @@ LANES = (4, 8, 16)
 # A kernel reads a whole vector from any value on.
 PADDING_BYTES = 64
 
-STORED: dict[Number, str] = {"fp32": "float32", "bf16": "uint16", "int8": "int8"}
+STORED: dict[Number, str] = {"fp32": "float32", "bf16": "uint16", "int8": "int8", "int4": "uint8"}
 # What is packed at a time: its copies should not fill the memory.
 _ELEMENTS_AT_A_TIME = 1 << 22
 # The bits of 2^-56. Weights and activations as bf16 are 0 below it, or at least this large: then every
@@ -63,7 +77,9 @@ class PackedRows:
     that are not 0, [panel, block, row, word, byte], padded like ``values``; only if nested. ``starts`` i64
     [panels + 1, 2]: where each panel begins in values and in mask_bytes. ``work`` i64 [panels + 1]: bytes
     streamed before each panel, by which threads share the rows. ``scales`` f32 and ``sums`` i32, a row each:
-    what an integer stands for, and the sum of the row's integers (1 and 0 unless int8).
+    what an integer stands for, and the sum of the row's integers (1 and 0 for floats). Of int4 ``scales`` are
+    the bits of bf16, u16 [panel, block of 32 x lanes columns, row, lane], and ``sums`` f32 16 x the sum of the
+    row's weights.
     """
 
     number: Number
@@ -77,8 +93,8 @@ class PackedRows:
     mask_bytes: NDArray[np.uint8]
     starts: NDArray[np.int64]
     work: NDArray[np.int64]
-    scales: NDArray[np.float32]
-    sums: NDArray[np.int32]
+    scales: NDArray[Any]
+    sums: NDArray[Any]
 
     @property
     def panels(self) -> int:
@@ -86,7 +102,7 @@ class PackedRows:
 
     @property
     def words(self) -> int:
-        return -(-self.columns // WORD)
+        return _words(self.number, self.columns, self.lanes)
 
     @property
     def blocks(self) -> int:
@@ -139,6 +155,20 @@ def pack_integers(
     return _pack(integers, "int8", form, lanes, (scales, integers.sum(axis=1, dtype=np.int32)))
 
 
+def pack_nibbles(
+    integers: NDArray[np.int8], scales: NDArray[np.float32], form: Form, lanes: int
+) -> PackedRows:
+    """Pack ``integers`` [rows, columns] int8 in -7 .. 7, of which 32 consecutive columns of a row stand for
+    ``scales`` [rows, groups] x integers, as ``nibbles.encode4`` makes them.
+
+    Otherwise like ``pack``. InputError for integers and scales that do not fit.
+    """
+    _check(integers, np.int8, form, lanes)
+    check4(integers, scales)
+    laid = laid_scales(scales, integers.shape[1], lanes, PANEL)
+    return _pack(integers, "int4", form, lanes, (laid, row_sums(integers, scales)))
+
+
 # The smallest float32 that rounds to an infinite bf16.
 _FINITE_BF16 = np.array(0x7F7F8000, np.uint32).view(np.float32)
 
@@ -163,10 +193,10 @@ def _pack(
     number: Number,
     form: Form,
     lanes: int,
-    of_rows: tuple[NDArray[np.float32], NDArray[np.int32]],
+    of_rows: tuple[NDArray[Any], NDArray[Any]],
 ) -> PackedRows:
     rows, columns = matrix.shape
-    panels, words = -(-rows // PANEL), -(-columns // WORD)
+    panels, words = -(-rows // PANEL), _words(number, columns, lanes)
     values: list[NDArray[Any]] = []
     masks: list[NDArray[np.uint64]] = []
     mask_bytes: list[NDArray[np.uint8]] = []
@@ -178,8 +208,10 @@ def _pack(
         here = slice(done, done + len(part))
         done += len(part)
         kept = np.ones_like(live) if form == "dense" else live
-        values.append(part[kept])
-        counts[here, 0] = kept.sum(axis=(1, 2, 3))
+        of_words = kept.sum(axis=3)
+        stored = part[kept]
+        values.append(folded(stored, of_words.reshape(-1)) if number == "int4" else stored)
+        counts[here, 0] = (bytes_of(of_words) if number == "int4" else of_words).sum(axis=(1, 2))
         if form != "dense":
             found, bytes_, counts[here, 1] = _masks(live, form)
             masks.append(found)
@@ -207,18 +239,24 @@ def _pack(
 def _parts(matrix: NDArray[Any], number: Number, lanes: int) -> Iterator[NDArray[Any]]:
     """The matrix as stored numbers [panels, words, PANEL, WORD], some panels at a time."""
     rows, columns = matrix.shape
-    words = -(-columns // WORD)
+    words = _words(number, columns, lanes)
     step = max(1, _ELEMENTS_AT_A_TIME // (PANEL * WORD * words)) * PANEL
     order = _order(number, lanes)
     for at in range(0, rows, step):
         some = matrix[at : at + step]
         if number == "bf16":
             some = _rounded(some)
+        if number == "int4":
+            some = in_places(some, lanes)
         missing = -len(some) % PANEL
-        if missing or columns % WORD:
-            some = np.pad(some, ((0, missing), (0, words * WORD - columns)))
+        if missing or some.shape[1] % WORD:
+            some = np.pad(some, ((0, missing), (0, words * WORD - some.shape[1])))
         part = some.reshape(-1, PANEL, words, WORD).transpose(0, 2, 1, 3)
         yield np.ascontiguousarray(part if order is None else part[..., order])
+
+
+def _words(number: Number, columns: int, lanes: int) -> int:
+    return words_of(columns, lanes) if number == "int4" else -(-columns // WORD)
 
 
 def _order(number: Number, lanes: int) -> NDArray[np.intp] | None:
@@ -276,9 +314,12 @@ def unpack(packed: PackedRows) -> NDArray[np.float32]:
     panels, words = packed.panels, packed.words
     live = _live(packed)
     itemsize = np.dtype(STORED[packed.number]).itemsize
-    wanted = int(np.count_nonzero(live)) + PADDING_BYTES // itemsize
+    of_words = live.sum(axis=3)
+    if packed.number == "int4":
+        of_words = bytes_of(of_words)
+    wanted = int(of_words.sum()) + PADDING_BYTES // itemsize
     _expect("values", packed.values.size, wanted)
-    counts = live.sum(axis=(1, 2, 3))
+    counts = of_words.sum(axis=(1, 2))
     require(
         packed.starts.shape == (panels + 1, 2)
         and packed.starts[0, 0] == 0
@@ -286,13 +327,19 @@ def unpack(packed: PackedRows) -> NDArray[np.float32]:
         FormatError,
         "a panel does not start where the one before it ends",
     )
-    out = np.zeros(live.shape, packed.values.dtype)
-    out[live] = packed.values[: wanted - PADDING_BYTES // itemsize]
+    found = packed.values[: wanted - PADDING_BYTES // itemsize]
+    if packed.number == "int4":
+        found = unfolded(found, live.sum(axis=3).reshape(-1))
+    out = np.zeros(live.shape, found.dtype)
+    out[live] = found
     order = _order(packed.number, packed.lanes)
     if order is not None:
         out[..., order] = out.copy()
     stored = out.transpose(0, 2, 1, 3).reshape(panels * PANEL, words * WORD)
-    stored = np.ascontiguousarray(stored[: packed.rows, : packed.columns])
+    stored = stored[: packed.rows]
+    if packed.number == "int4":
+        return _of_groups(packed, in_columns(stored, packed.columns, packed.lanes))
+    stored = np.ascontiguousarray(stored[:, : packed.columns])
     match packed.number:
         case "fp32":
             return stored
@@ -300,6 +347,14 @@ def unpack(packed: PackedRows) -> NDArray[np.float32]:
             return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
         case "int8":
             return stored.astype(np.float32) * packed.scales[:, None]
+
+
+def _of_groups(packed: PackedRows, integers: NDArray[np.int8]) -> NDArray[np.float32]:
+    """int4: integers times their groups' scales."""
+    scales = read_scales(packed.scales, integers.shape, packed.lanes, PANEL)
+    same = bool(np.array_equal(packed.sums, row_sums(integers, scales)))
+    require(same, FormatError, "sums are not those of the rows")
+    return integers * np.repeat(scales, GROUP, axis=1)[:, : packed.columns]
 
 
 def _live(packed: PackedRows) -> NDArray[np.bool_]:
