@@ -16,7 +16,6 @@ from aerogel.kernels.layout import Layout
 from aerogel.kernels.linear import finish
 from aerogel.loop.interpret import prepare
 from aerogel.loop.nodes import Call, Function, Module, Param
-from aerogel.loop.verify import verify
 
 ROWS, INPUTS = 7, 70
 
@@ -76,19 +75,19 @@ def test_the_product(machine: Machine, element: str, form: str, columns: int) ->
     np.testing.assert_array_equal(y[:, columns:], 0)
 
 
-def with_more(machine: Machine) -> tuple[Module, tuple[Param, ...]]:
-    """A module whose entry is the step with relu behind it, and its parameters."""
+def with_more(machine: Machine) -> tuple[Ready, tuple[Param, ...]]:
+    """The step with relu behind it, and its parameters."""
     few = few_of(machine.layout, "f32", "bitmap")
     inner = step(few, "relu")
     entry = Function("entry", inner.params, (Call(inner.name, inner.params),))
-    return Module("kernel", (finish(machine.layout, "relu"), *functions(few, "relu"), entry)), inner.params
+    parts = (finish(machine.layout, "relu"), *functions(few, "relu"), entry)
+    return machine.ready(parts), inner.params
 
 
 def test_residual_and_activation_come_after_the_sum(machine: Machine) -> None:
     layout, columns = machine.layout, 5
     weight, packed = weights(layout.lanes, "f32", "bitmap")
-    module, params = with_more(machine)
-    verify(module)
+    made, params = with_more(machine)
     random = np.random.default_rng(8)
     x = random.standard_normal((columns, packed.words * WORD)).astype(np.float32)
     residual = random.standard_normal((ROWS, columns)).astype(np.float32) * 200
@@ -109,7 +108,7 @@ def test_residual_and_activation_come_after_the_sum(machine: Machine) -> None:
         "column_step": 1,
         "adds": 1,
     }
-    machine.run(machine.ready(module.functions), *(given[p.name] for p in params))
+    machine.run(made, *(given[p.name] for p in params))
     sums = weight.astype(np.float64) @ x[:, :INPUTS].T + 1 + residual
     got = y.reshape(ROWS, stride)
     np.testing.assert_allclose(got[:, :columns], np.maximum(sums, 0), rtol=2e-5, atol=2e-3)

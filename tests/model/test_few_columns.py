@@ -95,7 +95,8 @@ def test_it_computes_what_panels_do(way: str, precision: str, target: Target) ->
 
 
 @pytest.mark.parametrize(("way", "precision"), CASES[:2])
-def test_threads_change_no_bit(way: str, precision: str) -> None:
+def test_threads_change_no_bit(way: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
     program = program_of(way, precision, current())
     for columns in (1, 5, 8):
         first = result(program, columns)
