@@ -4,18 +4,20 @@ Of a group the scale is max |w| / 7, rounded to bf16 (two bytes that neither ove
 would), and each weight the nearest of -7 .. 7 times it. So no weight is off by more than
 max |w| x (1 + 2^-8) / 14, nor by more than 2^-120 where all of the group is smaller than that.
 
-A register of 32-bit lanes sums products of four inputs in each, and scales differ between groups; so every lane
-gets a group of its own. A *block* is 32 x ``lanes`` columns; step t of 8 meets columns 4 t to 4 t + 3 of each of
-its groups:
+A register of 32-bit lanes sums products of four inputs in each, and scales differ between groups; so every
+lane gets a group of its own. A *block* is 32 x ``lanes`` columns; step t of 8 meets columns 4 t to 4 t + 3 of
+each of its groups:
 
     place t x 4 lanes + 4 l + j of a block  <-  column 32 l + 4 t + j
 
 Sums of a lane are scaled once per block, by the vector of its groups' scales. Columns are filled up to whole
-blocks. The integers of 64 places of a row (of the non-zero ones, where there is a mask) begin at a whole byte,
-two in each, the lower half first, as two's complement.
+blocks. The integers of 64 places of a row (of the non-zero ones, where there is a mask) begin at a whole
+byte, two in each, the lower half first, as two's complement.
 """
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ from aerogel.core.errors import FormatError, InputError, require
 GROUP = 32
 LARGEST = 7
 _WORD = 64
+_T = TypeVar("_T", bound=np.generic)
 
 
 def words_of(columns: int, lanes: int) -> int:
@@ -47,7 +50,7 @@ def encode4(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.f
     return np.ascontiguousarray(integers.reshape(len(weight), -1)[:, : weight.shape[1]]), scales
 
 
-def in_groups[T: np.generic](matrix: NDArray[T]) -> NDArray[T]:
+def in_groups(matrix: NDArray[_T]) -> NDArray[_T]:
     """[rows, groups, GROUP], the last group filled up with zeros."""
     rows, columns = matrix.shape
     padded = np.pad(matrix, ((0, 0), (0, -columns % GROUP)))
