@@ -113,6 +113,16 @@ def test_a_row_that_another_runtime_beats_everywhere_says_so() -> None:
     assert found[dense]["row"] == "aerogel dense; onnxruntime fp32 is faster at every shape, and as good"
 
 
+def test_without_texts_the_error_of_the_output_comes_beside_speed() -> None:
+    errors = {"onnxruntime fp32": 0.0, "aerogel dense": 1.5e-6, "aerogel 80 %": 0.052}
+    found = replace(table(), qualities={}, errors=errors, dense="onnxruntime fp32")
+    (figures,) = key_numbers(found)
+    last = figures.figures[-1]
+    assert (last.name, last.value, last.control_value) == ("Output error", "5.2e-02", "1.5e-06")
+    rows = cells(block(encoder_report(found, "t"), "Every row", Grid))  # type: ignore[arg-type]
+    assert rows["aerogel 80 %"]["output error"] == "5.2e-02"
+
+
 def test_speed_size_and_quality_come_beside_their_dense_control() -> None:
     kept, fastest = key_numbers(table())
     assert kept.subject == "The fastest aerogel row without a loss: aerogel dense"

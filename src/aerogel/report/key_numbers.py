@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aerogel.bench import Table, milliseconds
+from aerogel.bench.render import output_error
 from aerogel.measure import CaseResult
 from aerogel.report.document import KeyFigure, KeyFigures
 from aerogel.report.wording import dense_control, is_loss, overlap, ratio_lines, size, tone_of
@@ -52,6 +53,9 @@ def _size(table: Table, row: str, control: str) -> KeyFigure:
 
 
 def _quality(table: Table, row: str, control: str) -> KeyFigure:
+    if table.judged_by_outputs:
+        own, other = output_error(table, row), output_error(table, control)
+        return KeyFigure("Output error", own, control, other, f"beside {table.dense}, on random input")
     judged, other = (overlap(table, name) for name in (row, control))
     known = [name in table.qualities for name in (row, control)]
     note = judged.details[0] if judged.details else ""
