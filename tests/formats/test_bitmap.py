@@ -20,10 +20,11 @@ from aerogel.formats.bitmap import (
     PackedRows,
     pack,
     pack_integers,
+    pack_nibbles,
     unpack,
 )
 
-NUMBERS = ("fp32", "bf16", "int8")
+NUMBERS = ("fp32", "bf16", "int8", "int4")
 FORMS = ("dense", "bitmap", "nested")
 
 
@@ -47,6 +48,11 @@ def packed(
     if number == "int8":
         whole, scales = integers(rows, columns, density, seed)
         return pack_integers(whole, scales, form, lanes), whole.astype(np.float32) * scales[:, None]  # type: ignore[arg-type]
+    if number == "int4":
+        whole, _ = integers(rows, columns, density, seed)
+        whole = (whole % 15 - 7).astype(np.int8) * (whole != 0)
+        scales = np.random.default_rng(seed).choice(np.float32([0.5, 3, 2**-20]), (rows, -(-columns // 32)))
+        return pack_nibbles(whole, scales, form, lanes), whole * np.repeat(scales, 32, 1)[:, :columns]  # type: ignore[arg-type]
     matrix = weight(rows, columns, density, seed)
     if number == "bf16":
         # Numbers that bf16 holds, so that rounding is tested by itself.
@@ -65,13 +71,15 @@ def packed(
 @example(number="int8", form="nested", shape=(1, 1), density=0.0, lanes=4, seed=0)
 @example(number="bf16", form="nested", shape=(4, 512), density=1.0, lanes=16, seed=0)
 @example(number="fp32", form="bitmap", shape=(5, 64), density=1.0, lanes=4, seed=0)
+@example(number="int4", form="nested", shape=(3, 513), density=0.3, lanes=16, seed=0)
+@example(number="int4", form="dense", shape=(1, 1), density=0.0, lanes=4, seed=0)
 @settings(max_examples=120, deadline=None)
 def test_what_is_packed_comes_back(
     number: str, form: str, shape: tuple[int, int], density: float, lanes: int, seed: int
 ) -> None:
     item, matrix = packed(number, form, *shape, density, lanes, seed)
     np.testing.assert_array_equal(unpack(item), matrix)
-    assert item.nonzeros == np.count_nonzero(matrix) or number == "int8"
+    assert item.nonzeros == np.count_nonzero(matrix) or number in ("int8", "int4")
     check_streams(item)
 
 
@@ -87,7 +95,8 @@ def check_streams(item: PackedRows) -> None:
     moved = np.diff(item.starts[:, 0]) * itemsize + np.diff(item.starts[:, 1]) + in_masks
     np.testing.assert_array_equal(np.diff(item.work), moved + 1)
     if item.form == "dense":
-        assert item.masks.size == 0 and item.values.size >= item.rows * item.columns
+        integers = item.values.size * (2 if item.number == "int4" else 1)
+        assert item.masks.size == 0 and integers >= item.rows * item.columns
     if item.form == "nested":
         assert item.starts[-1, 1] + PADDING_BYTES == item.mask_bytes.size
     for array in item.streams:

@@ -12,16 +12,20 @@ from tests.kernels.machine import SHAPES, Machine, Ready
 
 from aerogel.core.target import Target
 from aerogel.formats.bitmap import WORD, PackedRows, unpack
+from aerogel.formats.nibbles import encode4, in_columns
 from aerogel.kernels.few import Few, kernels, step
 from aerogel.kernels.few_x import prepare, program
 from aerogel.kernels.quantise import quantise
 from aerogel.tune.few import few_functions, pack_rows
 
-NUMBERS = ("fp32", "bf16", "int8")
+NUMBERS = ("fp32", "bf16", "int8", "int4")
+INTEGERS = ("int8", "int4")
 FORMS = ("dense", "bitmap", "nested")
 # How masks are nested does not depend on what they select: the fast suite sees it with one number.
 WAYS = [
-    pytest.param(n, f, marks=pytest.mark.slow if f == "nested" and n != "int8" else ())
+    pytest.param(
+        n, f, marks=pytest.mark.slow if (f == "nested" and n != "int8") or (n, f) == ("int4", "dense") else ()
+    )
     for n in NUMBERS
     for f in FORMS
 ]
@@ -47,7 +51,7 @@ class Layer:
         x = self.x.astype(np.float64)
         if self.packed.number == "bf16":
             x = halves(self.x)
-        if self.packed.number == "int8":
+        if self.packed.number in INTEGERS:
             x = np.stack([grid(column) for column in self.x])
         return x @ unpack(self.packed).astype(np.float64).T + self.bias
 
@@ -97,7 +101,7 @@ def arguments(item: Layer, *, tiled: int = 0) -> tuple[list[Any], np.ndarray]:
         source[:, :columns] = item.x.T
         source, y = source.reshape(-1), np.full(packed.rows * tiled, np.nan, np.float32)
         steps = (tiled, 1, tiled, 1)
-    integers = packed.number == "int8"
+    integers = packed.number in INTEGERS
     room = (
         np.full(count * padded, np.nan, np.float32),
         np.full(count * padded if integers else 0, 7, np.uint8),
@@ -120,7 +124,7 @@ def close(got: np.ndarray, item: Layer) -> None:
     inputs = item.packed.columns
     size = np.abs(item.x.astype(np.float64)) @ np.abs(unpack(item.packed)).T + np.abs(item.bias) + 10
     slack = 0.0
-    if item.packed.number == "int8":
+    if item.packed.number in INTEGERS:
         reach = item.x.max(axis=1, initial=0) - item.x.min(axis=1, initial=0)
         slack = reach[:, None] / 255 * np.abs(unpack(item.packed)).max() * 1.01
     np.testing.assert_array_less(np.abs(got - item.expected), size * inputs * 2**-24 + slack + 1e-30)
@@ -147,7 +151,9 @@ def test_any_shape_stays_inside_its_buffers(machine: Machine, number: str, form:
         close(y.reshape(shape[2], shape[0]), item)
 
 
-@pytest.mark.parametrize(("number", "form"), [("bf16", "bitmap"), ("int8", "bitmap"), ("int8", "nested")])
+@pytest.mark.parametrize(
+    ("number", "form"), [("bf16", "bitmap"), ("int8", "bitmap"), ("int8", "nested"), ("int4", "bitmap")]
+)
 @pytest.mark.parametrize("density", [0.0, 0.05, 1.0])
 def test_from_all_zeros_to_none(machine: Machine, number: str, form: str, density: float) -> None:
     item = layer(machine, number, form, (5, 130 if form == "bitmap" else 577, 1), density)
@@ -222,7 +228,35 @@ def test_bf16_rounds_activations_to_nearest_even_and_tiny_ones_to_zero(machine: 
     np.testing.assert_array_equal(got[0], halves(x))
 
 
-@pytest.mark.parametrize("number", ["bf16", "int8"])
+@pytest.mark.parametrize("density", [0.4, 1.0])
+def test_groups_are_scaled_as_defined_bit_for_bit(machine: Machine, density: float) -> None:
+    """int4: exact sums of a lane's groups, one fused multiply-add each, then lanes by halves."""
+    lanes, inputs = machine.layout.lanes, 700
+    item = layer(machine, "int4", "bitmap", (6, inputs, 1), density)
+    args, y = arguments(item)
+    ready(machine, "int4", "bitmap").program.run(args)
+    integers, scales = encode4(unpack(item.packed))
+    blocks = -(-inputs // (32 * lanes))
+    numbers, scale, zero = (args[10 + i] for i in (1, 2, 3))
+    x = in_columns(numbers.view(np.int8)[None], blocks * 32 * lanes, lanes)[0].view(np.uint8)
+    total = np.zeros((6, lanes), np.float32)
+    for block in range(blocks):
+        for lane in range(lanes):
+            group = block * lanes + lane
+            if group < scales.shape[1]:
+                part = slice(32 * group, min(32 * group + 32, inputs))
+                exact = 16 * (integers[:, part].astype(np.int64) @ x[part].astype(np.int64))
+                total[:, lane] = exact * scales[:, group].astype(np.float64) + total[:, lane]
+    while total.shape[1] > 1:
+        half = total.shape[1] // 2
+        total = total[:, :half] + total[:, half:]
+    sums = item.packed.sums.astype(np.float64)
+    exact = (total[:, 0] - float(zero[0]) * sums).astype(np.float32)
+    wanted = (exact.astype(np.float64) * (scale[0] * np.float32(1 / 16)) + item.bias).astype(np.float32)
+    np.testing.assert_array_equal(y, wanted)
+
+
+@pytest.mark.parametrize("number", ["bf16", "int8", "int4"])
 def test_how_it_is_shared_changes_no_bit(machine: Machine, number: str) -> None:
     """One thread, and more than there are panels or columns."""
     item = layer(machine, number, "bitmap", (13, 70, 3))

@@ -56,6 +56,18 @@ def test_int8_rounds_every_row_to_its_own_grid() -> None:
     assert not np.array_equal(stored, matrix)
 
 
+def test_int4_rounds_every_group_to_its_own_grid() -> None:
+    matrix = weight()
+    matrix[:, 32:64] *= 1e-3
+    stored = unpack(pack_rows(matrix, "int4", "bitmap", current()))
+    for group in (slice(0, 32), slice(32, 64), slice(64, 96), slice(96, 100)):
+        error = np.abs(stored - matrix)[:, group].max(axis=1)
+        assert (error <= np.abs(matrix[:, group]).max(axis=1) * (1 + 2**-8) / 14).all()
+    x = some(2, 100)
+    layer = FewColumns(pack_rows(matrix, "int4", "bitmap", current()), some(6))
+    np.testing.assert_allclose(layer(x), x @ stored.T + some(6), atol=0.3)
+
+
 @pytest.mark.parametrize(
     "x", [np.zeros(99, np.float32), np.zeros((0, 100), np.float32), np.zeros((9, 100), np.float32),
           np.zeros((1, 1, 100), np.float32), np.zeros(100)]
@@ -81,8 +93,8 @@ def test_a_packing_for_another_width_is_refused() -> None:
 
 
 def test_an_unknown_number_is_refused() -> None:
-    unknown: Any = "int4"
-    with pytest.raises(InputError, match="'int4' is unknown: fp32, bf16, int8"):
+    unknown: Any = "int2"
+    with pytest.raises(InputError, match="'int2' is unknown: fp32, bf16, int8, int4"):
         pack_rows(weight(), unknown, "dense", current())
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
 from aerogel.core.target import current
-from aerogel.formats.bitmap import Form, Number, PackedRows, pack, pack_integers
+from aerogel.formats.bitmap import Form, Number, PackedRows, pack, pack_integers, pack_nibbles
+from aerogel.formats.nibbles import GROUP, LARGEST
 from aerogel.kernels.few import Few
 from aerogel.tune.few import FewColumns
 from aerogel.tune.peaks import peaks
@@ -24,14 +25,17 @@ _CACHED_BYTES = 400_000
 _CACHED_SECONDS = 0.05
 
 
+LARGEST_INTEGER: dict[Number, int] = {"int8": 127, "int4": LARGEST}
+
+
 def rows_of(rows: int, inputs: int, sparsity: float, number: Number) -> Iterator[tuple[int, NDArray[Any]]]:
-    """(first row, some rows) of a random weight, always the same: int8, or float32 for the other numbers.
+    """(first row, some rows) of a random weight, always the same: int8 for integers, or float32.
     Each element is zero with probability ``sparsity``."""
     for first in range(0, rows, CHECKED):
         rng = np.random.default_rng([first, inputs])
         shape = (min(CHECKED, rows - first), inputs)
-        if number == "int8":
-            some: NDArray[Any] = rng.integers(1, 128, shape, dtype=np.int8)
+        if number in LARGEST_INTEGER:
+            some: NDArray[Any] = rng.integers(1, LARGEST_INTEGER[number] + 1, shape, dtype=np.int8)
             some *= rng.integers(0, 2, shape, dtype=np.int8) * np.int8(2) - np.int8(1)
         else:
             some = rng.standard_normal(shape, dtype=np.float32)
@@ -45,13 +49,15 @@ def activations(inputs: int, columns: int) -> NDArray[np.float32]:
 
 
 def packed_weight(rows: int, inputs: int, sparsity: float, number: Number, form: Form) -> PackedRows:
-    """The random weight of ``rows_of``; int8 with a scale of 1 for every row."""
-    matrix: NDArray[Any] = np.empty((rows, inputs), np.int8 if number == "int8" else np.float32)
+    """The random weight of ``rows_of``; integers with a scale of 1 for every row, or for every 32 columns."""
+    matrix: NDArray[Any] = np.empty((rows, inputs), np.int8 if number in LARGEST_INTEGER else np.float32)
     for first, some in rows_of(rows, inputs, sparsity, number):
         matrix[first : first + len(some)] = some
     lanes = Few.of(current(), number, form).lanes
     if number == "int8":
         return pack_integers(matrix, np.ones(rows, np.float32), form, lanes)
+    if number == "int4":
+        return pack_nibbles(matrix, np.ones((rows, -(-inputs // GROUP)), np.float32), form, lanes)
     return pack(matrix, number, form, lanes)
 
 
@@ -117,7 +123,8 @@ class TorchFew:
     def __init__(self, number: Number, rows: int, inputs: int, threads: int) -> None:
         import torch
 
-        require(number != "int8", InputError, "torch has no linear layer of int8 by itself: fp32 or bf16")
+        floats = number not in LARGEST_INTEGER
+        require(floats, InputError, f"torch has no linear layer of {number} by itself: fp32 or bf16")
         torch.set_num_threads(threads)
         self._dtype = torch.float32 if number == "fp32" else torch.bfloat16
         self._weight = torch.empty(rows, inputs, dtype=self._dtype)

@@ -15,8 +15,8 @@ Forms, in bytes per weight at density d, v bytes a value:
 - ``dense``: every number, v. The control.
 
 Numbers: ``fp32``; ``bf16``, rounded to nearest even, 0 below 2^-56; ``int8``, integers with a float32 scale
-per row; ``int4``, two integers in a byte with a scale for every 32 columns (see ``nibbles``: v is 1/2, to which
-1/16 comes for the scales).
+per row; ``int4``, two integers in a byte with a scale for every 32 columns (see ``nibbles``: v is 1/2, to
+which 1/16 comes for the scales).
 For bf16, a group of 2 x ``lanes`` columns is stored in the order 0, lanes, 1, lanes + 1 ...: so the even
 halves of a register of 32-bit words are ``lanes`` consecutive columns, and so are the odd ones.
 """
@@ -78,8 +78,8 @@ class PackedRows:
     [panels + 1, 2]: where each panel begins in values and in mask_bytes. ``work`` i64 [panels + 1]: bytes
     streamed before each panel, by which threads share the rows. ``scales`` f32 and ``sums`` i32, a row each:
     what an integer stands for, and the sum of the row's integers (1 and 0 for floats). Of int4 ``scales`` are
-    the bits of bf16, u16 [panel, block of 32 x lanes columns, row, lane], and ``sums`` f32 16 x the sum of the
-    row's weights.
+    the bits of bf16, u16 [panel, block of 32 x lanes columns, row, lane], and ``sums`` f32 16 x the sum of
+    the row's weights.
     """
 
     number: Number
@@ -246,7 +246,7 @@ def _parts(matrix: NDArray[Any], number: Number, lanes: int) -> Iterator[NDArray
         some = matrix[at : at + step]
         if number == "bf16":
             some = _rounded(some)
-        if number == "int4":
+        elif number == "int4":
             some = in_places(some, lanes)
         missing = -len(some) % PANEL
         if missing or some.shape[1] % WORD:
@@ -327,7 +327,7 @@ def unpack(packed: PackedRows) -> NDArray[np.float32]:
         FormatError,
         "a panel does not start where the one before it ends",
     )
-    found = packed.values[: wanted - PADDING_BYTES // itemsize]
+    found: NDArray[Any] = packed.values[: wanted - PADDING_BYTES // itemsize]
     if packed.number == "int4":
         found = unfolded(found, live.sum(axis=3).reshape(-1))
     out = np.zeros(live.shape, found.dtype)
@@ -335,11 +335,10 @@ def unpack(packed: PackedRows) -> NDArray[np.float32]:
     order = _order(packed.number, packed.lanes)
     if order is not None:
         out[..., order] = out.copy()
-    stored = out.transpose(0, 2, 1, 3).reshape(panels * PANEL, words * WORD)
-    stored = stored[: packed.rows]
+    stored: NDArray[Any] = out.transpose(0, 2, 1, 3).reshape(panels * PANEL, words * WORD)
     if packed.number == "int4":
-        return _of_groups(packed, in_columns(stored, packed.columns, packed.lanes))
-    stored = np.ascontiguousarray(stored[:, : packed.columns])
+        return _of_groups(packed, in_columns(stored[: packed.rows], packed.columns, packed.lanes))
+    stored = np.ascontiguousarray(stored[: packed.rows, : packed.columns])
     match packed.number:
         case "fp32":
             return stored

@@ -17,7 +17,7 @@ byte, two in each, the lower half first, as two's complement.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,6 @@ from aerogel.core.errors import FormatError, InputError, require
 GROUP = 32
 LARGEST = 7
 _WORD = 64
-_T = TypeVar("_T", bound=np.generic)
 
 
 def words_of(columns: int, lanes: int) -> int:
@@ -40,7 +39,14 @@ def blocks_of(columns: int, lanes: int) -> int:
 
 
 def encode4(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """(integers [rows, columns] in -7 .. 7, scales [rows, groups]) nearest to a finite ``weight``."""
+    """(integers [rows, columns] in -7 .. 7, scales [rows, groups]) nearest to ``weight``, float32
+    [rows, columns]; InputError for another rank or dtype, and for numbers that are not finite."""
+    require(
+        weight.ndim == 2 and weight.dtype == np.float32,
+        InputError,
+        f"4 bits are made from a float32 matrix, got {weight.dtype} of shape {weight.shape}",
+    )
+    require(bool(np.isfinite(weight).all()), InputError, "the weight holds NaN or infinity: repair it first")
     groups = in_groups(weight)
     wanted = np.abs(groups).max(axis=2, initial=0) / np.float32(LARGEST)
     scales = _bf16(wanted)
@@ -50,7 +56,7 @@ def encode4(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.f
     return np.ascontiguousarray(integers.reshape(len(weight), -1)[:, : weight.shape[1]]), scales
 
 
-def in_groups(matrix: NDArray[_T]) -> NDArray[_T]:
+def in_groups(matrix: NDArray[Any]) -> NDArray[Any]:
     """[rows, groups, GROUP], the last group filled up with zeros."""
     rows, columns = matrix.shape
     padded = np.pad(matrix, ((0, 0), (0, -columns % GROUP)))

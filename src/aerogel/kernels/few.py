@@ -17,7 +17,10 @@ Every row is summed by one thread, so the bits do not depend on the number of th
   dot product where it has one; others whose vectors are as wide give the same bits (see
   ``formats.bitmap.SMALLEST_BF16``);
 - int8: exact in int32; then y = scale[row] x ((sum of (q - zero) x weight) x scale[column]) + bias, with one
-  rounding for the sum as float32, one for the inner product, one for the rest.
+  rounding for the sum as float32, one for the inner product, one for the rest;
+- int4: lane l sums a group of 32 columns at a time, exactly, as 16 x the weights; each such sum is rounded to
+  float32 and added times the group's scale, one fused multiply-add; the lanes are added by halves; then
+  y = (total - zero x sum of the row) x (scale[column] / 16) + bias, in two fused multiply-adds.
 
 An activation that is not finite makes all of its column NaN or infinite: zeros of a word are multiplied too.
 
@@ -33,6 +36,7 @@ from dataclasses import dataclass
 from aerogel.core.dtypes import DType
 from aerogel.core.target import Target
 from aerogel.formats.bitmap import BLOCK, PANEL, STORED, WORD, Form, Number
+from aerogel.formats.nibbles import GROUP
 from aerogel.kernels.approx import Lets, Names
 from aerogel.kernels.layout import Layout, index, zero
 from aerogel.loop.nodes import (
@@ -66,6 +70,7 @@ from aerogel.loop.nodes import (
     Reduce,
     Scalar,
     Select,
+    Shuffle,
     Store,
     ThreadCount,
     ThreadId,
@@ -83,7 +88,7 @@ WIDEST = 4
 # 50 % zeros: bf16 19 -> 15 cycles for 64 weights, where the CPU by itself asks late; int8 gains little, fp32
 # nothing.
 AHEAD_BYTES = 2048
-_ASKING_ROWS: dict[Number, int] = {"fp32": 0, "bf16": PANEL, "int8": 1}
+_ASKING_ROWS: dict[Number, int] = {"fp32": 0, "bf16": PANEL, "int8": 1, "int4": 1}
 # Vectors of a row that are spelt out; more, where vectors are short, take a loop.
 UNROLLED = 4
 # Registers for an expanded weight, an input, and what is at hand between them.
@@ -95,6 +100,9 @@ STARTS = Buf("starts", BufferType(DType.I64, const=True, align=8))
 WORK = Buf("work", BufferType(DType.I64, const=True, align=8))
 SCALES = Buf("scales", BufferType(DType.F32, const=True, align=4))
 SUMS = Buf("sums", BufferType(DType.I32, const=True, align=4))
+# Of int4: the bits of bf16, and floats.
+GROUP_SCALES = Buf("scales", BufferType(DType.U16, const=True, align=2))
+FLOAT_SUMS = Buf("sums", BufferType(DType.F32, const=True, align=4))
 BIAS = Buf("bias", BufferType(DType.F32, const=True, align=4))
 Y = Buf("y", BufferType(DType.F32, align=4))
 
@@ -136,7 +144,7 @@ class Few:
     def x(self) -> Buf:
         """[columns, words x 64] in the numbers that are multiplied; for ``dot2`` the first half of each
         column holds its pairs (see ``few_x``)."""
-        dtype = DType.U8 if self.number == "int8" else DType.F32
+        dtype = DType.U8 if self.of_bytes else DType.F32
         return Buf("x", BufferType(dtype, const=True, align=dtype.itemsize))
 
     @property
@@ -154,6 +162,11 @@ class Few:
         return Vec(dtype, self.lanes * 32 // dtype.bits)
 
     @property
+    def of_bytes(self) -> bool:
+        """Whether x is 8-bit integers."""
+        return self.number in ("int8", "int4")
+
+    @property
     def pairs(self) -> Vec:
         return Vec(DType.BF16, 2 * self.lanes)
 
@@ -168,7 +181,8 @@ class Few:
 
     @property
     def streams(self) -> tuple[Buf, ...]:
-        return (self.values, MASKS, MASK_BYTES, STARTS, WORK, SCALES, SUMS)
+        of_rows = (GROUP_SCALES, FLOAT_SUMS) if self.number == "int4" else (SCALES, SUMS)
+        return (self.values, MASKS, MASK_BYTES, STARTS, WORK, *of_rows)
 
     @property
     def params(self) -> tuple[Param, ...]:
@@ -187,11 +201,18 @@ class _Panel:
     def sum(self, row: int, column: int) -> Var:
         return Var(f"sum{row}_{column}", self.few.sum)
 
+    def group(self, row: int, column: int) -> Var:
+        """int4: the sum of the block at hand."""
+        return Var(f"group{row}_{column}", Vec(DType.I32, self.few.lanes))
+
     def body(self) -> Block:
         few = self.few
         nothing = Broadcast(Const(0 if few.number == "int8" else 0.0, Scalar(few.sum.dtype)), few.lanes)
         sums = [self.sum(r, c) for r in range(PANEL) for c in range(self.width)]
         begin = (Define(_OFFSET, Load(STARTS, PANEL_AT * 2)), *(Define(s, nothing) for s in sums))
+        if few.number == "int4":
+            groups = [self.group(r, c) for r in range(PANEL) for c in range(self.width)]
+            begin = (*begin, *(Define(g, Const(0, g.type)) for g in groups))
         walk = self._nested() if few.form == "nested" else self._plain()
         return (*walk.first, *begin, *walk.loop, *self._end())
 
@@ -225,6 +246,8 @@ class _Panel:
     def _word(self, at: Expr, masks: list[Load]) -> Block:
         """The 64 columns of four rows."""
         few, body = self.few, Lets(Names())
+        if few.number == "int4":
+            return self._word_of_nibbles(at, masks)
         if few.form == "dense":
             rows = [_Stored(few, _OFFSET + r * WORD) for r in range(PANEL)]
             self._columns(body, rows, at * (WORD // few.share))
@@ -244,6 +267,46 @@ class _Panel:
             body, [_Stored(few, o, m) for o, m in zip(offsets, bits, strict=True)], at * (WORD // few.share)
         )
         return body.block()
+
+    def _word_of_nibbles(self, at: Expr, masks: list[Load]) -> Block:
+        """The same of int4; after the last word of a block of groups, its sums are scaled."""
+        few, body = self.few, Lets(Names())
+        bits: list[Var] | None = None
+        steps: list[Expr] = [index(WORD // 2)] * PANEL
+        if few.form != "dense":
+            bits = [body.let(mask, "mask") for mask in masks]
+            steps = [body.let(Cast((Unary("popcount", m) + 1) >> 1, I64), "count") for m in bits]
+        offsets = [body.let(_OFFSET, "from")]
+        for step in steps[:-1]:
+            offsets.append(body.let(offsets[-1] + step, "from"))
+        body.add(Assign(_OFFSET, _OFFSET + ((steps[0] + steps[1]) + (steps[2] + steps[3]))))
+        body.add(Prefetch(few.values, offsets[0] + AHEAD_BYTES))
+        size = 4 * few.lanes
+        for r in range(PANEL):
+            packed = VLoad(few.values, offsets[r], WORD // 2)
+            weights = body.let(nibbles(packed, bits[r] if bits else None, body), "weights")
+            for part in range(0, WORD, size):
+                lanes = tuple(range(part, part + size))
+                weight = weights if size == WORD else body.let(Shuffle(weights, weights, lanes), "weight")
+                for c in range(self.width):
+                    x = VLoad(few.x, (FIRST + c) * (WORDS * WORD) + at * WORD + part, size)
+                    body.add(Assign(self.group(r, c), Dot4(self.group(r, c), x, weight)))
+        words = GROUP * few.lanes // WORD
+        body.add(If(Compare("eq", (at + 1) & (words - 1), zero()), self._scaled(at // words, words)))
+        return body.block()
+
+    def _scaled(self, block: Expr, words: int) -> Block:
+        """The sums of a block of groups to those of the row, and 0 again."""
+        few, out = self.few, Lets(Names("scaled_"))
+        first = out.let((PANEL_AT * (WORDS // words) + block) * (PANEL * few.lanes), "first")
+        for r in range(PANEL):
+            bits = Cast(VLoad(GROUP_SCALES, first + r * few.lanes, few.lanes), Vec(DType.U32, few.lanes))
+            scale = out.let(Bitcast(bits << 16, few.sum), "scale")
+            for c in range(self.width):
+                total, group = self.sum(r, c), self.group(r, c)
+                out.add(Assign(total, Fma(Cast(group, few.sum), scale, total)))
+                out.add(Assign(group, Const(0, group.type)))
+        return out.block()
 
     def _columns(self, body: Lets, rows: list[_Stored], first: Expr) -> None:
         """A word's columns, at most UNROLLED vectors of a row at a time; their inputs begin at ``first``."""
@@ -297,6 +360,10 @@ class _Panel:
                     exact = total - Load(x_zeros, FIRST + c) * Load(SUMS, row)
                     inner = body.let(Cast(exact, F32) * Load(x_scales, FIRST + c), "inner")
                     y: Expr = Fma(Load(SCALES, row), inner, bias)
+                elif few.number == "int4":
+                    zeros = Cast(Load(x_zeros, FIRST + c), F32)
+                    exact = Fma(Unary("neg", zeros), Load(FLOAT_SUMS, row), total)
+                    y = Fma(exact, Load(x_scales, FIRST + c) * Const(1 / 16, F32), bias)
                 else:
                     y = total + bias
                 body.add(Store(Y, at, y))
@@ -339,6 +406,17 @@ class _Stored:
             before = mask & ((1 << part) - 1)
             offset, mask = offset + Cast(Unary("popcount", before), I64), mask >> part
         return Expand(mask, VLoad(self.few.values, offset, lanes))
+
+
+def nibbles(packed: VLoad, mask: Var | None, out: Lets) -> Expr:
+    """64 places of a row as i8, 16 times what they hold: from up to 32 bytes of two integers each, of those
+    whose bit in ``mask`` is set (None: all)."""
+    wide = out.let(Cast(packed, Vec(DType.U16, WORD // 2)), "wide")
+    # Both halves of a byte to the upper halves of two.
+    apart = ((wide << 4) | (wide << 8)) & 0xF0F0
+    if mask is None:
+        return Bitcast(apart, Vec(DType.I8, WORD))
+    return Bitcast(Expand(mask, Bitcast(apart, Vec(DType.U8, WORD))), Vec(DType.I8, WORD))
 
 
 def kernel(few: Few, width: int) -> Function:

@@ -5,6 +5,9 @@ is then quantised with the grid of ``quantise``, to the same integers:
 
     x = scale (q - zero),   scale = (max - min) / 255,   q and zero in 0 .. 255
 
+For int4 layers the integers stand in the order of ``nibbles``: place t x 4 lanes + 4 l + j of a block of
+32 x lanes columns is column 32 l + 4 t + j.
+
 For bf16 layers it is rounded in place to nearest even, 0 below 2^-56, infinite from 3.3962e38 on. Where the
 CPU multiplies pairs of bf16 by itself, the first half of the column becomes pairs: of every 2 x lanes
 numbers the l-th beside the (lanes + l)-th, like the weight's.
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 from aerogel.core.dtypes import DType
 from aerogel.formats.bitmap import SMALLEST_BF16, WORD
+from aerogel.formats.nibbles import GROUP
 from aerogel.kernels.approx import Lets, Names, maximum, minimum
 from aerogel.kernels.few import COLUMNS, WORDS, Few
 from aerogel.kernels.layout import one, zero
@@ -45,6 +49,7 @@ from aerogel.loop.nodes import (
     Param,
     Reduce,
     Select,
+    Shuffle,
     Store,
     ThreadCount,
     ThreadId,
@@ -66,8 +71,8 @@ PARAMS: tuple[Param, ...] = (
 
 
 def prepare(few: Few) -> Function:
-    """``source`` -> ``numbers`` f32 [columns, words x 64], for bf16 rounded, and for int8 on to ``bytes`` u8
-    of that shape, ``x_scales`` f32 and ``x_zeros`` i32 [columns], which else are not touched."""
+    """``source`` -> ``numbers`` f32 [columns, words x 64], for bf16 rounded, and for integers on to
+    ``bytes`` u8 of that shape, ``x_scales`` f32 and ``x_zeros`` i32 [columns], which else are not touched."""
     names = Names()
     mine = Compare("eq", _COLUMN % ThreadCount(), ThreadId())
     body = _copy(few, names)
@@ -133,9 +138,23 @@ def _quantise(few: Few, names: Names) -> Block:
     out.add(Store(X_ZEROS, _COLUMN, Reduce("max", grid.zero)))
     again, there = Lets(names), Var(names.fresh("at"), I64)
     number = grid.number(VLoad(NUMBERS, to + there, lanes), again)
-    again.add(VStore(BYTES, to + there, Cast(number, Vec(DType.U8, lanes))))
+    made = again.let(Cast(number, Vec(DType.U8, lanes)), "made")
+    if few.number == "int8":
+        again.add(VStore(BYTES, to + there, made))
+    else:
+        again.add(*_in_steps(made, to, there, lanes, again))
     out.add(For(there, zero(), WORDS * WORD, again.block(), step=lanes))
     return out.block()
+
+
+def _in_steps(made: Expr, to: Expr, column: Expr, lanes: int, out: Lets) -> list[VStore]:
+    """``lanes`` numbers from ``column`` on, of one group, four by four to where the kernel has them."""
+    block = out.let(column // (GROUP * lanes) * (GROUP * lanes), "block")
+    group = out.let((column - block) // GROUP, "group")
+    step = out.let((column - block - group * GROUP) // 4, "step")
+    first = out.let(to + block + step * (4 * lanes) + group * 4, "first")
+    fours = [Shuffle(made, made, tuple(range(i, i + 4))) for i in range(0, lanes, 4)]
+    return [VStore(BYTES, first + i * 4 * lanes, four) for i, four in enumerate(fours)]
 
 
 def program_params(few: Few) -> tuple[Param, ...]:
@@ -149,7 +168,7 @@ def program_params(few: Few) -> tuple[Param, ...]:
 def program(few: Few) -> Function:
     """One layer from activations to y: prepare, then the step. Its module has ``prepare``, ``kernels`` and
     ``step`` before it."""
-    x = BYTES if few.number == "int8" else NUMBERS
+    x = BYTES if few.of_bytes else NUMBERS
     given: dict[str, Buf | Var] = {"x": x, "x_scales": X_SCALES, "x_zeros": X_ZEROS}
     args = tuple(given.get(p.name, p) for p in few.params)
     body: Block = (Call("few_prepare", PARAMS), Barrier(), Call(f"{few.name}_step", args))

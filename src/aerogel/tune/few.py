@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from aerogel.core.errors import InputError, require
 from aerogel.core.memory import aligned
 from aerogel.core.target import Target, current
-from aerogel.formats.bitmap import STORED, WORD, Form, Number, PackedRows, pack, pack_integers
+from aerogel.formats.bitmap import STORED, WORD, Form, Number, PackedRows, pack, pack_integers, pack_nibbles
 from aerogel.formats.canonical import encode_rows8, integers_of
+from aerogel.formats.nibbles import encode4
 from aerogel.formats.panel import Matrix
 from aerogel.kernels.few import Few, kernels, step
 from aerogel.kernels.few_tiled import MOST_COLUMNS
@@ -44,12 +45,17 @@ def few_functions(few: Few) -> Module:
 
 def pack_rows(weight: NDArray[np.float32], number: Number, form: Form, target: Target) -> PackedRows:
     """``weight`` [rows, columns] float32 in a form and number for ``target``; for int8 quantised as a file's
-    rows of 8 bits are: a scale per row, max |row| / 127. InputError as for ``formats.bitmap.pack``."""
+    rows of 8 bits are: a scale per row, max |row| / 127; for int4 as ``formats.nibbles.encode4`` does.
+    InputError as for ``formats.bitmap.pack``."""
     require(number in STORED, InputError, f"number {number!r} is unknown: {', '.join(STORED)}")
     lanes = Few.of(target, number, form).lanes
-    if number != "int8":
-        return pack(weight, number, form, lanes)
-    return pack_integers(*integers_of(encode_rows8(weight)), form, lanes)
+    match number:
+        case "int8":
+            return pack_integers(*integers_of(encode_rows8(weight)), form, lanes)
+        case "int4":
+            return pack_nibbles(*encode4(weight), form, lanes)
+        case "fp32" | "bf16":
+            return pack(weight, number, form, lanes)
 
 
 def pack_matrix(weight: Matrix, form: Form, lanes: int) -> PackedRows:
@@ -109,7 +115,7 @@ class FewColumns:
         padded = packed.words * WORD
         self._x = aligned(MOST_COLUMNS * packed.columns)
         self._y = aligned(MOST_COLUMNS * packed.rows)
-        integers = packed.number == "int8"
+        integers = few.of_bytes
         room = (
             aligned(MOST_COLUMNS * padded),
             aligned(MOST_COLUMNS * padded if integers else 0, np.uint8),
