@@ -41,6 +41,8 @@ def test_what_is_wrong_is_said_before_anything_takes_time(
     words = ["compile", "no-such-model", "--precision", "int8", "--calibrate", str(tmp_path / "none.txt")]
     assert main(words) == 2
     assert "there is no" in capsys.readouterr().err
+    assert main(["compile", "no-such.aero", "--calibrate", str(texts)]) == 2
+    assert "calibrate the model it was made from" in capsys.readouterr().err
     empty = tmp_path / "empty.txt"
     empty.write_text("\n")
     assert main(["compile", "no-such-model", "--precision", "int8", "--calibrate", str(empty)]) == 2

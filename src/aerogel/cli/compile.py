@@ -65,6 +65,8 @@ def _calibration(args: argparse.Namespace) -> list[str] | None:
     path: Path | None = args.calibrate
     if path is None:
         return None
+    told = f"{args.model!r} is compiled already: calibrate the model it was made from"
+    require(not args.model.endswith(ARTEFACT), InputError, told)
     told = f"--calibrate {path} is for programs of 8-bit integers: add --precision int8"
     require(args.precision == "int8", InputError, told)
     return read_texts(path)
