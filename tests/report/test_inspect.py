@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.find.evidence import QUICK, USES, control, curve, pay_map, row, split
+from tests.find.evidence import QUICK, USES, about, control, curve, pay_map, row, split
 from tests.find.inspections import CONTROL, inspection, timing
 from tests.report.html_tree import tree
 
 from aerogel.find.estimate import estimates
+from aerogel.find.other_runtime import WholeControl
 from aerogel.find.result import Header
 from aerogel.find.skipped import NO_TIME, Skipped
 from aerogel.find.timing import Timing
 from aerogel.report import Curves, Grid, KeyFigures, Paragraph, Pictures, Report, render
 from aerogel.report.inspect import inspect_report
+from aerogel.report.inspect_pictures import key_figures, speed_picture
 from aerogel.tune.breakeven import DENSE_INT8, Way
 
 NOTHING = Timing(pay_map(()), (), (), (), (Skipped("the whole model", NO_TIME),))
@@ -138,3 +141,22 @@ def test_a_refused_model_says_so_first_and_strangers_text_is_text() -> None:
     assert not page.all("b") and not page.all("i")
     first = next(p for p in page.all("p") if p.attributes.get("class") == "loss")
     assert first.text == "Compile would refuse this model: <i>aten::odd</i> is not known"
+
+
+def test_the_whole_model_in_another_runtime_is_a_key_figure_and_a_level() -> None:
+    whole = WholeControl(128, 10e-3, about(0.8), about(2.5), 0.012)
+    known = timing()
+    known = replace(
+        known, estimates=estimates(known.pay, known.splits, USES, (), (whole,)), controls=(whole,)
+    )
+    found = inspection(timing=known)
+    figures = key_figures(found)
+    assert figures is not None
+    last = figures.figures[-1]
+    assert (last.name, last.value) == ("The whole model in onnxruntime int8", "2.00x")
+    assert last.note.endswith("off by 1.2 % of the largest output")
+    drawn = speed_picture(found)
+    assert drawn is not None and isinstance(drawn.charts[0], Curves)
+    levels = {level.name: level.y for level in drawn.charts[0].levels}
+    assert levels["onnxruntime int8, dense"] == pytest.approx(2.0)
+    assert "the limit" not in levels

@@ -89,6 +89,12 @@ def _breakeven(found: Inspection) -> list[KeyFigure]:
 
 
 def _int8(found: Inspection) -> list[KeyFigure]:
+    whole = next((c for c in found.timing.controls if c.tokens == found.verdict.columns), None)
+    if whole is not None:
+        speed, off = whole.dense_over_int8, percent(whole.int8_error, 1)
+        note = f"{interval(speed)}, dense; off by {off} of the largest output"
+        name = "The whole model in onnxruntime int8"
+        return [KeyFigure(name, f"{speed.value:.2f}x", "our dense program in fp32", "1x", note)]
     layers = found.timing.pay.controls.layers
     if not layers or layers[0].int8_speedup is None:
         return []
