@@ -19,6 +19,7 @@ from aerogel.formats.nibbles import (
     in_columns,
     in_groups,
     in_places,
+    row_sums,
     unfolded,
 )
 
@@ -159,3 +160,12 @@ def test_streams_that_do_not_fit_each_other_are_refused(change: str) -> None:
     with pytest.raises(FormatError, match=r"needs|-8|half byte|NaN|sums|start"):
         unpack(replace(item, **streams))
     np.testing.assert_array_equal(unpack(item), integers)
+
+
+def test_rows_that_add_up_beyond_float32_are_refused() -> None:
+    """Else their sum would be infinite, and an activation of 0 not a number."""
+    largest = np.finfo(np.float32).max
+    balanced = encode4(np.array([[largest, -largest]], np.float32))
+    assert np.isfinite(row_sums(*balanced)).all()
+    with pytest.raises(InputError, match="add up to more than 2e37"):
+        row_sums(*encode4(np.full((1, 3), largest)))

@@ -126,9 +126,13 @@ def read_scales(
 
 
 def row_sums(integers: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
-    """16 x the sum of a row's weights, rounded once: what the zero point of x is multiplied with."""
+    """16 x the sum of a row's weights, rounded once: what the zero point of x is multiplied with. InputError
+    where float32 cannot hold it."""
     of_groups = in_groups(integers).sum(axis=2, dtype=np.int64)
-    return (16 * (of_groups * scales.astype(np.float64)).sum(axis=1)).astype(np.float32)
+    found = 16 * (of_groups * scales.astype(np.float64)).sum(axis=1)
+    fits = bool((np.abs(found) <= float(np.finfo(np.float32).max)).all())
+    require(fits, InputError, "a row's weights add up to more than 2e37: too large for 4-bit integers")
+    return found.astype(np.float32)
 
 
 def folded(integers: NDArray[np.int8], counts: NDArray[np.int64]) -> NDArray[np.uint8]:
