@@ -179,7 +179,7 @@ def module() -> torch.nn.Module:
 
 def test_a_file_carries_the_ranges(tmp_path: Path) -> None:
     x = torch.from_numpy(some())
-    program = aerogel.compile(module(), (x,), precision="int8", calibration=[x, x[:3]])
+    program = aerogel.compile(module(), (x,), precision="int8", plan="quick", calibration=[x, x[:3]])
     program.save(tmp_path / "static.aero")
     # From the file, and from what was kept of it.
     loaded = [aerogel.load(tmp_path / "static.aero") for _ in range(2)]
@@ -188,7 +188,7 @@ def test_a_file_carries_the_ranges(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(again(x)), np.asarray(program(x)))
     kernels = [step.kernel for step in loaded[-1].explain(x.numpy()).steps]
     assert any("quantise static" in kernel for kernel in kernels)
-    dynamic = aerogel.compile(module(), (x,), precision="int8")
+    dynamic = aerogel.compile(module(), (x,), precision="int8", plan="quick")
     assert "static" not in str(dynamic.explain(x.numpy()))
     assert not np.array_equal(np.asarray(dynamic(x)), np.asarray(program(x)))
 
