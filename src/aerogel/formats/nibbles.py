@@ -80,7 +80,7 @@ def check4(integers: NDArray[np.int8], scales: NDArray[np.float32]) -> None:
     require(usable, InputError, "a scale is negative, infinite or NaN")
     exact = bool((_bf16(scales) == scales).all())
     require(exact, InputError, "a scale is no bf16: take those of encode4")
-    inside = int(np.abs(integers.astype(np.int16)).max(initial=0)) <= LARGEST
+    inside = -LARGEST <= int(integers.min()) and int(integers.max()) <= LARGEST
     require(inside, InputError, f"an integer lies beyond -{LARGEST} to {LARGEST}")
 
 
