@@ -21,6 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.fixture(autouse=True)
+def little_work_takes_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs of tests are small: else none would run on more than one thread."""
+    monkeypatch.setattr("aerogel.model.effort.WORTH_THREADS_S", 0.0)
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """``golden(name, text)`` compares ``text`` with ``tests/golden/name``; ``--update-golden`` writes it."""

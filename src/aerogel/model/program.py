@@ -16,6 +16,7 @@ from aerogel.model.artefact import Artefact, save
 from aerogel.model.batch import Batch, batch
 from aerogel.model.blob import SLACK
 from aerogel.model.built import Built
+from aerogel.model.effort import Effort
 from aerogel.model.entry import CALL_NUMBERS
 from aerogel.model.graph import Lookup
 from aerogel.model.graph_outputs import SENTENCE
@@ -48,8 +49,9 @@ class Program:
     where the mask is 0; pooled outputs (batch, features). One output comes back alone, several as a dict.
 
     Calls from several threads are safe: each takes its own working memory, and they run one after the
-    other on the thread pool. The same input gives the same bits at any number of threads. A token or row
-    whose activations are NaN or infinite spoils its own sequence (or row) and no other.
+    other on the thread pool; one too small to gain by more runs on one thread. The same input gives the
+    same bits at any number of threads. A token or row whose activations are NaN or infinite spoils its own
+    sequence (or row) and no other.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Program:
         )
         self._fed = tuple(s.input for s in steps if isinstance(s, FeedStep))
         self._fetched = tuple(s for s in steps if isinstance(s, FetchStep))
+        self._effort = Effort.of(built)
         self._idle: list[_Lane] = []
 
     @property
@@ -98,7 +101,7 @@ class Program:
         lane = self._take()
         try:
             lane.load(work, out, span or (0, len(self.built.steps)))
-            lane.bound.run(threads)
+            lane.bound.run(self._effort.threads(work.tokens, work.rows, threads))
         finally:
             lane.release()
             self._idle.append(lane)
