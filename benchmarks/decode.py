@@ -166,7 +166,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     settings = (
-        Settings(rounds=6, block_s=0.02, warm_s=0.0, min_runs=2) if options.quick else Settings(rounds=8)
+        Settings(rounds=6, block_s=0.02, warm_s=0.0, min_runs=2)
+        if options.quick
+        else Settings(rounds=8, block_s=0.25)
     )
     dense_bytes = DENSE_BYTES // 16 if options.quick else DENSE_BYTES
     claims: list[Claim] = []

@@ -49,7 +49,7 @@ def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but thr
     texts if ``texts`` is given: some hundred like those to come. What a layer makes for such layers alone
     then has one range for all tokens, found on them (``static``), and is stored as integers at once: faster,
     but what lies beyond the range is cut off. ``plan``: ``timed`` times the
-    kernels for each kind of layer on this CPU (under a second for a small encoder); ``quick`` decides by the
+    kernels for each kind of layer on this CPU (some seconds for a small encoder); ``quick`` decides by the
     share of zeros; or a Plan made before, which gives the same program again. ``threads``: how many a call
     uses unless it says otherwise, None for all cores. ``texts``: the model's tokenizer, for ``encode``;
     ``provenance``: what to record in a saved file.
