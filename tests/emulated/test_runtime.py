@@ -60,6 +60,7 @@ class Machine:
         self._put(_STATE + Layout.BARRIER, self.addresses["barrier"])
         self._put(_STATE + Layout.SYSCALL, self.addresses["syscall"])
         self._put(_STATE + Layout.SPIN, spin_ns)
+        self._put(_STATE + Layout.IDLE_SPIN, spin_ns)
         self._put(_BLOCK, _DATA)
         self.waits = 0
         self._asleep: dict[int, int] = {}

@@ -14,7 +14,7 @@ import threading
 from aerogel.core.errors import InputError
 from aerogel.native import cores
 from aerogel.native.lock import LOCK
-from aerogel.native.runtime import PARKING, SPIN_TICKS, Layout, runtime
+from aerogel.native.runtime import IDLE_SPIN_TICKS, PARKING, SPIN_TICKS, Layout, runtime
 
 _log = logging.getLogger("aerogel")
 
@@ -40,6 +40,7 @@ class Pool:
             (Layout.BARRIER, self._runtime.barrier),
             (Layout.SYSCALL, PARKING.syscall_address()),
             (Layout.SPIN, SPIN_TICKS),
+            (Layout.IDLE_SPIN, IDLE_SPIN_TICKS),
         ):
             ctypes.c_uint64.from_address(self.state + offset).value = word
 

@@ -28,6 +28,7 @@ class Layout:
     BARRIER = 0  # address of the barrier: a program's context is the pool's memory
     SYSCALL = 8
     SPIN = 16  # ticks to spin before parking
+    IDLE_SPIN = 24  # the same for a worker that waits for its next job
     PENDING = 64  # workers still busy with the job
     DONE = 128  # jobs finished; then who sleeps on it
     ARRIVED = 192  # threads at the barrier
@@ -47,6 +48,9 @@ MACHINE = MACHINES.get(platform.machine().lower(), "other")
 # About 50 us. x86 counts cycles (35 us at 4.2 GHz, 75 at 2 GHz), ARM is made to count nanoseconds.
 # Without a clock a wait parks at once.
 SPIN_TICKS = {"x86_64": 150_000, "aarch64": 50_000}.get(MACHINE, 0)
+# About a millisecond: between calls in a loop Python takes more than 50 us, and to wake a sleeping thread takes
+# hundreds on a virtual machine (16 tokens of a MiniLM: 1.02 -> 0.66 ms).
+IDLE_SPIN_TICKS = 16 * SPIN_TICKS
 
 _X86 = """
 define internal i64 @ticks() {
@@ -109,10 +113,10 @@ _OF = {"x86_64": _X86, "aarch64": _ARM}
 _PLAIN = {"x86_64": 8064}
 
 _COMMON = f"""
-define internal i32 @wait(ptr %state, ptr %word, i32 %old) {{
+define internal i32 @wait(ptr %state, ptr %word, i32 %old, i64 %spin.at) {{
 start:
   %sleepers = getelementptr i8, ptr %word, i64 4
-  %limit.slot = getelementptr i8, ptr %state, i64 {Layout.SPIN}
+  %limit.slot = getelementptr i8, ptr %state, i64 %spin.at
   %limit = load i64, ptr %limit.slot
   %begun = call i64 @ticks()
   br label %spin
@@ -176,7 +180,7 @@ open:
   call void @advance(ptr %state, ptr %phase)
   ret void
 wait:
-  call i32 @wait(ptr %state, ptr %phase, i32 %old)
+  call i32 @wait(ptr %state, ptr %phase, i32 %old, i64 {Layout.SPIN})
   ret void
 done:
   ret void
@@ -203,7 +207,7 @@ start:
   br label %next
 next:
   %seen = phi i32 [ 0, %start ], [ %posted, %next ], [ %posted, %finish ]
-  %posted = call i32 @wait(ptr %state, ptr %mailbox, i32 %seen)
+  %posted = call i32 @wait(ptr %state, ptr %mailbox, i32 %seen, i64 {Layout.IDLE_SPIN})
   %function = load ptr, ptr %job
   %block = load ptr, ptr %block.slot
   %threads = load i64, ptr %threads.slot
@@ -248,7 +252,7 @@ post:
   br i1 %more, label %post, label %mine
 mine:
   call void @run(ptr %function, ptr %block, i64 0, i64 %threads, ptr %state)
-  call i32 @wait(ptr %state, ptr %done, i32 %before)
+  call i32 @wait(ptr %state, ptr %done, i32 %before, i64 {Layout.SPIN})
   ret void
 }}
 """
