@@ -48,8 +48,8 @@ MACHINE = MACHINES.get(platform.machine().lower(), "other")
 # About 50 us. x86 counts cycles (35 us at 4.2 GHz, 75 at 2 GHz), ARM is made to count nanoseconds.
 # Without a clock a wait parks at once.
 SPIN_TICKS = {"x86_64": 150_000, "aarch64": 50_000}.get(MACHINE, 0)
-# About a millisecond: between calls in a loop Python takes more than 50 us, and to wake a sleeping thread takes
-# hundreds on a virtual machine (16 tokens of a MiniLM: 1.02 -> 0.66 ms).
+# About a millisecond: between calls in a loop Python takes more than 50 us, and to wake a sleeping thread
+# takes hundreds on a virtual machine (16 tokens of a MiniLM: 1.02 -> 0.66 ms).
 IDLE_SPIN_TICKS = 16 * SPIN_TICKS
 
 _X86 = """
