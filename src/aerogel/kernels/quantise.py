@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aerogel.core.dtypes import DType
+from aerogel.formats.packed import WORD
 from aerogel.kernels.approx import Lets, Names, maximum, minimum
 from aerogel.kernels.layout import Layout, zero
 from aerogel.kernels.pack import COLUMNS, FEATURES, source, splat
@@ -40,8 +41,6 @@ from aerogel.loop.nodes import (
     VStore,
 )
 
-WORD = 4
-"""Integers in a word."""
 # A smaller scale has no inverse that float32 can hold with room to spare.
 LEAST_SCALE = 1e-36
 

@@ -8,16 +8,16 @@ many as would make the model.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import cycle
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.memory import aligned, copy_aligned
+from aerogel.core.memory import aligned
 from aerogel.core.target import Target
 from aerogel.formats.bitmap import WORD as ROW_WORD
 from aerogel.formats.bitmap import Form, PackedRows
@@ -27,6 +27,7 @@ from aerogel.kernels.layout import Layout
 from aerogel.kernels.tile import Element
 from aerogel.loop.nodes import Module
 from aerogel.native import Compiled, compile
+from aerogel.tune.copied import P, copied
 from aerogel.tune.few import pack_matrix
 from aerogel.tune.plan import Candidate
 from aerogel.tune.worth import WORTH_A_TRIAL, WORTH_MORE_THAN_DENSE, WORTH_TWICE_DENSE, WORTH_TWO_PACKINGS
@@ -40,7 +41,6 @@ ROUNDS = 5
 # More columns are taken on where it is so much faster: less is noise.
 CLEARLY = 1.1
 
-P = TypeVar("P", Packed, PackedRows)
 Call = Callable[[], None]
 
 
@@ -145,7 +145,7 @@ def _cold(packed: P, ready: Callable[[P], Call], copies: int) -> float:
     """Seconds of a call, the best of ROUNDS, that take turns with copies of the weight."""
     enough = -(-COLD_BYTES // max(1, packed.nbytes))
     count = max(1, min(copies, enough, MOST_COPIES))
-    turns = cycle([ready(packed), *(ready(_copied(packed)) for _ in range(count - 1))])
+    turns = cycle([ready(packed), *(ready(copied(packed)) for _ in range(count - 1))])
     best = float("inf")
     for _ in range(count):
         next(turns)()
@@ -155,12 +155,6 @@ def _cold(packed: P, ready: Callable[[P], Call], copies: int) -> float:
         call()
         best = min(best, perf_counter() - start)
     return best
-
-
-def _copied(packed: P) -> P:
-    """The same, elsewhere in memory."""
-    arrays = {f.name: getattr(packed, f.name) for f in fields(packed)}
-    return replace(packed, **{n: copy_aligned(a) for n, a in arrays.items() if isinstance(a, np.ndarray)})
 
 
 def rows_call(packed: PackedRows, target: Target, columns: int) -> Call:

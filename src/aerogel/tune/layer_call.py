@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from itertools import cycle
 from typing import Literal
@@ -11,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.memory import aligned, copy_aligned
+from aerogel.core.memory import aligned
 from aerogel.core.target import Target
 from aerogel.formats.canonical import encode_rows8, integers_of
 from aerogel.formats.panel import WORD, Matrix, Packed, words
@@ -20,6 +19,7 @@ from aerogel.kernels.quantise import quantise
 from aerogel.loop.nodes import Module
 from aerogel.native import Compiled, compile
 from aerogel.tune.choose import element_of, kernel_arguments, kernel_module, sample
+from aerogel.tune.copied import copied
 
 Precision = Literal["fp32", "int8"]
 _COLD_BYTES, _MOST_COPIES = 4 << 20, 32
@@ -75,18 +75,6 @@ class LayerCall:
     def __call__(self) -> None:
         self._first()
         next(self._turns).run(1)
-
-
-def copied(packed: Packed) -> Packed:
-    """The same, elsewhere in memory."""
-    return replace(
-        packed,
-        values=copy_aligned(packed.values),
-        indices=copy_aligned(packed.indices),
-        runs=copy_aligned(packed.runs),
-        starts=copy_aligned(packed.starts),
-        work=copy_aligned(packed.work),
-    )
 
 
 def _nothing() -> None:
