@@ -1,0 +1,1 @@
+"""Index notation: what to compute, as a tree; its parsers and its slow meaning."""

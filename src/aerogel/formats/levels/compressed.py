@@ -1,0 +1,94 @@
+"""``compressed``: the coordinates of a fiber one after another in ``crd``, from ``pos[parent]`` on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import FormatError, LoopError, refuse, require
+from aerogel.formats.levels.level import Element, Parent, Segment, View
+from aerogel.loop.build import Code
+from aerogel.loop.nodes import Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """``pos`` has one element per parent and one more. Not ``unique``: equal coordinates stand side by side,
+    and the levels below are singletons (COO)."""
+
+    unique: bool = True
+    name: str = "compressed"
+    full: bool = False
+    ordered: bool = True
+    branchless: bool = False
+    compact: bool = True
+    located: bool = False
+    arrays: tuple[tuple[str, Element], ...] = (("pos", "index"), ("crd", "index"))
+
+    def span(self, code: Code, view: View, parent: Parent) -> tuple[Expr, Expr]:
+        assert not isinstance(parent, Segment)
+        begin = code.let(view.at("pos", parent), "begin")
+        return begin, code.let(view.at("pos", parent + 1), "end")
+
+    def coordinate(self, view: View, position: Expr) -> Expr:
+        return view.at("crd", position)
+
+    def locate(self, view: View, parent: Expr, coordinate: Expr) -> Never:
+        refuse(LoopError, f"{view.prefix} is compressed: a coordinate can only be searched")
+
+    def present(self, view: View, position: Expr) -> None:
+        return None
+
+    def check(self, arrays: Sequence[NDArray[Any]], parents: int, size: int, what: str) -> int:
+        pos, crd = arrays
+        require(
+            len(pos) == parents + 1,
+            FormatError,
+            f"{what}: pos has {len(pos)} elements, but {parents} parents need {parents + 1}",
+        )
+        require(pos[0] == 0, FormatError, f"{what}: pos starts at {pos[0]}: it must start at 0")
+        if parents:
+            falls = pos[1:] < pos[:-1]
+            if falls.any():
+                at = int(falls.argmax())
+                refuse(FormatError, f"{what}: pos falls from {pos[at]} to {pos[at + 1]} at {at}: it may not")
+        require(
+            int(pos[-1]) == len(crd),
+            FormatError,
+            f"{what}: pos ends at {pos[-1]}, but there are {len(crd)} coordinates",
+        )
+        check_range(crd, size, what)
+        if len(crd) > 1:
+            behind = crd[1:] <= crd[:-1] if self.unique else crd[1:] < crd[:-1]
+            # Where a fiber ends, the next coordinate may be anything.
+            inner = pos[1:-1]
+            behind[inner[(inner > 0) & (inner < len(crd))] - 1] = False
+            if behind.any():
+                at = int(behind.argmax())
+                wrong = "stands twice" if crd[at] == crd[at + 1] else f"comes before {crd[at + 1]}"
+                refuse(
+                    FormatError,
+                    f"{what}: coordinate {crd[at]} {wrong} in a fiber: pass the data through aerogel.tensor, "
+                    "which sorts and sums",
+                )
+        return len(crd)
+
+    def expand(
+        self, arrays: Sequence[NDArray[Any]], parents: NDArray[np.int64], size: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        pos, crd = arrays
+        return np.repeat(parents, np.diff(pos)), crd.astype(np.int64)
+
+
+def check_range(crd: NDArray[Any], size: int, what: str) -> None:
+    """FormatError for a coordinate outside 0 .. size - 1."""
+    if len(crd):
+        least, most = int(crd.min()), int(crd.max())
+        wrong = least if least < 0 else most
+        require(
+            0 <= least and most < size, FormatError, f"{what}: coordinate {wrong} is outside 0 .. {size - 1}"
+        )

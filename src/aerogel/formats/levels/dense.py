@@ -1,0 +1,50 @@
+"""``dense``: every coordinate is stored; a position is computed, nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import LoopError, refuse
+from aerogel.formats.levels.level import Element, Parent, View
+from aerogel.loop.build import Code
+from aerogel.loop.nodes import Const, Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """Position = parent x size + coordinate."""
+
+    name: str = "dense"
+    full: bool = True
+    ordered: bool = True
+    unique: bool = True
+    branchless: bool = False
+    compact: bool = True
+    located: bool = True
+    arrays: tuple[tuple[str, Element], ...] = ()
+
+    def span(self, code: Code, view: View, parent: Parent) -> Never:
+        refuse(LoopError, f"{view.prefix} is dense: it is visited by coordinate")
+
+    def coordinate(self, view: View, position: Expr) -> Never:
+        refuse(LoopError, f"{view.prefix} is dense: it is visited by coordinate")
+
+    def locate(self, view: View, parent: Expr, coordinate: Expr) -> Expr:
+        first = isinstance(parent, Const) and parent.value == 0
+        return coordinate if first else parent * view.size + coordinate
+
+    def present(self, view: View, position: Expr) -> None:
+        return None
+
+    def check(self, arrays: Sequence[NDArray[Any]], parents: int, size: int, what: str) -> int:
+        return parents * size
+
+    def expand(
+        self, arrays: Sequence[NDArray[Any]], parents: NDArray[np.int64], size: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return np.repeat(parents, size), np.tile(np.arange(size, dtype=np.int64), len(parents))

@@ -1,0 +1,114 @@
+"""What a level kind is: how one mode of a tensor is stored below its parent, and how loops visit it.
+
+A tensor is a tree of levels. Each position of a level has a coordinate and, below it, a fiber of the next
+level; positions of the last level hold the values. A level kind says how a fiber is laid out, states its
+properties, and emits the Loop IR by which a kernel visits it (the format abstraction of Chou, Kjolstad and
+Amarasinghe, "Format abstraction for sparse tensor algebra compilers", 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.dtypes import DType
+from aerogel.loop.build import Code
+from aerogel.loop.nodes import I64, Buf, BufferType, Cast, Expr, Load
+
+Element = Literal["index", "flag"]
+"""What an array of a level holds: positions or coordinates in the tensor's index type, or one byte, 0 or 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Positions ``begin`` to ``end`` of a level that share one coordinate."""
+
+    begin: Expr
+    end: Expr
+
+
+Parent = Expr | Segment
+"""Where in its parent a fiber hangs: one position (i64), or a segment of a level that is not unique."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A level of one operand as a kernel sees it. ``size``: extent of its mode (i64); ``index``: the type of
+    positions and coordinates."""
+
+    prefix: str
+    size: Expr
+    index: DType
+
+    def buffer(self, name: str, element: Element = "index", *, const: bool = True) -> Buf:
+        dtype = self.index if element == "index" else DType.U8
+        return Buf(f"{self.prefix}.{name}", BufferType(dtype, const=const))
+
+    def at(self, name: str, position: Expr) -> Expr:
+        """One element of an index array, as i64."""
+        loaded = Load(self.buffer(name), position)
+        return loaded if self.index is DType.I64 else Cast(loaded, I64)
+
+
+class Level(Protocol):
+    """One mode's storage. Frozen, without state: arrays and sizes are passed in.
+
+    ``full``: every coordinate is stored. ``ordered``: coordinates of a fiber ascend. ``unique``: none stands
+    twice in a fiber. ``branchless``: every parent has exactly one child position. ``compact``: positions have
+    no gaps. ``located``: ``locate`` finds a coordinate without a search. Visits are by coordinate where
+    ``located``, else by position.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def full(self) -> bool: ...
+    @property
+    def ordered(self) -> bool: ...
+    @property
+    def unique(self) -> bool: ...
+    @property
+    def branchless(self) -> bool: ...
+    @property
+    def compact(self) -> bool: ...
+    @property
+    def located(self) -> bool: ...
+    @property
+    def arrays(self) -> tuple[tuple[str, Element], ...]:
+        """The arrays it keeps, by name."""
+        ...
+
+    def span(self, code: Code, view: View, parent: Parent) -> tuple[Expr, Expr]:
+        """The positions of the fiber below ``parent``: first, and one past the last. Not for located levels."""
+        ...
+
+    def coordinate(self, view: View, position: Expr) -> Expr:
+        """The coordinate (i64) at a position. Not for located levels."""
+        ...
+
+    def locate(self, view: View, parent: Expr, coordinate: Expr) -> Expr:
+        """The position of a coordinate in the fiber below ``parent``. Located levels only."""
+        ...
+
+    def present(self, view: View, position: Expr) -> Expr | None:
+        """Whether the located position is stored; None: always."""
+        ...
+
+    def check(self, arrays: Sequence[NDArray[Any]], parents: int, size: int, what: str) -> int:
+        """How many positions the level has below ``parents`` positions; FormatError unless its arrays are
+        exactly what this level means. ``what`` names the level in messages: ``A, mode 1``."""
+        ...
+
+    def expand(
+        self, arrays: Sequence[NDArray[Any]], parents: NDArray[np.int64], size: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """For every position of the level, in order: index into ``parents``' level, and coordinate.
+
+        ``parents``: how many positions the parent level has, as an arange (an int64 array). Slow and plain:
+        the definition that tests and conversions of odd formats use.
+        """
+        ...

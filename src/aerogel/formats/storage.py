@@ -1,0 +1,149 @@
+"""A stored tensor: its format, its shape, the arrays of its levels, and its values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.dtypes import DType
+from aerogel.core.errors import FormatError, InputError, require
+from aerogel.formats.levels import LEVELS
+from aerogel.formats.tensor_format import Format
+
+Fill = float | bool
+"""What stands where nothing is stored."""
+VALUES = (DType.F64, DType.F32, DType.I64, DType.I32, DType.BOOL)
+"""What values can be."""
+INDICES = (DType.I32, DType.I64)
+"""What positions and coordinates can be; one type for all the arrays of a tensor."""
+MOST_INDEX = {DType.I32: 2**31 - 1, DType.I64: 2**63 - 1}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Storage:
+    """``levels[k]`` holds the arrays of level k as its kind lists them, ``values`` one value per position of
+    the last level; all are 1-D and contiguous. What is not stored is ``fill``.
+
+    Made of parts that are known to fit; ``check`` proves it for parts that come from outside.
+    """
+
+    format: Format
+    shape: tuple[int, ...]
+    levels: tuple[tuple[NDArray[Any], ...], ...]
+    values: NDArray[Any]
+    fill: int | float | bool = 0
+    index: DType = DType.I32
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> DType:
+        return DType.of(self.values.dtype)
+
+    @property
+    def stored(self) -> int:
+        """How many values are stored, explicit zeros among them."""
+        last = self.levels[-1] if self.levels else ()
+        if last and not self.format.levels[-1].compact:
+            return int(last[0].sum())
+        return len(self.values)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of everything that is kept."""
+        return self.values.nbytes + sum(a.nbytes for level in self.levels for a in level)
+
+    def counts(self) -> tuple[int, ...]:
+        """Positions of each level; of the last one, as many as values."""
+        found: list[int] = []
+        parents = 1
+        sizes = self.format.level_sizes(self.shape)
+        for level, arrays, size in zip(self.format.levels, self.levels, sizes, strict=True):
+            parents = parents * size if level.located else len(arrays[-1])
+            found.append(parents)
+        return tuple(found)
+
+
+def check(storage: Storage, name: str) -> Storage:
+    """The same storage; FormatError unless every array is what the format says. ``name``: in messages."""
+    form = storage.format
+    check_shape(storage.shape, name)
+    require(
+        form.rank == len(storage.shape),
+        FormatError,
+        f"{name}: format {form.short} has {form.rank} modes, but the shape is {storage.shape}",
+    )
+    for mode, size in enumerate(form.block):
+        require(
+            storage.shape[mode] % size == 0,
+            FormatError,
+            f"{name}: mode {mode} has size {storage.shape[mode]}, which is no multiple of the block's {size}",
+        )
+    require(
+        storage.dtype in VALUES,
+        InputError,
+        f"{name}: values are {storage.values.dtype}: use float64, float32, int64, int32 or bool",
+    )
+    parents = 1
+    parts = zip(form.levels, storage.levels, form.level_sizes(storage.shape), strict=True)
+    for at, (level, arrays, size) in enumerate(parts):
+        where = f"{name}, mode {form.order[at % form.rank]} ({level.name})"
+        require(
+            len(arrays) == len(level.arrays),
+            FormatError,
+            f"{where}: {len(arrays)} arrays, but it keeps {len(level.arrays)}",
+        )
+        for array, (what, element) in zip(arrays, level.arrays, strict=True):
+            wanted = storage.index.numpy() if element == "index" else np.dtype("uint8")
+            _check_array(array, wanted, f"{where}: {what}")
+        parents = level.check(arrays, parents, size, where)
+        require(parents < 2**62, FormatError, f"{where}: {parents} positions cannot be addressed")
+    _check_array(storage.values, storage.values.dtype, f"{name}: values")
+    require(
+        len(storage.values) == parents,
+        FormatError,
+        f"{name}: {len(storage.values)} values, but the levels have {parents} positions",
+    )
+    return storage
+
+
+def _check_array(array: NDArray[Any], wanted: np.dtype[Any], what: str) -> None:
+    require(
+        array.ndim == 1 and array.flags.c_contiguous and array.dtype == wanted,
+        FormatError,
+        f"{what} must be a contiguous 1-D array of {wanted}, but is {array.dtype} of shape {array.shape}",
+    )
+
+
+def check_shape(shape: tuple[int, ...], name: str) -> None:
+    """FormatError for a negative extent, or one that no coordinate can count."""
+    for mode, size in enumerate(shape):
+        require(size >= 0, FormatError, f"{name}: mode {mode} has size {size}: it must be 0 or more")
+        require(size <= MOST_INDEX[DType.I64], FormatError, f"{name}: mode {mode} is larger than 2^63 - 1")
+
+
+def index_type(shape: tuple[int, ...], stored: int) -> DType:
+    """The smallest type that counts every coordinate and every position."""
+    return DType.I32 if max((stored, *shape), default=0) <= MOST_INDEX[DType.I32] else DType.I64
+
+
+def dense(values: NDArray[Any], fill: Fill = 0) -> Storage:
+    """The storage of a NumPy array, which is not copied where it is contiguous in some order of modes."""
+    order = tuple(range(values.ndim))
+    if not values.flags.c_contiguous:
+        # The order in which strides fall: a transposed array is contiguous in it.
+        order = tuple(sorted(order, key=lambda mode: (-abs(values.strides[mode]), mode)))
+        if not values.transpose(order).flags.c_contiguous:
+            values, order = np.ascontiguousarray(values), tuple(range(values.ndim))
+    flat = values.transpose(order).reshape(-1)
+    return Storage(dense_format(order), values.shape, ((),) * values.ndim, flat, fill)
+
+
+def dense_format(order: tuple[int, ...]) -> Format:
+    """All modes dense, stored in ``order``."""
+    return Format((LEVELS["dense"],) * len(order), order)
