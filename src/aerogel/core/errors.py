@@ -17,6 +17,10 @@ class FormatError(AerogelError, ValueError):
     """Stored data does not have the layout it claims."""
 
 
+class OrderError(FormatError):
+    """Coordinates of a fiber do not ascend, or one stands twice; everything looked at before it is sound."""
+
+
 class UnsupportedError(AerogelError, NotImplementedError):
     """The request is meaningful, but nothing here can do it: an unknown operation, say."""
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
-from aerogel.core.errors import FormatError, InputError, require
-from aerogel.formats.levels import LEVELS
+from aerogel.core.errors import FormatError, InputError, OrderError, require
+from aerogel.formats.levels import LEVELS, Singleton
 from aerogel.formats.tensor_format import Format
 
 Fill = float | bool
@@ -103,6 +103,8 @@ def check(storage: Storage, name: str) -> Storage:
             _check_array(array, wanted, f"{where}: {what}")
         parents = level.check(arrays, parents, size, where)
         require(parents < 2**62, FormatError, f"{where}: {parents} positions cannot be addressed")
+        if isinstance(level, Singleton) and level.unique:
+            _check_run(storage, at, name)
     _check_array(storage.values, storage.values.dtype, f"{name}: values")
     require(
         len(storage.values) == parents,
@@ -110,6 +112,35 @@ def check(storage: Storage, name: str) -> Storage:
         f"{name}: {len(storage.values)} values, but the levels have {parents} positions",
     )
     return storage
+
+
+def _check_run(storage: Storage, last: int, name: str) -> None:
+    """OrderError unless the coordinates of the run that ends at level ``last`` ascend and none stands twice.
+
+    A run is a level that is not unique with the singletons below it: their coordinates are compared together.
+    """
+    first = last
+    while isinstance(storage.format.levels[first], Singleton):
+        first -= 1
+    pos = storage.levels[first][0]
+    runs = [arrays[-1] for arrays in storage.levels[first : last + 1]]
+    count = len(runs[0])
+    behind, same = np.zeros(max(count - 1, 0), np.bool_), np.ones(max(count - 1, 0), np.bool_)
+    for crd in runs:
+        behind |= same & (crd[1:] < crd[:-1])
+        same &= crd[1:] == crd[:-1]
+    behind |= same
+    # Where a fiber ends, the next coordinates may be anything.
+    inner = pos[1:-1]
+    behind[inner[(inner > 0) & (inner < count)] - 1] = False
+    if behind.any():
+        at = int(behind.argmax())
+        here = ", ".join(str(crd[at + 1]) for crd in runs)
+        wrong = "stand twice" if same[at] else "come before those they follow"
+        raise OrderError(
+            f"{name}: coordinates ({here}) {wrong}: pass the data through aerogel.tensor, which sorts "
+            "and sums"
+        )
 
 
 def _check_array(array: NDArray[Any], wanted: np.dtype[Any], what: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Never
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.errors import FormatError, LoopError, refuse, require
+from aerogel.core.errors import FormatError, LoopError, OrderError, refuse, require
 from aerogel.formats.levels.level import Element, Parent, Segment, View
 from aerogel.loop.build import Code
 from aerogel.loop.nodes import Expr
@@ -71,7 +71,7 @@ class Compressed:
                 at = int(behind.argmax())
                 wrong = "stands twice" if crd[at] == crd[at + 1] else f"comes before {crd[at + 1]}"
                 refuse(
-                    FormatError,
+                    OrderError,
                     f"{what}: coordinate {crd[at]} {wrong} in a fiber: pass the data through aerogel.tensor, "
                     "which sorts and sums",
                 )
