@@ -193,7 +193,7 @@ def _scaled(code: Code, x: Expr, word: Expr) -> Expr:
 
 
 def tanh(code: Code, x: Expr) -> Expr:
-    """-t / (t + 2) with t = e^(-2 abs(x)) - 1, and the sign of x: no digits cancel near 0."""
+    """abs(t) / (t + 2) with t = e^(-2 abs(x)) - 1, and the sign of x: no digits cancel near 0."""
     at = precision(x)
     x = code.let(x, "x")
     size = Binary("min", constant(at.one, x), Unary("abs", x))
@@ -201,7 +201,7 @@ def tanh(code: Code, x: Expr) -> Expr:
     scale = code.let(Bitcast((word - at.bias) << at.fraction, x.type), "scale")
     t = code.let(Fma(p, scale, scale - 1.0), "t")
     sign = code.let(words(x) & at.sign, "sign")
-    return code.let(Bitcast(words(Unary("neg", t) / (t + 2.0)) | sign, x.type), "tanh")
+    return code.let(Bitcast(words(Unary("abs", t) / (t + 2.0)) | sign, x.type), "tanh")
 
 
 def sigmoid(code: Code, x: Expr) -> Expr:
