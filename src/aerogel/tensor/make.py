@@ -1,0 +1,140 @@
+"""``aerogel.tensor``: a tensor that is checked once, owned, and never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from aerogel.convert.convert import convert
+from aerogel.convert.pack import pack
+from aerogel.core.dtypes import DType
+from aerogel.core.errors import FormatError, InputError, require
+from aerogel.formats.storage import VALUES, Fill, Storage, check_shape, index_type
+from aerogel.formats.tensor_format import Format, format_of
+from aerogel.tensor.coerce import operand
+from aerogel.tensor.fold import Duplicates
+from aerogel.tensor.raw import index_copies, usable
+from aerogel.tensor.tensor import Tensor
+
+
+def tensor(
+    x: Any,
+    format: Format | str | Sequence[str] | None = None,  # noqa: A002
+    *,
+    shape: Sequence[int] | None = None,
+    dtype: Any = None,
+    fill: Fill | None = None,
+    duplicates: Duplicates = "add",
+) -> Tensor:
+    """A tensor of its own, checked once, that nothing changes any more.
+
+    ``x``: a NumPy array, a SciPy, PyData/sparse or torch tensor, an aerogel tensor, a number, nested lists;
+    or a pair ``(values, coordinates)`` with one array of coordinates per mode, in any order, of which
+    ``shape`` is the extent (left out: as far as the coordinates go).
+
+    ``format``: ``dense``, ``csr``, ``csc``, ``dcsr``, ``coo``, ``csf``, ``sv``, ``bsr:4x4``, or level kinds
+    such as ``"dense,compressed@1,0"``; None: what ``x`` has (an array stays dense, coordinates become COO).
+    ``fill``: what stands where nothing is stored; None: what ``x`` says, else 0. ``duplicates``: what becomes
+    of values with equal coordinates: ``add``, ``min``, ``max``, ``or``, ``mul``, ``last`` or ``refuse``.
+    """
+    if _is_listing(x):
+        storage = _listed(x, shape, format, duplicates, dtype, fill)
+    else:
+        storage = operand(x, "x", duplicates)
+        require(
+            shape is None or tuple(shape) == storage.shape,
+            InputError,
+            f"x has shape {storage.shape}, not {shape and tuple(shape)}: shape is for (values, coordinates)",
+        )
+        storage = _filled(_cast(storage, dtype), fill)
+        if format is not None:
+            wanted = format_of(format, storage.rank)
+            storage = storage if wanted == storage.format else convert(storage, wanted)
+    return Tensor(owned(storage, x))
+
+
+def owned(storage: Storage, x: object) -> Storage:
+    """``storage`` with arrays that nobody else holds, and indices as small as they can be."""
+    if isinstance(x, Tensor) and storage is x.storage:
+        return storage
+    index = index_type(storage.shape, len(storage.values))
+    wanted = index.numpy()
+    levels = tuple(
+        tuple(a.copy() if a.dtype == np.uint8 else a.astype(wanted) for a in arrays)
+        for arrays in storage.levels
+    )
+    return replace(storage, levels=levels, values=storage.values.copy(), index=index)
+
+
+def _is_listing(x: object) -> bool:
+    """Whether ``x`` is ``(values, coordinates)``: then no array could be made of it."""
+    if not isinstance(x, tuple) or len(x) != 2 or np.ndim(x[0]) != 1:
+        return False
+    coords: Any = x[1]
+    if isinstance(coords, np.ndarray):
+        return coords.ndim == 2
+    return isinstance(coords, tuple | list) and all(np.ndim(crd) == 1 for crd in coords)
+
+
+def _listed(
+    x: tuple[Any, Any],
+    shape: Sequence[int] | None,
+    format: Format | str | Sequence[str] | None,  # noqa: A002
+    duplicates: Duplicates,
+    dtype: Any,
+    fill: Fill | None,
+) -> Storage:
+    values = usable(np.asarray(x[0]), "x")
+    values = values if dtype is None else values.astype(_number(dtype).numpy())
+    named = {f"coordinates {mode}": crd for mode, crd in enumerate(x[1])}
+    coords, _ = index_copies("x", **named)
+    require(
+        all(len(crd) == len(values) for crd in coords),
+        FormatError,
+        f"x: {len(values)} values, but {', '.join(str(len(crd)) for crd in coords)} coordinates",
+    )
+    extents = shape if shape is not None else [int(crd.max(initial=-1)) + 1 for crd in coords]
+    sizes = tuple(int(size) for size in extents)
+    check_shape(sizes, "x")
+    wanted = format_of("coo" if format is None else format, len(sizes))
+    zero = _fitting(0 if fill is None else fill, values.dtype)
+    return pack(coords, values, sizes, wanted, duplicates=duplicates, fill=zero)
+
+
+def _number(dtype: Any) -> DType:
+    found = DType.of(dtype)
+    require(
+        found in VALUES,
+        InputError,
+        f"a tensor of {found.numpy()} cannot be made: use float64, float32, int64, int32 or bool",
+    )
+    return found
+
+
+def _cast(storage: Storage, dtype: Any) -> Storage:
+    if dtype is None:
+        return storage
+    values = storage.values.astype(_number(dtype).numpy())
+    return replace(storage, values=values, fill=np.asarray(storage.fill).astype(values.dtype).item())
+
+
+def _filled(storage: Storage, fill: Fill | None) -> Storage:
+    return storage if fill is None else replace(storage, fill=_fitting(fill, storage.values.dtype))
+
+
+def _fitting(fill: Fill, kind: np.dtype[Any]) -> Fill:
+    """``fill`` in the type of the values; InputError where it has no such value."""
+    try:
+        found = np.asarray(fill).astype(kind).item()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"fill {fill!r} is no number") from error
+    same = found == fill or (found != found and fill != fill)  # noqa: PLR0124
+    require(
+        same or kind.kind == "f",
+        InputError,
+        f"fill {fill!r} cannot be a {kind}: give dtype=, or another fill",
+    )
+    return found
