@@ -132,7 +132,7 @@ def test_division_by_a_constant(by: int) -> None:
 # --- pow --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("dtype", ["int32", pytest.param("int64", marks=pytest.mark.slow)])
 def test_integer_powers_wrap_and_negative_exponents_truncate(dtype: str) -> None:
     a, b = pairs(dtype)
     bits = np.dtype(dtype).itemsize * 8

@@ -45,13 +45,14 @@ class Code:
         """A name that nothing else here has."""
         number = self._given.get(hint, 0)
         self._given[hint] = number + 1
-        return f"{hint}_{number}" if number else hint
+        # A numbered name may have been asked for as a hint of its own.
+        return self.fresh(f"{hint}_{number}") if number else hint
 
     def add(self, *statements: Stmt) -> None:
         self._blocks[-1].extend(statements)
 
     def let(self, value: Expr, hint: str = "t") -> Expr:
-        """``value`` bound to a name; what is a name or a constant already stays as it is."""
+        """``value`` as it is now, bound to a name; a constant stays as it is."""
         if isinstance(value, Const):
             return value
         var = Var(self.fresh(hint), value.type)
@@ -101,6 +102,15 @@ class Code:
         with self.block() as body:
             yield
         self.add(If(cond, tuple(body)))
+
+    @contextmanager
+    def when(self, cond: Expr | None) -> Generator[None]:
+        """``if_``, or the block as it stands where there is nothing to ask."""
+        if cond is None:
+            yield
+        else:
+            with self.if_(cond):
+                yield
 
     def branch(self, cond: Expr, then: Block, orelse: Block = ()) -> None:
         """``if cond: then else: orelse``, of blocks collected before."""
