@@ -177,11 +177,12 @@ def _spelt(text: str, rank: int) -> Format:
         order = tuple(int(word) for word in behind.split(",")) if behind else tuple(range(len(names)))
     except ValueError as error:
         raise FormatError(f"format {text!r}: {behind!r} is no order of modes, such as 1,0") from error
-    require(
-        len(names) == rank and len(order) == rank,
-        FormatError,
-        f"format {text!r} has {len(names)} levels, but the tensor has {rank} modes",
-    )
+    for count, what in ((len(names), "levels"), (len(order), "modes in its order")):
+        require(
+            count == rank,
+            FormatError,
+            f"format {text!r} has {count} {what}, but the tensor has {rank} modes",
+        )
     return Format(tuple(LEVELS[name] for name in names), order)
 
 
