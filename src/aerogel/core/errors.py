@@ -13,6 +13,10 @@ class InputError(AerogelError, ValueError):
     """A value handed in by the caller is unusable: shape, dtype, range, NaN."""
 
 
+class NotationError(InputError):
+    """A text in index notation or einsum subscripts cannot be read; the message points at the character."""
+
+
 class FormatError(AerogelError, ValueError):
     """Stored data does not have the layout it claims."""
 

@@ -1,11 +1,11 @@
 """What to compute: index notation as frozen trees.
 
-An ``Assignment`` such as ``y(i) = A(i,j) * x(j) + b(i)`` says which value stands at every coordinate of its
-output. Sums are explicit here (``Reduce``): parsing has put each around the smallest term that holds every use
-of its index. Nothing says yet how operands are stored, or in which order anything is visited.
+An ``Assignment`` such as ``y(i) = A(i,j) * x(j) + b(i)`` says which value stands at every coordinate of
+its output. Sums are explicit here (``Reduce``): parsing has put each around the smallest term that holds
+every use of its index. Nothing says yet how operands are stored, or in which order anything is visited.
 
-A semiring is resolved while parsing: under ``min_plus`` the notation's ``+`` is ``min`` and its ``*`` is ``add``.
-What is not stored in an operand has the assignment's ``zero``: 0, or the semiring's.
+A semiring is resolved while parsing: under ``min_plus`` the notation's ``+`` is ``min``, its ``*`` is
+``add``. What is not stored in an operand has the assignment's ``zero``: 0, or the semiring's.
 """
 
 from __future__ import annotations
