@@ -34,6 +34,7 @@ from aerogel.einsum.nodes import (
     ReduceOp,
     Unary,
     UnaryOp,
+    walk,
 )
 
 DTYPES = (DType.F64, DType.F32, DType.I64, DType.I32, DType.BOOL)
@@ -200,3 +201,21 @@ def result_dtype(assignment: Assignment, dtypes: Mapping[str, DType]) -> DType:
     if isinstance(zero, bool):
         return DType.BOOL
     return strong(join(kind, Weak.FLOAT) if isinstance(zero, float) else kind)
+
+
+def compute_dtype(assignment: Assignment, dtypes: Mapping[str, DType]) -> DType:
+    """One dtype that holds every intermediate value: where code works in a single type."""
+    zero = assignment.zero
+    kind: Kind = result_dtype(assignment, dtypes)
+    if isinstance(zero, bool):
+        return strong(kind)
+    for node in walk(assignment.expr):
+        kind = join(kind, kind_of(node, zero, dtypes))
+        match node:
+            case Unary(op=op, a=a):
+                kind = join(kind, unary_kinds(op, kind_of(a, zero, dtypes))[0])
+            case Binary(a=a, b=b):
+                kind = join(kind, binary_kinds(node, kind_of(a, zero, dtypes), kind_of(b, zero, dtypes))[0])
+            case _:
+                pass
+    return strong(kind)

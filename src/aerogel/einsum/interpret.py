@@ -204,10 +204,8 @@ class _Run:
         present = np.broadcast_to(body.present, shape)
         start = identity(expr.op, values.dtype)
         rule = reduce_rule(expr.op, self.zero)
-        taken = present if rule == "skip" else np.ones_like(present)
-        folded = FOLDS[expr.op].reduce(
-            values, axis=axis, dtype=values.dtype, keepdims=True, initial=start, where=taken
-        )
+        # What is absent has the value zero, and where the rule skips it that is the identity.
+        folded = FOLDS[expr.op].reduce(values, axis=axis, dtype=values.dtype, keepdims=True, initial=start)
         found = np.asarray((np.all if rule == "absent" else np.any)(present, axis=axis, keepdims=True))
         if rule == "value" and lattice_rule(cast("BinaryOp", expr.op), self.zero).both_absent == "value":
             found = np.full_like(found, values.shape[axis] > 0)
