@@ -3,7 +3,7 @@
 from aerogel.formats.levels.bitmap import Bitmap
 from aerogel.formats.levels.compressed import Compressed
 from aerogel.formats.levels.dense import Dense
-from aerogel.formats.levels.level import Element, Level, Parent, Segment, View
+from aerogel.formats.levels.level import Element, Entry, Level, Parent, Segment, View
 from aerogel.formats.levels.singleton import Singleton
 
 LEVELS: dict[str, Level] = {
@@ -22,6 +22,7 @@ __all__ = [
     "Compressed",
     "Dense",
     "Element",
+    "Entry",
     "Level",
     "Parent",
     "Segment",

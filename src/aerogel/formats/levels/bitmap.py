@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import FormatError, LoopError, refuse, require
-from aerogel.formats.levels.level import Element, Parent, View
+from aerogel.formats.levels.level import Element, Entry, Parent, View
 from aerogel.loop.build import Code
 from aerogel.loop.nodes import Compare, Const, Expr, Load, Scalar
 
@@ -20,7 +20,7 @@ _U8 = Scalar(DType.U8)
 
 @dataclass(frozen=True, slots=True)
 class Bitmap:
-    """Position = parent x size + coordinate, as in a dense level; ``set[position]`` is 1 where it is stored."""
+    """Position = parent x size + coordinate, as in a dense level; ``set[position]`` is 1 where stored."""
 
     name: str = "bitmap"
     full: bool = False
@@ -43,6 +43,19 @@ class Bitmap:
 
     def present(self, view: View, position: Expr) -> Expr:
         return Compare("ne", Load(view.buffer("set", "flag"), position), Const(0, _U8))
+
+    def room(self, parents: int, positions: int) -> tuple[int, ...]:
+        return (positions,)
+
+    def insert(self, code: Code, view: View, entry: Entry) -> Expr:
+        position = code.let(self.locate(view, entry.parent, entry.coordinate), "position")
+        flags = view.buffer("set", "flag", const=False)
+        with code.when(entry.fresh):
+            code.store(flags, position, Const(1, _U8))
+        return position
+
+    def close(self, code: Code, view: View, before: Expr, parents: Expr, positions: Expr) -> None:
+        pass
 
     def check(self, arrays: Sequence[NDArray[Any]], parents: int, size: int, what: str) -> int:
         (flags,) = arrays

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import FormatError, LoopError, OrderError, refuse, require
-from aerogel.formats.levels.level import Element, Parent, Segment, View
+from aerogel.formats.levels.level import Element, Entry, Parent, Segment, View
 from aerogel.loop.build import Code
 from aerogel.loop.nodes import Expr
 
@@ -42,6 +42,21 @@ class Compressed:
 
     def present(self, view: View, position: Expr) -> None:
         return None
+
+    def room(self, parents: int, positions: int) -> tuple[int, ...]:
+        return parents + 1, positions
+
+    def insert(self, code: Code, view: View, entry: Entry) -> Expr:
+        # Fibers between the entry before and this one are empty; this one's begins here.
+        with code.for_(entry.before + 1, entry.parent + 1, "fiber") as fiber:
+            view.put(code, "pos", fiber, entry.position)
+        with code.when(entry.fresh):
+            view.put(code, "crd", entry.position, entry.coordinate)
+        return entry.position
+
+    def close(self, code: Code, view: View, before: Expr, parents: Expr, positions: Expr) -> None:
+        with code.for_(before + 1, parents + 1, "fiber") as fiber:
+            view.put(code, "pos", fiber, positions)
 
     def check(self, arrays: Sequence[NDArray[Any]], parents: int, size: int, what: str) -> int:
         pos, crd = arrays

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import LoopError, refuse
-from aerogel.formats.levels.level import Element, Parent, View
+from aerogel.formats.levels.level import Element, Entry, Parent, View
 from aerogel.loop.build import Code
 from aerogel.loop.nodes import Const, Expr
 
@@ -40,6 +40,15 @@ class Dense:
 
     def present(self, view: View, position: Expr) -> None:
         return None
+
+    def room(self, parents: int, positions: int) -> tuple[int, ...]:
+        return ()
+
+    def insert(self, code: Code, view: View, entry: Entry) -> Expr:
+        return self.locate(view, entry.parent, entry.coordinate)
+
+    def close(self, code: Code, view: View, before: Expr, parents: Expr, positions: Expr) -> None:
+        pass
 
     def check(self, arrays: Sequence[NDArray[Any]], parents: int, size: int, what: str) -> int:
         return parents * size

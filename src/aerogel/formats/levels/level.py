@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
 from aerogel.loop.build import Code
-from aerogel.loop.nodes import I64, Buf, BufferType, Cast, Expr, Load
+from aerogel.loop.nodes import I64, Buf, BufferType, Cast, Expr, Load, Scalar
 
 Element = Literal["index", "flag"]
-"""What an array of a level holds: positions or coordinates in the tensor's index type, or one byte, 0 or 1."""
+"""What an array of a level holds: positions or coordinates in the tensor's index type, or a byte, 0 or 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,22 @@ class Segment:
 
     begin: Expr
     end: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored value on its way into a level. Entries come in ascending order, equal ones side by side.
+
+    ``parent``: its position in the level above; ``before``: that of the entry before it, -1 if there is none.
+    ``position``: its own, where the level neither computes it nor takes the parent's. ``fresh``: whether it
+    is the first entry at its position; None where it is known to be.
+    """
+
+    parent: Expr
+    before: Expr
+    coordinate: Expr
+    position: Expr
+    fresh: Expr | None
 
 
 Parent = Expr | Segment
@@ -52,6 +68,11 @@ class View:
         """One element of an index array, as i64."""
         loaded = Load(self.buffer(name), position)
         return loaded if self.index is DType.I64 else Cast(loaded, I64)
+
+    def put(self, code: Code, name: str, position: Expr, value: Expr) -> None:
+        """Write one element (i64) of an index array."""
+        narrow = value if self.index is DType.I64 else Cast(value, Scalar(self.index))
+        code.store(self.buffer(name, const=False), position, narrow)
 
 
 class Level(Protocol):
@@ -83,7 +104,7 @@ class Level(Protocol):
         ...
 
     def span(self, code: Code, view: View, parent: Parent) -> tuple[Expr, Expr]:
-        """The positions of the fiber below ``parent``: first, and one past the last. Not for located levels."""
+        """The positions of the fiber below ``parent``: first, and past the last. Not for located levels."""
         ...
 
     def coordinate(self, view: View, position: Expr) -> Expr:
@@ -96,6 +117,18 @@ class Level(Protocol):
 
     def present(self, view: View, position: Expr) -> Expr | None:
         """Whether the located position is stored; None: always."""
+        ...
+
+    def room(self, parents: int, positions: int) -> tuple[int, ...]:
+        """How many elements each array has, of a level of ``positions`` below ``parents`` positions."""
+        ...
+
+    def insert(self, code: Code, view: View, entry: Entry) -> Expr:
+        """Write what the level keeps of an entry, and give its position. Flags are 0 before the first."""
+        ...
+
+    def close(self, code: Code, view: View, before: Expr, parents: Expr, positions: Expr) -> None:
+        """Write what is left when the last entry is in, whose parent's position was ``before`` (-1: none)."""
         ...
 
     def check(self, arrays: Sequence[NDArray[Any]], parents: int, size: int, what: str) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aerogel.core.errors import FormatError, LoopError, refuse, require
 from aerogel.formats.levels.compressed import check_range
-from aerogel.formats.levels.level import Element, Parent, Segment, View
+from aerogel.formats.levels.level import Element, Entry, Parent, Segment, View
 from aerogel.loop.build import Code
 from aerogel.loop.nodes import Expr
 
@@ -42,6 +42,17 @@ class Singleton:
 
     def present(self, view: View, position: Expr) -> None:
         return None
+
+    def room(self, parents: int, positions: int) -> tuple[int, ...]:
+        return (positions,)
+
+    def insert(self, code: Code, view: View, entry: Entry) -> Expr:
+        with code.when(entry.fresh):
+            view.put(code, "crd", entry.parent, entry.coordinate)
+        return entry.parent
+
+    def close(self, code: Code, view: View, before: Expr, parents: Expr, positions: Expr) -> None:
+        pass
 
     def check(self, arrays: Sequence[NDArray[Any]], parents: int, size: int, what: str) -> int:
         (crd,) = arrays

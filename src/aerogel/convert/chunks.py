@@ -1,0 +1,65 @@
+"""How work is cut into pieces, and which thread does which.
+
+Pieces are decided before a kernel runs and their results do not depend on how many there are, so the bits are
+the same at any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.dtypes import DType
+from aerogel.core.errors import InputError, require
+from aerogel.loop.build import Code
+from aerogel.loop.nodes import I64, Buf, BufferType, Expr, Load, ThreadCount, ThreadId, Var
+from aerogel.native import thread_limit
+
+# Fewer entries than this are done before another thread has woken up.
+WORTH_A_THREAD = 8192
+
+CHUNKS = Var("chunks", I64)
+"""How many pieces there are."""
+CUTS = Buf("cuts", BufferType(DType.I64, const=True))
+"""Where each piece begins, and where the last one ends."""
+
+
+def thread_count(work: int, threads: int | None) -> int:
+    """How many threads ``work`` entries are worth, of those wanted; None: of all there are."""
+    require(
+        threads is None or (isinstance(threads, int) and threads >= 1),
+        InputError,
+        f"threads={threads!r}: give a whole number from 1 on",
+    )
+    most = thread_limit() if threads is None else min(threads, thread_limit())
+    return max(1, min(most, work // WORTH_A_THREAD))
+
+
+def even_cuts(count: int, pieces: int) -> NDArray[np.int64]:
+    """``pieces`` equal parts of 0 .. count."""
+    return np.array([count * piece // pieces for piece in range(pieces + 1)], np.int64)
+
+
+def whole_runs(cuts: NDArray[np.int64], columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """The same cuts, moved to where the next entry of other coordinates begins; ``columns`` is in order."""
+    moved = cuts.copy()
+    for piece, at in enumerate(cuts[1:-1].tolist(), start=1):
+        low, high = at - 1, len(columns[0]) if columns else int(cuts[-1])
+        for column in columns:
+            high = low + int(np.searchsorted(column[low:high], column[at - 1], side="right"))
+        moved[piece] = max(at, high)
+    return np.maximum.accumulate(moved)
+
+
+@contextmanager
+def each_piece(code: Code) -> Generator[tuple[Expr, Expr, Expr]]:
+    """The pieces of this thread: number, begin and end of each."""
+    first = ThreadId() * CHUNKS / ThreadCount()
+    last = (ThreadId() + 1) * CHUNKS / ThreadCount()
+    with code.for_(code.let(first, "first"), code.let(last, "last"), "chunk") as chunk:
+        begin = code.let(Load(CUTS, chunk), "begin")
+        yield chunk, begin, code.let(Load(CUTS, chunk + 1), "end")

@@ -1,0 +1,107 @@
+"""CSR to CSC and back: one counting pass over the columns, no coordinates written out in between."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel import native
+from aerogel.convert.chunks import CHUNKS, CUTS, each_piece, even_cuts, thread_count
+from aerogel.convert.counting import (
+    AT,
+    BEGIN,
+    BUCKETS,
+    END,
+    add_one,
+    call_places,
+    counts_of,
+    histogram,
+    narrowed,
+    places,
+    places_of,
+    widened,
+)
+from aerogel.convert.sort import BITS
+from aerogel.core.dtypes import DType
+from aerogel.formats.storage import Storage
+from aerogel.formats.tensor_format import Format, named
+from aerogel.loop.build import Code, i64
+from aerogel.loop.nodes import I64, Binary, Buf, BufferType, Call, Function, Load, Module, Var
+
+_ROW = Var("row", I64)
+COUNT = Var("count", I64)
+FIRST = Buf("first_rows", BufferType(DType.I64, const=True))
+"""The row in which each piece begins."""
+
+
+def transposes(source: Format, target: Format) -> bool:
+    """Whether ``transpose`` leads from one to the other."""
+    return {source, target} == {named("csr", 2), named("csc", 2)}
+
+
+def transpose(storage: Storage, target: Format, threads: int | None) -> Storage:
+    """A CSR as CSC, or the other way round."""
+    (pos, crd), values = storage.levels[1], storage.values
+    _, columns = storage.format.level_sizes(storage.shape)
+    index, count = storage.index.numpy(), len(crd)
+    pieces = thread_count(count, threads)
+    # A thread more is a row of counters more: not where they would outnumber the entries.
+    pieces = max(1, min(pieces, 4 * count // max(1, columns)))
+    cuts = even_cuts(count, pieces)
+    first = np.searchsorted(pos, cuts[:-1].astype(index), side="right") - 1
+    bits = values.view(BITS[values.itemsize].numpy())
+    starts, out, out_bits = np.empty(columns + 1, index), np.empty(count, index), np.empty(count, bits.dtype)
+    counts, there = np.empty(pieces * columns, index), np.empty(pieces * columns, index)
+    arrays = (cuts, first.astype(np.int64), pos, crd, bits, counts, there, starts, out, out_bits)
+    _kernel(storage.index, DType.of(bits.dtype))(pieces, columns, count, *arrays, threads=pieces)
+    levels: tuple[tuple[NDArray[Any], ...], ...] = ((), (starts, out))
+    return Storage(target, storage.shape, levels, out_bits.view(values.dtype), storage.fill, storage.index)
+
+
+@cache
+def _kernel(index: DType, bits: DType) -> native.Compiled:
+    return native.compile(transpose_module(index, bits))
+
+
+def transpose_module(index: DType, bits: DType) -> Module:
+    """``transpose(chunks, buckets, count, cuts, first_rows, pos, crd, values, counts, places, starts, out,
+    out_values)``: a bucket per column, ``count`` entries."""
+    pos, crd = (Buf(name, BufferType(index, const=True)) for name in ("pos", "crd"))
+    values, out_values = Buf("values", BufferType(bits, const=True)), Buf("out_values", BufferType(bits))
+    counts, there = counts_of(index), places_of(index)
+    starts, out = Buf("starts", BufferType(index)), Buf("out", BufferType(index))
+    code = Code()
+    with each_piece(code) as (chunk, begin, end):
+        whole = (i64(0), i64(-1))
+        code.add(Call("histogram", (begin, end, chunk * BUCKETS, BUCKETS, *whole, crd, counts)))
+    call_places(code, counts, there, COUNT, starts)
+    with each_piece(code) as (chunk, begin, end):
+        row = Load(FIRST, chunk)
+        code.add(Call("move", (begin, end, chunk * BUCKETS, row, pos, crd, values, there, out, out_values)))
+    params = (
+        CHUNKS, BUCKETS, COUNT, CUTS, FIRST, pos, crd, values, counts, there, starts, out, out_values
+    )  # fmt: skip
+    entry = Function("transpose", params, code.done())
+    move = _move(pos, crd, values, there, out, out_values)
+    return Module("transpose", (histogram(crd, counts), places(counts, there, starts), move, entry))
+
+
+def _move(pos: Buf, crd: Buf, values: Buf, there: Buf, out: Buf, out_values: Buf) -> Function:
+    """``move(begin, end, at, row, pos, crd, values, places, out, out_values)``: one piece, which begins in
+    ``row``."""
+    code = Code()
+    row, at = code.define(_ROW, "r"), code.define(BEGIN, "next")
+    with code.while_(at < END):
+        stop = code.let(Binary("min", widened(Load(pos, row + 1)), END), "stop")
+        narrow = code.let(narrowed(row, out.type.dtype), "narrow")
+        with code.for_(at, stop, "p") as p:
+            place = code.let(add_one(code, there, AT + widened(Load(crd, p))), "place")
+            code.store(out, place, narrow)
+            code.store(out_values, place, Load(values, p))
+        code.assign(at, stop)
+        code.assign(row, row + 1)
+    params = (BEGIN, END, AT, _ROW, pos, crd, values, there, out, out_values)
+    return Function("move", params, code.done())
