@@ -206,9 +206,9 @@ def result_dtype(assignment: Assignment, dtypes: Mapping[str, DType]) -> DType:
 def compute_dtype(assignment: Assignment, dtypes: Mapping[str, DType]) -> DType:
     """One dtype that holds every intermediate value: where code works in a single type."""
     zero = assignment.zero
+    if isinstance(zero, bool) and _logical(assignment.expr):
+        return DType.BOOL
     kind: Kind = result_dtype(assignment, dtypes)
-    if isinstance(zero, bool):
-        return strong(kind)
     for node in walk(assignment.expr):
         kind = join(kind, kind_of(node, zero, dtypes))
         match node:
@@ -219,3 +219,11 @@ def compute_dtype(assignment: Assignment, dtypes: Mapping[str, DType]) -> DType:
             case _:
                 pass
     return strong(kind)
+
+
+def _logical(expr: Expr) -> bool:
+    """Whether only truth values matter: operands may then be read as such."""
+    return all(
+        isinstance(node, Access) or (isinstance(node, Binary | Reduce) and node.op in ("or", "and"))
+        for node in walk(expr)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ class Storage:
     """``levels[k]`` holds the arrays of level k as its kind lists them, ``values`` one value per position of
     the last level; all are 1-D and contiguous. What is not stored is ``fill``.
 
-    Made of parts that are known to fit; ``check`` proves it for parts that come from outside.
+    Made of parts that are known to fit; ``check`` proves it for parts that come from outside. ``memo``: what was
+    worked out from these very arrays, such as the same tensor in another format.
     """
 
     format: Format
@@ -36,6 +37,7 @@ class Storage:
     values: NDArray[Any]
     fill: int | float | bool = 0
     index: DType = DType.I32
+    memo: dict[Any, Any] = field(init=False, default_factory=dict[Any, Any], repr=False)
 
     @property
     def rank(self) -> int:
@@ -57,6 +59,15 @@ class Storage:
     def nbytes(self) -> int:
         """Bytes of everything that is kept."""
         return self.values.nbytes + sum(a.nbytes for level in self.levels for a in level)
+
+    def addresses(self) -> tuple[int, ...]:
+        """Where its arrays are in memory, level by level, the values last."""
+        found = self.memo.get("addresses")
+        if found is None:
+            arrays = [array for level in self.levels for array in level]
+            found = tuple(array.ctypes.data for array in (*arrays, self.values))
+            self.memo["addresses"] = found
+        return found
 
     def counts(self) -> tuple[int, ...]:
         """Positions of each level; of the last one, as many as values."""

@@ -1,0 +1,1 @@
+"""A scheduled einsum as loops: co-iteration, workspaces, assembly of sparse results."""

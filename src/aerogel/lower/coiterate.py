@@ -1,0 +1,245 @@
+"""One loop over one index, visiting together the operands that store it.
+
+Which coordinates are visited follows from the expression: the intersection of the factors of a product, the
+union of the terms of a sum, every coordinate where the value is not zero even if nothing is stored. While several
+fibers are walked, the loop stands at the least of their coordinates; what to compute there depends on which of
+them have it (the merge lattice of Kjolstad et al., "The tensor algebra compiler", 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aerogel.einsum.nodes import Access, Expr
+from aerogel.loop import nodes as n
+from aerogel.loop.build import i64
+from aerogel.loop.nodes import Binary, Compare, Var
+from aerogel.lower.absent import live, restrict
+from aerogel.lower.operand import size_of
+from aerogel.lower.state import Context, Place, State
+from aerogel.lower.walker import Range, Walker, bisect, both, step
+
+Body = Callable[[State, Expr], None]
+"""Emits what is done at one coordinate: gets the state there, and what is left of the expression."""
+
+GALLOP = 32
+"""How many times longer one of two intersected fibers must be to be searched instead of walked."""
+
+
+def loop(ctx: Context, state: State, expr: Expr, index: str, body: Body, part: Range | None = None) -> None:
+    """Emits the loop over ``index``; ``part``: of it only these coordinates."""
+    code = ctx.code
+    here = ctx.here(state, expr, index)
+    walked = [a for a in here if not ctx.stored(a).level(state.place(a).level).located]
+    full = restrict(expr, walked, ctx.zero) is not None
+    walkers = [Walker.of(ctx, state, a, part) for a in walked]
+    if full:
+        _everywhere(ctx, state, expr, index, walkers, body, part)
+        return
+    if len(walkers) == 1:
+        _alone(ctx, state, expr, index, walkers[0], body)
+        return
+    points = live(expr, tuple(walked), ctx.zero)
+    if len(walkers) == 2 and len(points) == 1 and all(w.level.unique for w in walkers):
+        _intersect(ctx, state, expr, index, walkers, body)
+        return
+    at = {w.access: w.start(code) for w in walkers}
+    for point in points:
+        rest = restrict(expr, [a for a in walked if a not in point], ctx.zero)
+        assert rest is not None
+        chosen = [w for w in walkers if w.access in point]
+        _merge(ctx, state, rest, index, chosen, at, body)
+
+
+def enter(ctx: Context, state: State, expr: Expr, index: str, coordinate: n.Expr, body: Body) -> None:
+    """Emits ``body`` at a coordinate: located operands are taken there, and bitmaps asked."""
+    moved: dict[Access, Place] = {}
+    asked: list[tuple[Access, n.Expr]] = []
+    for access in ctx.here(state, expr, index):
+        stored, place = ctx.stored(access), state.place(access)
+        level, view = stored.level(place.level), stored.view(place.level)
+        if not level.located:
+            continue
+        assert isinstance(place.parent, n.Expr)
+        position = ctx.code.let(level.locate(view, place.parent, coordinate), "p")
+        moved[access] = Place(place.level + 1, position)
+        present = level.present(view, position)
+        if present is not None:
+            asked.append((access, present))
+    _ask(ctx, state.at(index, coordinate).moved(moved), expr, asked, body)
+
+
+def _ask(ctx: Context, state: State, expr: Expr, asked: list[tuple[Access, n.Expr]], body: Body) -> None:
+    """``body`` with every bitmap that is asked either there or absent."""
+    if not asked:
+        body(state, expr)
+        return
+    (access, present), *others = asked
+    without = restrict(expr, [access], ctx.zero)
+    with ctx.code.block() as then:
+        _ask(ctx, state, expr, others, body)
+    with ctx.code.block() as orelse:
+        if without is not None:
+            _ask(ctx, state, without, others, body)
+    ctx.code.branch(present, tuple(then), tuple(orelse))
+
+
+def _everywhere(
+    ctx: Context,
+    state: State,
+    expr: Expr,
+    index: str,
+    walkers: list[Walker],
+    body: Body,
+    part: Range | None,
+) -> None:
+    """Every coordinate is visited; fibers that are walked along have their say where they have it."""
+    code = ctx.code
+    first, last = part or (i64(0), size_of(index))
+    at = {w.access: w.start(code) for w in walkers}
+    # Where a fiber has ended, a coordinate that never comes.
+    now = {w.access: code.define(size_of(index), f"c.{index}") for w in walkers}
+    for w in walkers:
+        with code.if_(at[w.access] < w.end):
+            code.assign(now[w.access], w.coordinate(at[w.access]))
+    with code.for_(first, last, index) as i:
+        met = {w.access: code.let(Compare("eq", now[w.access], i), "met") for w in walkers}
+
+        def choose(left: list[Walker], place: State, rest: Expr) -> None:
+            if not left:
+                enter(ctx, place, rest, index, i, body)
+                return
+            w, *others = left
+            without = restrict(rest, [w.access], ctx.zero)
+            with code.block() as then:
+                after = code.let(w.after(code, at[w.access], i), "after")
+                choose(others, place.moved({w.access: w.place(code.let(at[w.access], "p"), after)}), rest)
+            with code.block() as orelse:
+                if without is not None:
+                    choose(others, place, without)
+            code.branch(met[w.access], tuple(then), tuple(orelse))
+
+        choose(walkers, state, expr)
+        for w in walkers:
+            with code.if_(met[w.access]):
+                code.assign(at[w.access], w.after(code, at[w.access], i))
+                code.assign(now[w.access], size_of(index))
+                with code.if_(at[w.access] < w.end):
+                    code.assign(now[w.access], w.coordinate(at[w.access]))
+
+
+def _alone(ctx: Context, state: State, expr: Expr, index: str, w: Walker, body: Body) -> None:
+    """One fiber, from its first position to its last."""
+    code = ctx.code
+    if w.level.unique:
+        with code.for_(w.begin, w.end, f"q.{index}") as q:
+            here = state.moved({w.access: w.place(q, q)})
+            enter(ctx, here, expr, index, code.let(w.coordinate(q), index), body)
+        return
+    at = w.start(code)
+    with code.while_(at < w.end):
+        begin = code.let(at, "p")
+        coordinate = code.let(w.coordinate(begin), index)
+        after = code.let(w.after(code, begin, coordinate), "after")
+        enter(ctx, state.moved({w.access: w.place(begin, after)}), expr, index, coordinate, body)
+        code.assign(at, after)
+
+
+def _merge(
+    ctx: Context,
+    state: State,
+    expr: Expr,
+    index: str,
+    walkers: list[Walker],
+    at: dict[Access, Var],
+    body: Body,
+) -> None:
+    """While none of ``walkers`` has ended: the least of their coordinates, with those that have it."""
+    code = ctx.code
+    names = tuple(w.access for w in walkers)
+    with code.while_(both([at[w.access] < w.end for w in walkers])):
+        begin = {w.access: code.let(at[w.access], "p") for w in walkers}
+        now = {w.access: code.let(w.coordinate(begin[w.access]), f"c.{index}") for w in walkers}
+        least = now[names[0]]
+        for name in names[1:]:
+            least = Binary("min", least, now[name])
+        i = code.let(least, index)
+        met = {name: code.let(Compare("eq", now[name], i), "met") for name in names}
+        after = {w.access: _after(ctx, w, begin[w.access], met[w.access], i) for w in walkers}
+
+        def chain(points: list[tuple[Access, ...]]) -> None:
+            if not points:
+                return
+            point, *others = points
+            rest = restrict(expr, [name for name in names if name not in point], ctx.zero)
+            assert rest is not None
+            places = {
+                w.access: w.place(begin[w.access], after[w.access]) for w in walkers if w.access in point
+            }
+            # One fiber that walks alone always has the least coordinate.
+            if len(names) == 1:
+                enter(ctx, state.moved(places), rest, index, i, body)
+                return
+            with code.block() as then:
+                enter(ctx, state.moved(places), rest, index, i, body)
+            with code.block() as orelse:
+                chain(others)
+            code.branch(both([met[name] for name in point]), tuple(then), tuple(orelse))
+
+        chain(list(live(expr, names, ctx.zero)))
+        for w in walkers:
+            code.assign(at[w.access], after[w.access])
+
+
+def _after(ctx: Context, w: Walker, begin: n.Expr, met: n.Expr, coordinate: n.Expr) -> n.Expr:
+    """Where the walker stands behind this coordinate; where it does not have it, it stays."""
+    if w.level.unique:
+        return ctx.code.let(begin + step(met), "after")
+    after = ctx.code.define(begin, "after")
+    with ctx.code.if_(met):
+        ctx.code.assign(after, w.after(ctx.code, begin, coordinate))
+    return ctx.code.let(after, "behind")
+
+
+def _intersect(ctx: Context, state: State, expr: Expr, index: str, walkers: list[Walker], body: Body) -> None:
+    """What both fibers have. A much longer one is searched, by doubling steps, for what the other has."""
+    code = ctx.code
+    a, b = walkers
+    counts = [code.let(w.end - w.begin, "count") for w in walkers]
+    with code.block() as merged:
+        at = {w.access: w.start(code) for w in walkers}
+        _merge(ctx, state, expr, index, walkers, at, body)
+    with code.block() as short_a:
+        _gallop(ctx, state, expr, index, a, b, body)
+    with code.block() as short_b:
+        _gallop(ctx, state, expr, index, b, a, body)
+    with code.block() as other:
+        code.branch(counts[1] * GALLOP < counts[0], tuple(short_b), tuple(merged))
+    code.branch(counts[0] * GALLOP < counts[1], tuple(short_a), tuple(other))
+
+
+def _gallop(
+    ctx: Context, state: State, expr: Expr, index: str, short: Walker, long: Walker, body: Body
+) -> None:
+    """Walks the short fiber; in the long one goes on by 1, 2, 4 ... positions, then bisects the last step."""
+    code = ctx.code
+    at = long.start(code)
+    with code.for_(short.begin, short.end, f"q.{index}") as q:
+        i = code.let(short.coordinate(q), index)
+        stride = code.define(i64(1), "stride")
+        # Everything before ``at`` is less than i; so is everything at or before ``at + stride / 2``.
+        behind = code.define(Binary("min", at + 1, long.end), "behind")
+        more = code.define(behind < long.end, "more")
+        with code.while_(more):
+            less = code.let(long.coordinate(behind) < i, "less")
+            code.assign(at, n.Select(less, behind, at))
+            code.assign(stride, n.Select(less, stride * 2, stride))
+            code.assign(behind, n.Select(less, Binary("min", behind + stride, long.end), behind))
+            code.assign(more, Binary("and", less, behind < long.end))
+        from_ = bisect(code, long.level, long.view, at, behind, i)
+        code.assign(at, from_)
+        with code.if_(at < long.end):
+            p = code.let(at, "p")
+            with code.if_(Compare("eq", long.coordinate(p), i)):
+                places = {short.access: short.place(q, q), long.access: long.place(p, p)}
+                enter(ctx, state.moved(places), expr, index, i, body)

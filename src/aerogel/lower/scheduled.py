@@ -1,0 +1,73 @@
+"""A scheduled einsum: the assignment, how everything is stored, and in which order it is visited.
+
+This is what kernels are generated from, and what the accelerator's compiler starts from: data, printable, the
+same for the same request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from aerogel.core.dtypes import DType
+from aerogel.einsum.nodes import Assignment
+from aerogel.einsum.printer import text
+from aerogel.formats.tensor_format import Format
+from aerogel.lower.operand import OperandType
+
+Assembly = Literal["dense", "pattern", "rows", "coordinates"]
+"""How the output comes about. ``dense``: stored at its place. ``pattern``: where one operand stores something,
+the output does. ``rows``: the number in each row is counted, then all are filled in. ``coordinates``: a list of
+coordinates in order, per thread, from which the levels are made afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """``order``: every index, outermost loop first. ``outer``: how many loops, all over indices of the output,
+    stand outside everything; the sums inside are either scalars or, where ``scatter``, added into a
+    workspace or the dense output in loops that follow ``order``. ``vector``: the index that runs in the lanes.
+    ``appended``: how many levels of the output are appended to; dense ones may follow. Values are computed in
+    ``compute`` and stored as ``dtype``; coordinates of the output are of type ``index``.
+    """
+
+    assignment: Assignment
+    operands: tuple[OperandType, ...]
+    out: Format
+    compute: DType
+    dtype: DType
+    order: tuple[str, ...]
+    outer: int
+    scatter: bool
+    assembly: Assembly
+    appended: int
+    vector: str | None
+    parallel: bool
+    index: DType
+    pattern: str | None = None
+
+    @property
+    def out_indices(self) -> tuple[str, ...]:
+        """The output's indices in the order of its levels."""
+        return tuple(self.assignment.out.indices[mode] for mode in self.out.order)
+
+    def explain(self) -> str:
+        """The schedule in words, a line for each decision."""
+        lines = [text(self.assignment)]
+        lines += [f"  {o.name}: {o.format.short} {o.dtype.short}" for o in self.operands]
+        lines.append(f"  result: {self.out.short} {self.dtype.short}, {_ASSEMBLY[self.assembly]}")
+        lines.append(f"  loops: {' > '.join(self.order)}")
+        if self.vector:
+            lines.append(f"  {self.vector} in vector lanes")
+        if self.scatter:
+            where = "a workspace" if self.assembly != "dense" else "the result"
+            lines.append(f"  sums are added into {where}")
+        lines.append(f"  {'parallel over ' + self.order[0] if self.parallel else 'one thread'}")
+        return "\n".join(lines)
+
+
+_ASSEMBLY: dict[Assembly, str] = {
+    "dense": "stored at its place",
+    "pattern": "with the pattern of an operand",
+    "rows": "rows counted, then filled",
+    "coordinates": "coordinates counted, then listed",
+}

@@ -1,0 +1,298 @@
+"""The value of an expression at one coordinate, or at a tile of consecutive ones, and the sums inside it.
+
+A value is a list: one scalar or, over a ``Tile``, as many vectors as the tile has. What does not depend on the
+tile's index stays one scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from aerogel.einsum.nodes import Access, Binary, Expr, Number, Reduce, Unary, accesses, walk
+from aerogel.einsum.semiring import reduce_rule, rule_of
+from aerogel.loop import nodes as n
+from aerogel.loop.build import i64
+from aerogel.lower import functions
+from aerogel.lower.absent import restrict
+from aerogel.lower.coiterate import enter, loop
+from aerogel.lower.operand import size_of
+from aerogel.lower.state import Context, State, retyped
+from aerogel.lower.walker import Walker
+
+CHAINS = 4
+"""Independent sums in flight: a multiply-add takes about four cycles, and two can start in each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """``count`` vectors of ``lanes`` consecutive values of ``index``, from ``base`` on; one lane: scalars."""
+
+    index: str
+    base: n.Expr
+    lanes: int
+    count: int
+
+    def touches(self, expr: Expr) -> bool:
+        return any(self.index in access.indices for access in accesses(expr))
+
+
+def value(ctx: Context, state: State, expr: Expr, tile: Tile | None = None) -> list[n.Expr]:
+    """Emits what ``expr`` needs and returns it. All its operands are stored here."""
+    code = ctx.code
+    match expr:
+        case Access():
+            return _load(ctx, state, expr, tile)
+        case Number(value=number):
+            return [ctx.number(number)]
+        case Unary(op=op, a=a):
+            return [code.let(functions.UNARY[op](code, x)) for x in value(ctx, state, a, tile)]
+        case Binary(op="pow", a=a, b=Number(value=power)):
+            xs = value(ctx, state, a, tile)
+            return [code.let(functions.BINARY["pow"](code, x, _spread(ctx.number(power), x))) for x in xs]
+        case Binary(op="pair") if any(isinstance(node, Reduce) for node in walk(expr)):
+            return [_one_if(ctx, _found(ctx, state, expr))]
+        case Binary(op=op, a=a, b=b):
+            left, right = value(ctx, state, a, tile), value(ctx, state, b, tile)
+            pairs = _paired(code.let, left, right)
+            return [code.let(functions.BINARY[op](code, x, y)) for x, y in pairs]
+        case Reduce():
+            return _reduce(ctx, state, expr, tile)
+        case _:
+            assert_never(expr)
+
+
+def _one_if(ctx: Context, found: n.Expr) -> n.Expr:
+    return ctx.code.let(n.Select(found, ctx.number(1), ctx.number(0)), "x")
+
+
+def _found(ctx: Context, state: State, expr: Expr) -> n.Expr:
+    """Whether anything stored goes into ``expr``: a sum may turn out to be empty."""
+    match expr:
+        case Access() | Number():
+            return n.Const(value=True, type=n.BOOL)
+        case Unary(a=a):
+            return _found(ctx, state, a)
+        case Binary(a=a, b=b):
+            either = rule_of(expr, ctx.zero).left_absent != "absent"
+            whole = n.Binary("or" if either else "and", _found(ctx, state, a), _found(ctx, state, b))
+            return ctx.code.let(whole, "found")
+        case Reduce(index=index, body=body):
+            seen = ctx.code.define(n.Const(value=False, type=n.BOOL), "seen")
+
+            def look(here: State, rest: Expr) -> None:
+                ctx.code.assign(seen, n.Binary("or", seen, _found(ctx, here, rest)))
+
+            loop(ctx, state, body, index, look)
+            return ctx.code.let(seen, "found")
+        case _:
+            assert_never(expr)
+
+
+def _load(ctx: Context, state: State, access: Access, tile: Tile | None) -> list[n.Expr]:
+    stored = ctx.stored(access)
+    buffer = stored.operand.values
+    if tile is None or tile.index not in access.indices:
+        loaded: list[n.Expr] = [n.Load(buffer, ctx.position(state, access))]
+    else:
+        at = ctx.code.let(ctx.position(state.at(tile.index, tile.base), access), "at")
+        if tile.lanes == 1:
+            loaded = [n.Load(buffer, at)]
+        else:
+            loaded = [n.VLoad(buffer, _plus(at, v * tile.lanes), tile.lanes) for v in range(tile.count)]
+    if stored.operand.dtype is ctx.compute:
+        return [ctx.code.let(x, "x") for x in loaded]
+    return [ctx.code.let(n.Cast(x, retyped(x.type, ctx.compute)), "x") for x in loaded]
+
+
+def _plus(at: n.Expr, offset: int) -> n.Expr:
+    return at + offset if offset else at
+
+
+def _spread(x: n.Expr, like: n.Expr) -> n.Expr:
+    """``x`` in every lane where ``like`` is a vector and it is not."""
+    match like.type, x.type:
+        case n.Vec(lanes=lanes), n.Scalar():
+            return n.Broadcast(x, lanes)
+        case _:
+            return x
+
+
+def _paired(
+    let: Callable[[n.Expr, str], n.Expr], left: list[n.Expr], right: list[n.Expr]
+) -> list[tuple[n.Expr, n.Expr]]:
+    """Operands side by side: a scalar goes with every vector."""
+    count = max(len(left), len(right))
+    if len(left) == len(right) == 1:
+        a, b = left[0], right[0]
+        return [(_named(let, a, b), _named(let, b, a))]
+    # Of a single operand there is one copy in every lane, made once.
+    one_left = _named(let, left[0], right[0]) if len(left) == 1 else None
+    one_right = _named(let, right[0], left[0]) if len(right) == 1 else None
+    return [
+        (left[v] if one_left is None else one_left, right[v] if one_right is None else one_right)
+        for v in range(count)
+    ]
+
+
+def _named(let: Callable[[n.Expr, str], n.Expr], x: n.Expr, like: n.Expr) -> n.Expr:
+    spread = _spread(x, like)
+    return x if spread is x else let(spread, "w")
+
+
+# --- reductions -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """Partial results of a reduction: ``parts`` chains of ``width`` values each; and how often it was fed,
+    where what is not stored takes part."""
+
+    op: str
+    parts: list[list[n.Var]]
+    visits: n.Var | None
+
+    def feed(self, ctx: Context, state: State, rest: Expr, part: int, tile: Tile | None) -> None:
+        code = ctx.code
+        into = self.parts[part % len(self.parts)]
+        if self.op == "add" and ctx.fma and isinstance(rest, Binary) and rest.op == "mul":
+            left, right = value(ctx, state, rest.a, tile), value(ctx, state, rest.b, tile)
+            pairs = _paired(code.let, left, right)
+            if len(pairs) == 1:
+                pairs *= len(into)
+            for total, (x, y) in zip(into, pairs, strict=True):
+                code.assign(total, n.Fma(_spread(x, total), _spread(y, total), total))
+        else:
+            found = value(ctx, state, rest, tile)
+            if len(found) == 1:
+                found *= len(into)
+            for total, x in zip(into, found, strict=True):
+                code.assign(total, combine(ctx, self.op, total, _spread(x, total)))
+        if self.visits is not None:
+            code.assign(self.visits, self.visits + 1)
+
+    def total(self, ctx: Context) -> list[n.Expr]:
+        """The chains put together, two by two."""
+        rows: list[list[n.Expr]] = [list[n.Expr](part) for part in self.parts]
+        while len(rows) > 1:
+            rows = [
+                [ctx.code.let(combine(ctx, self.op, a, b), "sum") for a, b in zip(*pair, strict=True)]
+                for pair in zip(rows[::2], rows[1::2], strict=True)
+            ]
+        return [ctx.code.let(x, "sum") for x in rows[0]]
+
+
+def combine(ctx: Context, op: str, a: n.Expr, b: n.Expr) -> n.Expr:
+    """One step of a reduction."""
+    return functions.BINARY[op](ctx.code, a, b)
+
+
+def _begun(ctx: Context, expr: Reduce, width: int, lanes: int, chains: int) -> _Sum:
+    identity: n.Expr = n.Const(functions.REDUCE[expr.op](ctx.compute), n.Scalar(ctx.compute))
+    if lanes > 1:
+        identity = n.Const(functions.REDUCE[expr.op](ctx.compute), n.Vec(ctx.compute, lanes))
+    parts = [[ctx.code.define(identity, "acc") for _ in range(width)] for _ in range(chains)]
+    counted = reduce_rule(expr.op, ctx.zero) != "skip"
+    return _Sum(expr.op, parts, ctx.code.define(i64(0), "visits") if counted else None)
+
+
+def _reduce(ctx: Context, state: State, expr: Reduce, tile: Tile | None) -> list[n.Expr]:
+    if tile is not None and not tile.touches(expr):
+        tile = None
+    if tile is None and _is_dense_run(ctx, state, expr):
+        return [_dense_run(ctx, state, expr)]
+    width, lanes = (tile.count, tile.lanes) if tile else (1, 1)
+    walker = _single(ctx, state, expr)
+    chains = 1 if walker is None else max(1, CHAINS // width)
+    total = _begun(ctx, expr, width, lanes, chains)
+    if walker is None:
+        loop(ctx, state, expr.body, expr.index, lambda s, rest: total.feed(ctx, s, rest, 0, tile))
+    else:
+        _unrolled(ctx, state, expr, walker, total, tile)
+    found = total.total(ctx)
+    return found if total.visits is None else _with_absent(ctx, expr, total.visits, found)
+
+
+def _single(ctx: Context, state: State, expr: Reduce) -> Walker | None:
+    """The one fiber that a reduction walks, where it walks no other and holds no loop of its own."""
+    if any(isinstance(node, Reduce) for node in walk(expr.body)):
+        return None
+    here = ctx.here(state, expr.body, expr.index)
+    walked = [a for a in here if not ctx.stored(a).level(state.place(a).level).located]
+    if len(walked) != 1 or restrict(expr.body, walked, ctx.zero) is not None:
+        return None
+    place = state.place(walked[0])
+    if not ctx.stored(walked[0]).level(place.level).unique:
+        return None
+    return Walker.of(ctx, state, walked[0], None)
+
+
+def _unrolled(ctx: Context, state: State, expr: Reduce, w: Walker, total: _Sum, tile: Tile | None) -> None:
+    """The fiber in steps of as many positions as there are chains, then the rest one by one."""
+    code, chains = ctx.code, len(total.parts)
+
+    def at(q: n.Expr, part: int) -> None:
+        here = state.moved({w.access: w.place(q, q)})
+        coordinate = code.let(w.coordinate(q), expr.index)
+        enter(
+            ctx,
+            here,
+            expr.body,
+            expr.index,
+            coordinate,
+            lambda s, rest: total.feed(ctx, s, rest, part, tile),
+        )
+
+    whole = w.begin
+    if chains > 1:
+        whole = code.let(w.begin + (w.end - w.begin) // chains * chains, "whole")
+        with code.for_(w.begin, whole, f"q.{expr.index}", chains) as q:
+            for part in range(chains):
+                at(code.let(_plus(q, part), "q"), part)
+    with code.for_(whole, w.end, f"q.{expr.index}") as q:
+        at(q, 0)
+
+
+def _with_absent(ctx: Context, expr: Reduce, visits: n.Expr, found: list[n.Expr]) -> list[n.Expr]:
+    """What is not stored takes part once, if anything is not stored."""
+    some = ctx.code.let(visits < size_of(expr.index), "some")
+    zero = ctx.number(ctx.zero)
+    if reduce_rule(expr.op, ctx.zero) == "absent":
+        return [ctx.code.let(n.Select(some, _spread(zero, x), x), "sum") for x in found]
+    return [ctx.code.let(n.Select(some, combine(ctx, expr.op, x, _spread(zero, x)), x), "sum") for x in found]
+
+
+# --- sums over dense runs ---------------------------------------------------------------------
+
+
+def _is_dense_run(ctx: Context, state: State, expr: Reduce) -> bool:
+    """Whether a sum runs along memory: every operand with its index has it side by side."""
+    if expr.op != "add" or ctx.lanes == 1 or ctx.here(state, expr.body, expr.index):
+        return False
+    if any(isinstance(node, Reduce) for node in walk(expr.body)):
+        return False
+    along = [a for a in accesses(expr.body) if expr.index in a.indices]
+    return bool(along) and all(
+        ctx.stored(a).streams(expr.index) and a.indices.count(expr.index) == 1 for a in along
+    )
+
+
+def _dense_run(ctx: Context, state: State, expr: Reduce) -> n.Expr:
+    """In vectors: lanes and chains are summed apart, and put together at the end."""
+    code, lanes, size = ctx.code, ctx.lanes, size_of(expr.index)
+    total = _begun(ctx, expr, 1, lanes, CHAINS)
+    tail = _begun(ctx, expr, 1, 1, 1)
+    wide = lanes * CHAINS
+    first, second = code.let(size // wide * wide, "whole"), code.let(size // lanes * lanes, "whole")
+    with code.for_(i64(0), first, expr.index, wide) as k:
+        for part in range(CHAINS):
+            total.feed(
+                ctx, state, expr.body, part, Tile(expr.index, code.let(_plus(k, part * lanes)), lanes, 1)
+            )
+    with code.for_(first, second, expr.index, lanes) as k:
+        total.feed(ctx, state, expr.body, 0, Tile(expr.index, k, lanes, 1))
+    with code.for_(second, size, expr.index) as k:
+        tail.feed(ctx, state, expr.body, 0, Tile(expr.index, k, 1, 1))
+    across = code.let(n.Reduce("add", total.total(ctx)[0]), "sum")
+    return code.let(combine(ctx, "add", across, tail.total(ctx)[0]), "sum")

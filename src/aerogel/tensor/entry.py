@@ -1,0 +1,159 @@
+"""``einsum`` and ``evaluate``: index notation in, a tensor out. Compiled once, then called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.target import current
+from aerogel.einsum.check import extents as checked_extents
+from aerogel.einsum.nodes import Assignment
+from aerogel.einsum.parse import parse
+from aerogel.einsum.strings import from_string
+from aerogel.formats.storage import Storage
+from aerogel.formats.tensor_format import Format
+from aerogel.lower.choose import Wanted
+from aerogel.native import cores
+from aerogel.tensor.coerce import operand
+from aerogel.tensor.request import Prepared, Request, prepare, wanted_format
+from aerogel.tensor.tensor import Tensor
+
+Result = Tensor | NDArray[Any]
+_MOST_PLANS = 4096
+_plans: dict[Any, Prepared] = {}
+
+
+def evaluate(
+    text: str,
+    *,
+    semiring: str = "plus_times",
+    out_format: Format | str | Sequence[str] | None = None,
+    order: str | Sequence[str] | None = None,
+    parallel: bool | None = None,
+    workspace: bool | None = None,
+    threads: int | None = None,
+    **operands: Any,
+) -> Any:
+    """The value of an assignment such as ``y(i) = A(i,j) * x(j) + b(i)``.
+
+    ``operands``: by name, NumPy, SciPy, torch, PyData/sparse or aerogel tensors, mixed. ``semiring``: what + and
+    * mean (plus_times, min_plus, max_times, or_and, plus_pair). ``out_format``: the result's format; None: dense
+    where everything is computed, compressed where only what is stored is. ``order``, ``parallel``,
+    ``workspace``: the loops, where the schedule's own choice is not wanted. Sparse results are ``Tensor``,
+    dense ones NumPy arrays, scalars NumPy scalars.
+
+    InputError (NotationError with the place) for a text that cannot be read, and operands that do not fit.
+    """
+    given = {name: operand(value, name) for name, value in operands.items()}
+    wanted = (semiring, _hashable(out_format), _hashable(order), parallel, workspace)
+    return _computed(("evaluate", text), given, wanted, threads)
+
+
+def einsum(
+    subscripts: str,
+    *operands: Any,
+    semiring: str = "plus_times",
+    out_format: Format | str | Sequence[str] | None = None,
+    order: str | Sequence[str] | None = None,
+    parallel: bool | None = None,
+    workspace: bool | None = None,
+    threads: int | None = None,
+) -> Any:
+    """``numpy.einsum`` for tensors in any format: ``einsum("ij,jk->ik", A, B)``. Options as in ``evaluate``."""
+    names = [f"t{k}" for k in range(len(operands))]
+    given = {
+        name: operand(value, _ordinal(k)) for k, (name, value) in enumerate(zip(names, operands, strict=True))
+    }
+    wanted = (semiring, _hashable(out_format), _hashable(order), parallel, workspace)
+    return _computed(("einsum", subscripts), given, wanted, threads)
+
+
+def explain(text: str, **operands: Any) -> str:
+    """How ``evaluate`` of the same arguments would go about it: loops, formats, conversions, threads."""
+    options = {name: operands.pop(name, None) for name in ("out_format", "order", "parallel", "workspace")}
+    semiring = operands.pop("semiring", "plus_times")
+    operands.pop("threads", None)
+    given = {name: operand(value, name) for name, value in operands.items()}
+    wanted = (semiring, *(_hashable(option) for option in options.values()))
+    prepared = _prepared(("evaluate", text), given, wanted)
+    lines = [prepared.choice.scheduled.explain()]
+    for name, source in prepared.request.sources.items():
+        have, need = given[source].format, prepared.choice.formats[name]
+        if have != need:
+            lines.append(f"  {source} is converted from {have.short} to {need.short}")
+    if prepared.out is not None and prepared.out != prepared.choice.scheduled.out:
+        lines.append(f"  the result is converted to {prepared.out.short}")
+    return "\n".join(lines)
+
+
+def _ordinal(k: int) -> str:
+    return f"operand {k}"
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@lru_cache(maxsize=_MOST_PLANS)
+def _read(spelt: tuple[str, str], semiring: str, ranks: tuple[int, ...]) -> tuple[Assignment, Request]:
+    how, text = spelt
+    if how == "evaluate":
+        assignment = parse(text, semiring=semiring)
+    else:
+        names = [f"t{k}" for k in range(len(ranks))]
+        assignment = from_string(text, ranks, names, semiring=semiring)
+    return assignment, Request.of(assignment)
+
+
+def _key(storage: Storage) -> Any:
+    """What a schedule depends on: format, types, and sizes to within a factor of two."""
+    found = storage.memo.get("key")
+    if found is None:
+        sizes = tuple(size.bit_length() for size in (*storage.shape, *storage.counts()))
+        found = (storage.format.short, storage.values.dtype.char, storage.index.short, sizes)
+        storage.memo["key"] = found
+    return found
+
+
+def _prepared(spelt: tuple[str, str], given: dict[str, Storage], wanted: tuple[Any, ...]) -> Prepared:
+
+    semiring, out_format, order, parallel, workspace = wanted
+    key = (spelt, wanted, current().name, *((name, _key(storage)) for name, storage in given.items()))
+    found = _plans.get(key)
+    if found is not None:
+        return found
+    assignment, request = _read(spelt, semiring, tuple(s.rank for s in given.values()))
+    checked_extents(assignment, {name: storage.shape for name, storage in given.items()})
+    form = wanted_format(out_format, len(assignment.out.indices))
+    names = (
+        None if order is None else tuple(order.replace(",", " ").split() if isinstance(order, str) else order)
+    )
+    if names is not None and len(names) == 1 and isinstance(order, str):
+        names = tuple(order)
+    if len(_plans) >= _MOST_PLANS:
+        _plans.clear()
+    found = _plans[key] = prepare(request, given, Wanted(form, names, workspace, parallel))
+    return found
+
+
+def _computed(
+    spelt: tuple[str, str], given: dict[str, Storage], wanted: tuple[Any, ...], threads: int | None
+) -> Any:
+    prepared = _prepared(spelt, given, wanted)
+    assignment, _ = _read(spelt, wanted[0], tuple(s.rank for s in given.values()))
+    sizes = checked_extents(assignment, {name: storage.shape for name, storage in given.items()})
+    result = prepared.run(given, sizes, cores.limit() if threads is None else threads)
+    return presented(result)
+
+
+def presented(storage: Storage) -> Any:
+    """A result as users get it: dense ones as NumPy arrays in the order of their modes, others as tensors."""
+    form = storage.format
+    if not form.dense or form.block:
+        return Tensor(storage)
+    stored = storage.values.reshape([storage.shape[mode] for mode in form.order])
+    return stored.transpose(np.argsort(form.order)) if storage.shape else stored[()]

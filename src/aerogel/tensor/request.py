@@ -1,0 +1,136 @@
+"""What is asked for, once operands are storages: its schedule and kernels, found again at the next such call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aerogel.convert.convert import convert
+from aerogel.core.errors import InputError, require
+from aerogel.core.target import current
+from aerogel.einsum.check import extents as checked_extents
+from aerogel.einsum.dtypes import compute_dtype, result_dtype
+from aerogel.einsum.nodes import Access, Assignment, Binary, BinaryOp, Expr, accesses, children, rebuilt
+from aerogel.einsum.semiring import ReduceOp
+from aerogel.formats.storage import Storage
+from aerogel.formats.tensor_format import Format, format_of, named
+from aerogel.lower.choose import Choice, Wanted, choose
+from aerogel.lower.estimate import Sizes
+from aerogel.lower.kernel import Kernel, Listed, kernel
+from aerogel.lower.operand import OperandType
+from aerogel.tensor.listed import storage_of
+
+SMALL = 30_000.0
+"""Estimated steps below which one thread is enough: waking another takes as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An assignment in which every access names a tensor of its own, and which operand each of those is."""
+
+    assignment: Assignment
+    sources: Mapping[str, str]
+
+    @staticmethod
+    def of(assignment: Assignment) -> Request:
+        """Each access under its own name, since each may have to be stored in another order; an accumulation
+        as the operation it is."""
+        assignment = _accumulated(assignment)
+        names: dict[Access, str] = {}
+        for access in dict.fromkeys(accesses(assignment.expr)):
+            taken = set(names.values())
+            name = access.tensor
+            while name in taken or (name != access.tensor and name in {a.tensor for a in names}):
+                name += "_"
+            names[access] = name
+        expr = _renamed(assignment.expr, names)
+        return Request(replace(assignment, expr=expr), {new: old.tensor for old, new in names.items()})
+
+
+def _renamed(expr: Expr, names: Mapping[Access, str]) -> Expr:
+    if isinstance(expr, Access):
+        return Access(names[expr], expr.indices)
+    return rebuilt(expr, tuple(_renamed(child, names) for child in children(expr)))
+
+
+_ACCUMULATE: dict[ReduceOp, BinaryOp] = {
+    "add": "add", "mul": "mul", "min": "min", "max": "max", "or": "or", "and": "and",
+}  # fmt: skip
+
+
+def _accumulated(assignment: Assignment) -> Assignment:
+    if assignment.accumulate is None:
+        return assignment
+    expr = Binary(_ACCUMULATE[assignment.accumulate], assignment.out, assignment.expr)
+    return replace(assignment, expr=expr, accumulate=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A schedule with its kernel. ``out``: the format the result is to have, None for the schedule's own."""
+
+    request: Request
+    choice: Choice
+    kernel: Kernel
+    out: Format | None
+
+    def run(self, given: Mapping[str, Storage], sizes: Mapping[str, int], threads: int) -> Storage:
+        """The result of operands under their own names."""
+        storages: dict[str, Storage] = {}
+        for name, source in self.request.sources.items():
+            storages[name] = converted(given[source], self.choice.formats[name])
+        threads = threads if self.choice.work > SMALL else 1
+        found = self.kernel(storages, sizes, threads)
+        if isinstance(found, Listed):
+            return storage_of(found, self.choice.scheduled, self.out, sizes)
+        return found if self.out is None or found.format == self.out else convert(found, self.out)
+
+
+def converted(storage: Storage, wanted: Format) -> Storage:
+    """The storage in another format; made once for each, as long as the storage lives."""
+    if storage.format == wanted:
+        return storage
+    key = ("format", wanted)
+    found = storage.memo.get(key)
+    if found is None:
+        found = storage.memo[key] = convert(storage, wanted)
+    return found
+
+
+def prepare(request: Request, given: Mapping[str, Storage], wanted: Wanted) -> Prepared:
+    """The schedule and kernel for operands like these."""
+    assignment = request.assignment
+    used = {name: flat(given[source]) for name, source in request.sources.items()}
+    dtypes = {name: storage.dtype for name, storage in used.items()}
+    shapes = {name: storage.shape for name, storage in used.items()}
+    extents = checked_extents(assignment, shapes)
+    out = assignment.out.indices
+    require(
+        len(set(out)) == len(out),
+        InputError,
+        f"{assignment.out.tensor}({','.join(out)}): an index stands twice in the result: give each its own",
+    )
+    operands = {
+        name: OperandType(name, storage.format, storage.dtype, storage.index)
+        for name, storage in used.items()
+    }
+    sizes = Sizes(extents, {name: storage.counts() for name, storage in used.items()})
+    compute, dtype = compute_dtype(assignment, dtypes), result_dtype(assignment, dtypes)
+    inner = None if wanted.out is None else _reachable(wanted.out)
+    choice = choose(assignment, operands, sizes, compute, dtype, replace(wanted, out=inner))
+    return Prepared(request, choice, kernel(choice.scheduled, current()), wanted.out)
+
+
+def _reachable(out: Format) -> Format:
+    """The format in which a kernel makes a result that is to have format ``out``."""
+    return named("csr", 2) if out.block else out
+
+
+def flat(storage: Storage) -> Storage:
+    """The storage without blocks: kernels know rows and columns."""
+    return converted(storage, named("csr", 2)) if storage.format.block else storage
+
+
+def wanted_format(out_format: Any, rank: int) -> Format | None:
+    return None if out_format is None else format_of(out_format, rank)
