@@ -38,6 +38,39 @@ def test_a_program_needs_neither_torch_nor_scipy() -> None:
     )
 
 
+def test_an_einsum_needs_neither_torch_nor_scipy() -> None:
+    code = (
+        "import sys, aerogel as ag; print(ag.einsum('ij,j->i', ag.tensor([[0, 2], [3, 0]], 'csr'), [1, 1]))"
+    )
+    found = python(f"{code}\nprint([n for n in ('torch', 'transformers', 'scipy') if n in sys.modules])")
+    assert found.splitlines() == ["[2 3]", "[]"]
+
+
+@pytest.mark.parametrize("name", ["tensor", "einsum"])
+def test_a_function_named_like_a_folder_stays_one(name: str) -> None:
+    """Importing a folder binds its name; whatever came first, what the name holds can be called."""
+    code = f"""
+        import inspect, sys
+        import aerogel
+        before = aerogel.{name}
+        import aerogel.{name}
+        again = aerogel.{name}
+        assert again is sys.modules["aerogel.{name}"] and callable(again)
+        print(again.__doc__ == before.__doc__, inspect.signature(again) == inspect.signature(before))
+    """
+    assert python(textwrap.dedent(code)) == "True True"
+
+
+def test_a_folder_that_is_called_is_the_function() -> None:
+    code = """
+        import aerogel.einsum.parse
+        import aerogel.tensor.make
+        import aerogel as ag
+        print(ag.einsum("i,i", ag.tensor([1.0, 2.0]), [3.0, 4.0]), aerogel.einsum.parse.parse("y = x"))
+    """
+    assert python(textwrap.dedent(code)).startswith("11.0 Assignment(")
+
+
 def test_it_is_quick() -> None:
     """0.3 s on a quiet machine; NumPy, which it needs, is not counted."""
     code = """

@@ -5,7 +5,9 @@ Everything a user needs is here, and is loaded when first touched: ``import aero
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from aerogel.core.errors import AerogelError
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from aerogel.model.sentence_transformer import SentenceEncoder
     from aerogel.model.transformers_model import TransformersModel
     from aerogel.prune import PruneResult, Schedule, prune, recover
+    from aerogel.tensor.entry import einsum, evaluate, explain
+    from aerogel.tensor.files import read, write
+    from aerogel.tensor.make import tensor
+    from aerogel.tensor.tensor import Tensor
     from aerogel.tune.plan import Plan
 
 __version__ = "0.1.0"
@@ -31,14 +37,21 @@ __all__ = [
     "Reading",
     "Schedule",
     "SentenceEncoder",
+    "Tensor",
     "TransformersModel",
     "__version__",
     "compile",
+    "einsum",
+    "evaluate",
+    "explain",
     "inspect",
     "load",
     "meter",
     "prune",
+    "read",
     "recover",
+    "tensor",
+    "write",
 ]
 
 _HOME = {
@@ -55,15 +68,60 @@ _HOME = {
     "PruneResult": "aerogel.prune.report",
     "recover": "aerogel.prune.entry",
     "Schedule": "aerogel.prune.schedule",
+    "tensor": "aerogel.tensor.make",
+    "Tensor": "aerogel.tensor.tensor",
+    "einsum": "aerogel.tensor.entry",
+    "evaluate": "aerogel.tensor.entry",
+    "explain": "aerogel.tensor.entry",
+    "read": "aerogel.tensor.files",
+    "write": "aerogel.tensor.files",
 }
 
 
+_FOLDERS = ("interop",)
+"""Folders that are touched as a whole; ``interop`` needs torch, so it is not in ``__all__``."""
+
+
 def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
+    if name in _FOLDERS:
+        return import_module(f"aerogel.{name}")
+    if name not in _HOME:
         raise AttributeError(f"aerogel has no attribute {name!r}: it has {', '.join(sorted(__all__))}")
-    return getattr(import_module(home), name)
+    return _public(name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted({*globals(), *_HOME, *_FOLDERS})
+
+
+def _public(name: str) -> Any:
+    return getattr(import_module(_HOME[name]), name)
+
+
+class _CallableFolder(ModuleType):
+    """The folder ``tensor`` or ``einsum``, which can be called as the function of that name."""
+
+    @property
+    def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.__wrapped__.__doc__
+
+    @property
+    def __wrapped__(self) -> Any:
+        """Where ``inspect`` looks for the signature."""
+        return _public(self.__name__.rpartition(".")[2])
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self.__wrapped__(*args, **options)
+
+
+class _Aerogel(ModuleType):
+    """This module. Importing ``aerogel.tensor.make`` binds the name ``tensor`` here to the folder, which
+    would hide the function ``aerogel.tensor``; so the folder, called, is that function."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _HOME and type(value) is ModuleType:
+            value.__class__ = _CallableFolder
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Aerogel
