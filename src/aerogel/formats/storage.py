@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,8 @@ class Storage:
         found = self.memo.get("addresses")
         if found is None:
             arrays = [array for level in self.levels for array in level]
-            found = tuple(array.ctypes.data for array in (*arrays, self.values))
+            # Half the time of ``array.ctypes.data``.
+            found = tuple([a.__array_interface__["data"][0] for a in (*arrays, self.values)])
             self.memo["addresses"] = found
         return found
 
@@ -176,16 +178,25 @@ def index_type(shape: tuple[int, ...], stored: int) -> DType:
 
 def dense(values: NDArray[Any], fill: Fill = 0) -> Storage:
     """The storage of a NumPy array, which is not copied where it is contiguous in some order of modes."""
-    order = tuple(range(values.ndim))
+    order = _STRAIGHT[values.ndim]
     if not values.flags.c_contiguous:
         # The order in which strides fall: a transposed array is contiguous in it.
         order = tuple(sorted(order, key=lambda mode: (-abs(values.strides[mode]), mode)))
-        if not values.transpose(order).flags.c_contiguous:
-            values, order = np.ascontiguousarray(values), tuple(range(values.ndim))
-    flat = values.transpose(order).reshape(-1)
-    return Storage(dense_format(order), values.shape, ((),) * values.ndim, flat, fill)
+        if values.transpose(order).flags.c_contiguous:
+            values = values.transpose(order)
+        else:
+            values, order = np.ascontiguousarray(values), _STRAIGHT[values.ndim]
+    shape = values.shape
+    if order != _STRAIGHT[values.ndim]:
+        shape = tuple(shape[order.index(mode)] for mode in range(values.ndim))
+    return Storage(dense_format(order), shape, ((),) * values.ndim, values.reshape(-1), fill)
 
 
+_STRAIGHT = [tuple(range(rank)) for rank in range(65)]
+"""The modes in order, for every rank that NumPy has."""
+
+
+@cache
 def dense_format(order: tuple[int, ...]) -> Format:
     """All modes dense, stored in ``order``."""
     return Format((LEVELS["dense"],) * len(order), order)

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
+from itertools import count
 
 from aerogel.core.errors import FormatError, require
 from aerogel.formats.levels import LEVELS, Compressed, Dense, Level, Singleton
 
+_TAGS: dict[tuple[tuple[Level, ...], tuple[int, ...], tuple[int, ...]], int] = {}
+_NUMBERS = count()
 _DENSE, _COMPRESSED = LEVELS["dense"], LEVELS["compressed"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Format:
     """``levels[k]`` stores mode ``order[k]``, each level below the one before.
 
@@ -28,8 +31,30 @@ class Format:
     levels: tuple[Level, ...]
     order: tuple[int, ...]
     block: tuple[int, ...] = ()
+    # What calls ask for all the time: a number that equal formats share in this process, whether every level is
+    # dense, and whether modes are stored in their own order.
+    tag: int = field(init=False, repr=False)
+    dense: bool = field(init=False, repr=False)
+    straight: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._check()
+        parts = (self.levels, self.order, self.block)
+        object.__setattr__(self, "tag", _TAGS.setdefault(parts, next(_NUMBERS)))
+        object.__setattr__(self, "dense", all(isinstance(level, Dense) for level in self.levels))
+        object.__setattr__(self, "straight", self.order == tuple(range(len(self.order))))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Format) and self.tag == other.tag
+
+    def __hash__(self) -> int:
+        return self.tag
+
+    def __reduce__(self) -> tuple[type[Format], tuple[tuple[Level, ...], tuple[int, ...], tuple[int, ...]]]:
+        # Numbers are of one process.
+        return Format, (self.levels, self.order, self.block)
+
+    def _check(self) -> None:
         rank = len(self.order)
         require(
             sorted(self.order) == list(range(rank)),
@@ -77,11 +102,6 @@ class Format:
         return len(self.order)
 
     @property
-    def dense(self) -> bool:
-        """Whether every level is dense."""
-        return all(isinstance(level, Dense) for level in self.levels)
-
-    @property
     def short(self) -> str:
         """The name it has, or its levels and mode order: ``csr``, ``dense,compressed@1,0``."""
         if self.block:
@@ -90,8 +110,7 @@ class Format:
             if self.rank in _RANKS.get(name, (self.rank,)) and self == named(name, self.rank):
                 return name
         words = ",".join(level_name(level) for level in self.levels)
-        plain = self.order == tuple(range(self.rank))
-        return words if plain else f"{words}@{','.join(map(str, self.order))}"
+        return words if self.straight else f"{words}@{','.join(map(str, self.order))}"
 
     def level_sizes(self, shape: Sequence[int]) -> tuple[int, ...]:
         """The extent of each level of a tensor of ``shape``."""

@@ -76,3 +76,17 @@ def live(expr: Expr, walkers: tuple[Access, ...], zero: float) -> tuple[tuple[Ac
         seen[point] = None
         waiting.extend(tuple(w for w in point if w != gone) for gone in point)
     return tuple(sorted(seen, key=len, reverse=True))
+
+
+def is_sum(expr: Expr, walkers: Collection[Access], zero: float) -> bool:
+    """Whether ``expr`` is a sum of ``walkers``, each times what is always there: then what is not stored may as
+    well be added as nothing, and no branch needs to tell."""
+    match expr:
+        case Access():
+            return zero == 0 and expr in walkers
+        case Binary(op="add" | "sub", a=a, b=b):
+            return is_sum(a, walkers, zero) and is_sum(b, walkers, zero)
+        case Unary(op="neg", a=a):
+            return is_sum(a, walkers, zero)
+        case _:
+            return False

@@ -14,7 +14,7 @@ from aerogel.einsum.nodes import Access, Expr
 from aerogel.loop import nodes as n
 from aerogel.loop.build import i64
 from aerogel.loop.nodes import Binary, Compare, Var
-from aerogel.lower.absent import live, restrict
+from aerogel.lower.absent import is_sum, live, restrict
 from aerogel.lower.operand import size_of
 from aerogel.lower.state import Context, Place, State
 from aerogel.lower.walker import Range, Walker, bisect, both, step
@@ -49,6 +49,19 @@ def loop(ctx: Context, state: State, expr: Expr, index: str, body: Body, part: R
         assert rest is not None
         chosen = [w for w in walkers if w.access in point]
         _merge(ctx, state, rest, index, chosen, at, body)
+
+
+def most(ctx: Context, state: State, expr: Expr, index: str) -> n.Expr:
+    """At most how many coordinates the loop over ``index`` visits."""
+    here = ctx.here(state, expr, index)
+    walked = [a for a in here if not ctx.stored(a).level(state.place(a).level).located]
+    if not walked or restrict(expr, walked, ctx.zero) is not None:
+        return size_of(index)
+    walkers = [Walker.of(ctx, state, a, None) for a in walked]
+    total: n.Expr = i64(0)
+    for w in walkers:
+        total = total + (w.end - w.begin)
+    return Binary("min", ctx.code.let(total, "most"), size_of(index))
 
 
 def enter(ctx: Context, state: State, expr: Expr, index: str, coordinate: n.Expr, body: Body) -> None:
@@ -167,21 +180,26 @@ def _merge(
         met = {name: code.let(Compare("eq", now[name], i), "met") for name in names}
         after = {w.access: _after(ctx, w, begin[w.access], met[w.access], i) for w in walkers}
 
+        places = {w.access: w.place(begin[w.access], after[w.access]) for w in walkers}
+        if len(names) > 1 and is_sum(expr, names, ctx.zero) and all(_is_leaf(ctx, w) for w in walkers):
+            enter(ctx, state.moved(places).masking(met), expr, index, i, body)
+            for w in walkers:
+                code.assign(at[w.access], after[w.access])
+            return
+
         def chain(points: list[tuple[Access, ...]]) -> None:
             if not points:
                 return
             point, *others = points
             rest = restrict(expr, [name for name in names if name not in point], ctx.zero)
             assert rest is not None
-            places = {
-                w.access: w.place(begin[w.access], after[w.access]) for w in walkers if w.access in point
-            }
+            there = state.moved({name: places[name] for name in point})
             # One fiber that walks alone always has the least coordinate.
             if len(names) == 1:
-                enter(ctx, state.moved(places), rest, index, i, body)
+                enter(ctx, there, rest, index, i, body)
                 return
             with code.block() as then:
-                enter(ctx, state.moved(places), rest, index, i, body)
+                enter(ctx, there, rest, index, i, body)
             with code.block() as orelse:
                 chain(others)
             code.branch(both([met[name] for name in point]), tuple(then), tuple(orelse))
@@ -189,6 +207,13 @@ def _merge(
         chain(list(live(expr, names, ctx.zero)))
         for w in walkers:
             code.assign(at[w.access], after[w.access])
+
+
+def _is_leaf(ctx: Context, w: Walker) -> bool:
+    """Whether the value of an access is known once it is walked here."""
+    stored = ctx.stored(w.access)
+    below = range(w.depth + 1, len(stored.indices))
+    return w.level.unique and all(stored.level(level).full for level in below)
 
 
 def _after(ctx: Context, w: Walker, begin: n.Expr, met: n.Expr, coordinate: n.Expr) -> n.Expr:

@@ -13,7 +13,7 @@ from aerogel.loop import nodes as n
 from aerogel.loop.build import Code, i64
 from aerogel.loop.nodes import Buf, BufferType, Function, Load, Module, Param, Var
 from aerogel.lower.algebra import Term, fold_of, nested, terms
-from aerogel.lower.coiterate import Body, loop
+from aerogel.lower.coiterate import Body, loop, most
 from aerogel.lower.operand import size_of
 from aerogel.lower.scheduled import Scheduled
 from aerogel.lower.state import Context, State, retyped
@@ -21,8 +21,11 @@ from aerogel.lower.values import Tile, combine, value
 from aerogel.lower.walker import Range
 from aerogel.lower.workspace import Workspace
 
-Phase = Literal["run", "count", "fill"]
-"""What a kernel does: all of it, or how much room the output needs, or filling it in."""
+Phase = Literal["run", "bound", "once", "count", "fill"]
+"""What a kernel does. ``run``: all of it. Of a sparse output either ``count``, how much each row or thread
+appends, then ``fill``; or ``bound``, at most how much each thread appends, then ``once``, which fills it in and
+says where each row ends."""
+_COUNTING = ("bound", "count")
 
 CUTS = Buf("cuts", BufferType(DType.I64, const=True))
 """Where each thread's part of the outermost loop begins, and one element more."""
@@ -30,6 +33,8 @@ STARTS = Buf("starts", BufferType(DType.I64, const=True))
 """While filling: where each row, or each thread, begins in the output."""
 COUNTS = Buf("counts", BufferType(DType.I64))
 """While counting: how many each row, or each thread, appends."""
+ENDS = Buf("ends", BufferType(DType.I64))
+"""Filled in once: where each row ends, counted from the start of its thread's part."""
 
 
 def module(scheduled: Scheduled, phase: Phase, target: Target) -> Module:
@@ -49,12 +54,14 @@ def params(scheduled: Scheduled, phase: Phase) -> tuple[Param, ...]:
     found += [size_of(index) for index in scheduled.order]
     found.append(CUTS)
     if phase != "run":
-        found.append(COUNTS if phase == "count" else STARTS)
-    if phase == "fill":
+        found.append(COUNTS if phase in _COUNTING else STARTS)
+    if phase == "once":
+        found.append(ENDS)
+    if phase in ("fill", "once"):
         found += _coordinates(scheduled)
-    if phase != "count":
+    if phase not in _COUNTING:
         found.append(_values(scheduled))
-    if scheduled.scatter and scheduled.assembly != "dense":
+    if scheduled.scatter and scheduled.assembly != "dense" and phase != "bound":
         found += Workspace.params(scheduled.compute)
     return tuple(found)
 
@@ -228,9 +235,9 @@ class _Kernel:
         by_row = scheduled.assembly == "rows"
         # Dense levels below what is appended are no loops here: ``block`` has them.
         loops = scheduled.order[: scheduled.outer if scheduled.scatter else scheduled.appended]
-        space = Workspace.of(self.ctx, scheduled.out_indices[-1]) if scheduled.scatter else None
+        space = self.space()
         whole = expr if scheduled.scatter else self.inward(expr)
-        if not by_row:
+        if not by_row or self.phase == "bound":
             cursor = self.cursor(n.ThreadId())
             self.nest(State(), whole, loops, lambda s, e: self.each(s, e, cursor, space), part)
             self.counted(n.ThreadId(), cursor)
@@ -238,26 +245,38 @@ class _Kernel:
         # The last of the loops runs along the row, unless a workspace does.
         rows = loops if space else loops[: scheduled.appended - 1]
         inside = loops[len(rows) :]
+        running = self.cursor(n.ThreadId()) if self.phase == "once" else None
 
         def row(state: State, rest: Expr) -> None:
             at = code.let(self.dense_place(state, scheduled.out_indices[: scheduled.appended - 1]), "row")
-            cursor = self.cursor(at)
+            cursor = self.cursor(at) if running is None else running
             self.nest(state, rest, inside, lambda s, e: self.each(s, e, cursor, space))
             self.counted(at, cursor)
+            if running is not None:
+                code.store(ENDS, at, running)
 
         self.nest(State(), whole, rows, row, part)
 
+    def space(self) -> Workspace | None:
+        """The workspace, where sums are scattered; bounds need none."""
+        if not self.scheduled.scatter or self.phase == "bound":
+            return None
+        return Workspace.of(self.ctx, self.scheduled.out_indices[-1])
+
     def cursor(self, row: n.Expr) -> Var:
         """Where the next element goes; while counting, how many there were."""
-        start: n.Expr = i64(0) if self.phase == "count" else Load(STARTS, row)
+        start: n.Expr = i64(0) if self.phase in _COUNTING else Load(STARTS, row)
         return self.ctx.code.define(start, "to")
 
     def counted(self, row: n.Expr, cursor: Var) -> None:
-        if self.phase == "count":
+        if self.phase in _COUNTING:
             self.ctx.code.store(COUNTS, row, cursor)
 
     def each(self, state: State, expr: Expr, cursor: Var, space: Workspace | None) -> None:
         """What is appended at one coordinate of the outer loops: an element, or a whole row of a workspace."""
+        if self.phase == "bound":
+            self.bounded(state, expr, cursor)
+            return
         if space is None:
             self.append(state, cursor, lambda: self.block(state, expr, cursor))
             return
@@ -272,10 +291,22 @@ class _Kernel:
 
         space.drain(self.ctx, emit)
 
+    def bounded(self, state: State, expr: Expr, cursor: Var) -> None:
+        """At most how many elements the terms of a row make: every step of their innermost loops, one each."""
+        code = self.ctx.code
+        for term in self.terms(expr):
+            loops = tuple(i for i in term.loops if i not in state.coordinates)
+
+            def innermost(here: State, rest: Expr, index: str = loops[-1]) -> None:
+                bound = most(self.ctx, here, rest, index)
+                code.assign(cursor, cursor + bound)
+
+            self.nest(state, term.body, loops[:-1], innermost)
+
     def append(self, state: State, cursor: Var, fill: Callable[[], None]) -> None:
         """One element: its coordinates and, by ``fill``, its value or values."""
         scheduled, code = self.scheduled, self.ctx.code
-        if self.phase == "fill":
+        if self.phase in ("fill", "once"):
             for buffer in _coordinates(scheduled):
                 level = int(buffer.name.split(".")[1])
                 here = state.coordinates[scheduled.out_indices[level]]

@@ -16,6 +16,7 @@ from aerogel.core.errors import InputError, require
 from aerogel.core.target import Target, current
 from aerogel.einsum.nodes import accesses
 from aerogel.formats.storage import MOST_INDEX, Storage
+from aerogel.lower.bound import may_fill_once, row_bound
 from aerogel.lower.emit import Phase, module
 from aerogel.lower.operand import Stored
 from aerogel.lower.scheduled import Scheduled
@@ -25,6 +26,8 @@ from aerogel.native.calling import Compiled
 from aerogel.native.compiler import compile as compile_
 from aerogel.native.pool import pool
 
+ROOM = 1 << 26
+"""Elements that are asked for, at most, before it is known how many are needed."""
 LARGEST = 1 << 47
 """Bytes of an array, at most: what a process can address."""
 
@@ -41,13 +44,14 @@ class Listed:
 
 @dataclass(slots=True)
 class _Call:
-    """One call: its operands, extents and cuts, as the addresses and numbers that machine code takes."""
+    """One call: its operands, extents and threads, and the words that machine code takes first. ``cuts``: in
+    memory of their own, or None for one thread, whose part is all of the outermost loop."""
 
     storages: Mapping[str, Storage]
     extents: Mapping[str, int]
     threads: int
     head: list[int]
-    kept: list[object]
+    cuts: NDArray[np.int64] | None
 
 
 class Kernel:
@@ -58,6 +62,8 @@ class Kernel:
         self._phases: dict[Phase, Compiled] = {}
         self._spaces: list[tuple[tuple[int, int], list[NDArray[Any]]]] = []
         self._covers = _covers(scheduled)
+        self._once = may_fill_once(scheduled)
+        self._names = [operand.name for operand in scheduled.operands]
 
     def phase(self, phase: Phase) -> Compiled:
         """The machine code of one phase."""
@@ -70,16 +76,16 @@ class Kernel:
         self, storages: Mapping[str, Storage], extents: Mapping[str, int], threads: int
     ) -> Storage | Listed:
         """The output for operands stored as the schedule says; sizes are taken to fit ``extents``."""
-        scheduled = self.scheduled
+        scheduled, order = self.scheduled, self.scheduled.order
         threads = pool().threads(threads) if scheduled.parallel and threads > 1 else 1
-        outer = extents[scheduled.order[0]] if scheduled.order else 1
-        bounds = cuts(scheduled, storages, outer, threads)
+        outer = extents[order[0]] if order else 1
         head: list[int] = []
-        for operand in scheduled.operands:
-            head += storages[operand.name].addresses()
-        head += [extents[index] for index in scheduled.order]
-        head.append(bounds.ctypes.data)
-        call = _Call(storages, extents, threads, head, [bounds])
+        for name in self._names:
+            head += storages[name].addresses()
+        for index in order:
+            head.append(extents[index])
+        bounds = cuts(scheduled, storages, outer, threads) if threads > 1 else None
+        call = _Call(storages, extents, threads, head, bounds)
         match scheduled.assembly:
             case "dense":
                 return self._dense(call)
@@ -91,10 +97,19 @@ class Kernel:
                 return self._listed(call)
 
     def _run(self, phase: Phase, call: _Call, arrays: list[NDArray[Any]]) -> None:
-        compiled = self.phase(phase)
-        words = [*call.head, *(a.ctypes.data for a in arrays)]
-        block = (ctypes.c_uint64 * len(words))(*words)
-        pool().run(compiled.address, ctypes.addressof(block), call.threads)
+        compiled = self._phases.get(phase) or self.phase(phase)
+        tail = [array.__array_interface__["data"][0] for array in arrays]
+        count = len(call.head) + 1 + len(tail)
+        block = (ctypes.c_uint64 * (count + 2))()
+        address = ctypes.addressof(block)
+        if call.cuts is None:
+            order = self.scheduled.order
+            block[count + 1] = call.extents[order[0]] if order else 1
+            where = address + 8 * count
+        else:
+            where = call.cuts.ctypes.data
+        block[:count] = [*call.head, where, *tail]
+        pool().run(compiled.address, address, call.threads)
 
     # --- outputs --------------------------------------------------------------------------------
 
@@ -141,6 +156,52 @@ class Kernel:
         return replace(twin, values=values, fill=self.scheduled.assignment.zero)
 
     def _rows(self, call: _Call) -> Storage:
+        starts = self._bounds(call) if self._once else None
+        return self._counted_rows(call) if starts is None else self._filled_once(call, starts)
+
+    def _bounds(self, call: _Call) -> NDArray[np.int64] | None:
+        """Where each thread's part begins if each gets the room it may need; None where that is too much."""
+        counts = np.zeros(call.threads + 1, np.int64)
+        if self.scheduled.scatter:
+            self._run("bound", call, [counts[1:]])
+        else:
+            order = self.scheduled.order
+            edges = [0, call.extents[order[0]]] if call.cuts is None else call.cuts
+            counts[1:] = row_bound(self.scheduled, call.storages, edges)
+        starts = np.cumsum(counts)
+        return starts if starts[-1] <= ROOM else None
+
+    def _filled_once(self, call: _Call, starts: NDArray[np.int64]) -> Storage:
+        """All rows in one pass, each thread into a part of its own; then the parts are moved together."""
+        scheduled, extents = self.scheduled, call.extents
+        rows = extents[scheduled.order[0]]
+        ends = np.empty(rows, np.int64)
+        crd = np.empty(int(starts[-1]), scheduled.index.numpy())
+        values = np.empty(int(starts[-1]), scheduled.dtype.numpy())
+        spaces = self._borrow(call)
+        self._run("once", call, [starts, ends, crd, values, *spaces])
+        self._give_back(call, spaces)
+        pos = np.zeros(rows + 1, scheduled.index.numpy())
+        total = 0
+        edges = [0, rows] if call.cuts is None else [int(cut) for cut in call.cuts]
+        for begin, first, last in zip(starts[:-1].tolist(), edges[:-1], edges[1:], strict=True):
+            if last == first:
+                continue
+            end = int(ends[last - 1])
+            if begin != total:
+                for array in (crd, values):
+                    array[total : total + end - begin] = array[begin:end]
+            np.subtract(ends[first:last], begin - total, out=pos[first + 1 : last + 1], casting="unsafe")
+            total += end - begin
+        # Pages that were never written cost nothing, but a caller may keep the result for long.
+        crd.resize(total, refcheck=False)
+        values.resize(total, refcheck=False)
+        zero = scheduled.assignment.zero
+        levels = ((), (pos, crd))
+        return Storage(scheduled.out, self.shape(extents), levels, values, zero, scheduled.index)
+
+    def _counted_rows(self, call: _Call) -> Storage:
+        """Rows counted in one pass, and filled in in a second."""
         scheduled, extents = self.scheduled, call.extents
         heads, tails = self._split(extents)
         rows = 1

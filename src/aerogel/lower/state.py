@@ -28,10 +28,12 @@ ROOT = Place(0, i64(0))
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """At one point of the code: the coordinate of each index, the place of each access."""
+    """At one point of the code: the coordinate of each index, the place of each access. ``masked``: accesses
+    whose place is sound but that may have nothing at this coordinate, and what says whether they do."""
 
     coordinates: Mapping[str, n.Expr] = field(default_factory=dict[str, n.Expr])
     places: Mapping[Access, Place] = field(default_factory=dict[Access, Place])
+    masked: Mapping[Access, n.Expr] = field(default_factory=dict[Access, n.Expr])
 
     def place(self, access: Access) -> Place:
         return self.places.get(access, ROOT)
@@ -41,6 +43,9 @@ class State:
 
     def moved(self, places: Mapping[Access, Place]) -> State:
         return replace(self, places={**self.places, **places})
+
+    def masking(self, conditions: Mapping[Access, n.Expr]) -> State:
+        return replace(self, masked={**self.masked, **conditions})
 
 
 @dataclass(frozen=True, slots=True)

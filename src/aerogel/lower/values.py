@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
+from aerogel.core.dtypes import DType
 from aerogel.einsum.nodes import Access, Binary, Expr, Number, Reduce, Unary, accesses, walk
 from aerogel.einsum.semiring import reduce_rule, rule_of
 from aerogel.loop import nodes as n
@@ -101,9 +102,17 @@ def _load(ctx: Context, state: State, access: Access, tile: Tile | None) -> list
             loaded = [n.Load(buffer, at)]
         else:
             loaded = [n.VLoad(buffer, _plus(at, v * tile.lanes), tile.lanes) for v in range(tile.count)]
-    if stored.operand.dtype is ctx.compute:
-        return [ctx.code.let(x, "x") for x in loaded]
-    return [ctx.code.let(n.Cast(x, retyped(x.type, ctx.compute)), "x") for x in loaded]
+    if stored.operand.dtype is not ctx.compute:
+        loaded = [n.Cast(x, retyped(x.type, ctx.compute)) for x in loaded]
+    condition = state.masked.get(access)
+    if condition is not None:
+        loaded = [n.Select(condition, x, n.Const(nothing(ctx), x.type)) for x in loaded]
+    return [ctx.code.let(x, "x") for x in loaded]
+
+
+def nothing(ctx: Context) -> float:
+    """What a masked operand of a sum is where it is not stored: it changes no other, not even -0.0."""
+    return -0.0 if ctx.compute.is_float else False if ctx.compute is DType.BOOL else 0
 
 
 def _plus(at: n.Expr, offset: int) -> n.Expr:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.target import current
+from aerogel.core.target import Target, current
 from aerogel.einsum.check import extents as checked_extents
 from aerogel.einsum.nodes import Assignment
 from aerogel.einsum.parse import parse
@@ -109,45 +109,58 @@ def _read(spelt: tuple[str, str], semiring: str, ranks: tuple[int, ...]) -> tupl
     return assignment, Request.of(assignment)
 
 
+@cache
+def _target(wanted: str | None) -> Target:
+    """The target that ``AEROGEL_TARGET`` says: looking for it takes longer than a small product."""
+    return current()
+
+
 def _key(storage: Storage) -> Any:
     """What a schedule depends on: format, types, and sizes to within a factor of two."""
     found = storage.memo.get("key")
     if found is None:
-        sizes = tuple(size.bit_length() for size in (*storage.shape, *storage.counts()))
-        found = (storage.format.short, storage.values.dtype.char, storage.index.short, sizes)
+        sizes = [size.bit_length() for size in storage.shape]
+        if not storage.format.dense:
+            sizes += [size.bit_length() for size in storage.counts()]
+        found = (storage.format, storage.values.dtype.char, storage.index, *sizes)
         storage.memo["key"] = found
     return found
 
 
 def _prepared(spelt: tuple[str, str], given: dict[str, Storage], wanted: tuple[Any, ...]) -> Prepared:
-
-    semiring, out_format, order, parallel, workspace = wanted
-    key = (spelt, wanted, current().name, *((name, _key(storage)) for name, storage in given.items()))
+    target = _target(os.environ.get("AEROGEL_TARGET"))
+    key = (spelt, wanted, target.name, *given, *[_key(storage) for storage in given.values()])
     found = _plans.get(key)
-    if found is not None:
-        return found
+    return _planned(key, spelt, given, wanted) if found is None else found
+
+
+def _planned(
+    key: Any, spelt: tuple[str, str], given: dict[str, Storage], wanted: tuple[Any, ...]
+) -> Prepared:
+    semiring, out_format, order, parallel, workspace = wanted
     assignment, request = _read(spelt, semiring, tuple(s.rank for s in given.values()))
     checked_extents(assignment, {name: storage.shape for name, storage in given.items()})
     form = wanted_format(out_format, len(assignment.out.indices))
-    names = (
-        None if order is None else tuple(order.replace(",", " ").split() if isinstance(order, str) else order)
-    )
-    if names is not None and len(names) == 1 and isinstance(order, str):
-        names = tuple(order)
     if len(_plans) >= _MOST_PLANS:
         _plans.clear()
-    found = _plans[key] = prepare(request, given, Wanted(form, names, workspace, parallel))
+    chosen = Wanted(form, _loops(order), workspace, parallel)
+    found = _plans[key] = prepare(request, given, chosen)
     return found
+
+
+def _loops(order: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """``"ikj"``, ``"i,k,j"`` or a list of indices."""
+    if not isinstance(order, str):
+        return None if order is None else tuple(order)
+    words = order.replace(",", " ").split()
+    return tuple(words) if len(words) > 1 else tuple(order.strip())
 
 
 def _computed(
     spelt: tuple[str, str], given: dict[str, Storage], wanted: tuple[Any, ...], threads: int | None
 ) -> Any:
     prepared = _prepared(spelt, given, wanted)
-    assignment, _ = _read(spelt, wanted[0], tuple(s.rank for s in given.values()))
-    sizes = checked_extents(assignment, {name: storage.shape for name, storage in given.items()})
-    result = prepared.run(given, sizes, cores.limit() if threads is None else threads)
-    return presented(result)
+    return presented(prepared.run(given, cores.limit() if threads is None else threads))
 
 
 def presented(storage: Storage) -> Any:
@@ -155,5 +168,9 @@ def presented(storage: Storage) -> Any:
     form = storage.format
     if not form.dense or form.block:
         return Tensor(storage)
+    if not storage.shape:
+        return storage.values[0]
+    if form.straight:
+        return storage.values.reshape(storage.shape)
     stored = storage.values.reshape([storage.shape[mode] for mode in form.order])
-    return stored.transpose(np.argsort(form.order)) if storage.shape else stored[()]
+    return stored.transpose([form.order.index(mode) for mode in range(len(form.order))])

@@ -68,20 +68,35 @@ def _accumulated(assignment: Assignment) -> Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A schedule with its kernel. ``out``: the format the result is to have, None for the schedule's own."""
+    """A schedule with its kernel. ``out``: the format the result is to have, None for the schedule's own.
+    ``modes``: which index each mode of each given operand is, to be checked at every call."""
 
     request: Request
     choice: Choice
     kernel: Kernel
     out: Format | None
+    modes: tuple[tuple[str, int, str], ...]
+    uses: tuple[tuple[str, str, Format], ...]
 
-    def run(self, given: Mapping[str, Storage], sizes: Mapping[str, int], threads: int) -> Storage:
+    def extents(self, given: Mapping[str, Storage]) -> dict[str, int]:
+        """The extent of every index; InputError where operands do not fit each other."""
+        found: dict[str, int] = {}
+        for name, mode, index in self.modes:
+            size = given[name].shape[mode]
+            if found.setdefault(index, size) != size:
+                request = self.request
+                used = {new: given[old].shape for new, old in request.sources.items()}
+                checked_extents(request.assignment, used)
+        return found
+
+    def run(self, given: Mapping[str, Storage], threads: int) -> Storage:
         """The result of operands under their own names."""
+        sizes = self.extents(given)
         storages: dict[str, Storage] = {}
-        for name, source in self.request.sources.items():
-            storages[name] = converted(given[source], self.choice.formats[name])
-        threads = threads if self.choice.work > SMALL else 1
-        found = self.kernel(storages, sizes, threads)
+        for name, source, form in self.uses:
+            storage = given[source]
+            storages[name] = storage if storage.format is form else converted(storage, form)
+        found = self.kernel(storages, sizes, threads if self.choice.work > SMALL else 1)
         if isinstance(found, Listed):
             return storage_of(found, self.choice.scheduled, self.out, sizes)
         return found if self.out is None or found.format == self.out else convert(found, self.out)
@@ -119,7 +134,14 @@ def prepare(request: Request, given: Mapping[str, Storage], wanted: Wanted) -> P
     compute, dtype = compute_dtype(assignment, dtypes), result_dtype(assignment, dtypes)
     inner = None if wanted.out is None else _reachable(wanted.out)
     choice = choose(assignment, operands, sizes, compute, dtype, replace(wanted, out=inner))
-    return Prepared(request, choice, kernel(choice.scheduled, current()), wanted.out)
+    sources = request.sources
+    modes = tuple(
+        (sources[access.tensor], mode, index)
+        for access in accesses(assignment.expr)
+        for mode, index in enumerate(access.indices)
+    )
+    uses = tuple((name, source, choice.formats[name]) for name, source in sources.items())
+    return Prepared(request, choice, kernel(choice.scheduled, current()), wanted.out, modes, uses)
 
 
 def _reachable(out: Format) -> Format:

@@ -77,20 +77,29 @@ class Compressed:
             f"{what}: pos ends at {pos[-1]}, but there are {len(crd)} coordinates",
         )
         check_range(crd, size, what)
-        if len(crd) > 1:
-            behind = crd[1:] <= crd[:-1] if self.unique else crd[1:] < crd[:-1]
-            # Where a fiber ends, the next coordinate may be anything.
-            inner = pos[1:-1]
-            behind[inner[(inner > 0) & (inner < len(crd))] - 1] = False
-            if behind.any():
-                at = int(behind.argmax())
-                wrong = "stands twice" if crd[at] == crd[at + 1] else f"comes before {crd[at + 1]}"
-                refuse(
-                    OrderError,
-                    f"{what}: coordinate {crd[at]} {wrong} in a fiber: pass the data through aerogel.tensor, "
-                    "which sorts and sums",
-                )
+        self._check_order(pos, crd, what)
         return len(crd)
+
+    def _check_order(self, pos: NDArray[Any], crd: NDArray[Any], what: str) -> None:
+        """Coordinates fall only where a fiber ends; there the next one may be anything."""
+        falls = crd[1:] <= crd[:-1] if self.unique else crd[1:] < crd[:-1]
+        count = np.count_nonzero(falls)
+        if not count:
+            return
+        # Where fibers start, but the first; empty ones start where the next one does.
+        starts = pos[1:-1]
+        starts = starts[np.searchsorted(starts, 1) : np.searchsorted(starts, len(crd))]
+        first = np.append(starts[:1] == starts[:1], starts[1:] != starts[:-1])
+        if count == np.count_nonzero(falls[starts - 1] & first):
+            return
+        falls[starts - 1] = False
+        at = int(falls.argmax())
+        wrong = "stands twice" if crd[at] == crd[at + 1] else f"comes before {crd[at + 1]}"
+        refuse(
+            OrderError,
+            f"{what}: coordinate {crd[at]} {wrong} in a fiber: pass the data through aerogel.tensor, "
+            "which sorts and sums",
+        )
 
     def expand(
         self, arrays: Sequence[NDArray[Any]], parents: NDArray[np.int64], size: int
@@ -101,9 +110,8 @@ class Compressed:
 
 def check_range(crd: NDArray[Any], size: int, what: str) -> None:
     """FormatError for a coordinate outside 0 .. size - 1."""
-    if len(crd):
-        least, most = int(crd.min()), int(crd.max())
-        wrong = least if least < 0 else most
-        require(
-            0 <= least and most < size, FormatError, f"{what}: coordinate {wrong} is outside 0 .. {size - 1}"
-        )
+    # A negative coordinate is a large one without a sign: one look finds both.
+    if len(crd) and int(crd.view(f"u{crd.itemsize}").max()) >= size:
+        least = int(crd.min())
+        wrong = least if least < 0 else int(crd.max())
+        refuse(FormatError, f"{what}: coordinate {wrong} is outside 0 .. {size - 1}")
