@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from aerogel import native
 from aerogel.convert.assemble_kernel import Kind, assemble_module, count_module, counted, run_end
+from aerogel.convert.bits import BITS
 from aerogel.convert.chunks import even_cuts, whole_runs
+from aerogel.convert.entries import Columns, ColumnsKey, Entries, WordsKey
 from aerogel.convert.folding import Duplicates
-from aerogel.convert.sort import BITS
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, UnsupportedError, refuse
+from aerogel.formats.levels import LEVELS, Compressed, Singleton
 from aerogel.formats.storage import Fill, Storage
 from aerogel.formats.tensor_format import Format
 
@@ -48,25 +50,27 @@ class _Counts:
 
 def assemble(
     wanted: Wanted,
-    columns: Sequence[NDArray[Any]],
-    values: NDArray[Any],
+    entries: Entries,
     duplicates: Duplicates,
     *,
     unique: bool,
     threads: int,
 ) -> Storage:
-    """The storage of sorted entries. ``columns``: coordinates by level, in range, all int32 or all int64.
+    """The storage of sorted entries, whose coordinates are in range.
 
     ``unique``: no coordinates stand twice; then entries need not be sorted where all levels are dense.
     InputError for duplicates that are refused, UnsupportedError for more memory than there is.
     """
+    if unique and isinstance(entries, Columns) and _lists(wanted.format):
+        return _listed(wanted, entries)
+    values = entries.values
     cuts = even_cuts(len(values), threads)
     if not unique:
-        cuts = whole_runs(cuts, columns)
-    counts = _count(wanted.format, columns, cuts, unique=unique, threads=threads)
+        cuts = whole_runs(cuts, entries)
+    counts = _count(wanted.format, entries, cuts, unique=unique, threads=threads)
     unique = counts.distinct == len(values)
     if duplicates == "refuse" and not unique:
-        _refuse(wanted.format, columns)
+        _refuse(wanted.format, entries)
     levels = wanted.format.levels
     sizes = wanted.format.level_sizes(wanted.shape)
     positions = _positions(wanted.format, sizes, counts)
@@ -77,16 +81,34 @@ def assemble(
     if fold == "last":
         # Nothing is computed: one kernel for all values of a width.
         bits = BITS[values.itemsize]
-    source = DType.of(columns[0].dtype) if columns else wanted.index
-    kernel = _kernel(Kind(levels, source, wanted.index, bits, fold, unique))
+    kernel = _kernel(Kind(levels, entries.key, wanted.index, bits, fold, unique))
     bases = np.zeros(counts.opened.shape, np.int64)
     np.cumsum(counts.opened[:-1], axis=0, out=bases[1:])
     flat = [array for level in arrays for array in level]
     given, target = values.view(bits.numpy()), out.view(bits.numpy())
     scalars = (*sizes, *positions)
     pieces = len(cuts) - 1
-    kernel(pieces, cuts, *columns, given, bases.reshape(-1), *scalars, *flat, target, threads=threads)
+    kernel(
+        pieces, cuts, *entries.arguments, given, bases.reshape(-1), *scalars, *flat, target, threads=threads
+    )
     return Storage(wanted.format, wanted.shape, arrays, out, wanted.fill, wanted.index)
+
+
+def _lists(form: Format) -> bool:
+    """Whether a storage is a list of coordinates: all hang below the root, one for each value."""
+    first, *rest = form.levels or (LEVELS["dense"],)
+    return isinstance(first, Compressed) and all(isinstance(level, Singleton) for level in rest)
+
+
+def _listed(wanted: Wanted, entries: Columns) -> Storage:
+    """Entries that are a list already: nothing is to be done, or the columns are copied."""
+    index = wanted.index.numpy()
+    copy = None if entries.kept else True
+    columns = [np.array(column, index, copy=copy) for column in entries.columns]
+    pos = np.array([0, len(entries.values)], index)
+    values = np.array(entries.values, copy=copy)
+    levels = ((pos, columns[0]), *((column,) for column in columns[1:]))
+    return Storage(wanted.format, wanted.shape, levels, values, wanted.fill, wanted.index)
 
 
 @cache
@@ -95,13 +117,11 @@ def _kernel(kind: Kind) -> native.Compiled:
 
 
 @cache
-def _count_kernel(ends: tuple[int, ...], rank: int, source: DType) -> native.Compiled:
-    return native.compile(count_module(ends, rank, source))
+def _count_kernel(reader: ColumnsKey | WordsKey, ends: tuple[int, ...]) -> native.Compiled:
+    return native.compile(count_module(reader, ends))
 
 
-def _count(
-    form: Format, columns: Sequence[NDArray[Any]], cuts: NDArray[np.int64], *, unique: bool, threads: int
-) -> _Counts:
+def _count(form: Format, given: Entries, cuts: NDArray[np.int64], *, unique: bool, threads: int) -> _Counts:
     last = len(form.levels) - 1
     ends = [run_end(form.levels, k) for k in counted(form.levels)]
     pieces, entries = len(cuts) - 1, np.diff(cuts)
@@ -112,8 +132,8 @@ def _count(
         return _Counts(int(cuts[-1]), np.repeat(entries[:, None], len(ends), axis=1))
     asked = tuple(sorted({*ends, last}))
     found = np.empty(pieces * len(asked), np.int64)
-    kernel = _count_kernel(asked, len(columns), DType.of(columns[0].dtype))
-    kernel(pieces, cuts, *columns, found, threads=threads)
+    kernel = _count_kernel(given.key, asked)
+    kernel(pieces, cuts, *given.arguments, found, threads=threads)
     rows = found.reshape(pieces, len(asked))
     opened = rows[:, [asked.index(end) for end in ends]]
     return _Counts(int(rows[:, -1].sum()), opened)
@@ -173,14 +193,9 @@ def memory(count: int, dtype: np.dtype[Any], wanted: Wanted, fill: Fill | None =
     )
 
 
-def _refuse(form: Format, columns: Sequence[NDArray[Any]]) -> None:
+def _refuse(form: Format, entries: Entries) -> None:
     """InputError that names coordinates which stand twice."""
-    same = np.ones(max(len(columns[0]) - 1, 0) if columns else 1, np.bool_)
-    for column in columns:
-        same &= column[1:] == column[:-1]
-    at = int(same.argmax())
-    by_level = [int(column[at]) for column in columns]
-    by_mode = [0] * form.rank
+    by_level, by_mode = entries.coordinates(entries.twice()), [0] * form.rank
     for k, mode in enumerate(form.order):
         by_mode[mode] = by_level[k]
         if form.block:

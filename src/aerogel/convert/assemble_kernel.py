@@ -6,31 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aerogel.convert.chunks import CHUNKS, CUTS, each_piece
-from aerogel.convert.counting import widened
+from aerogel.convert.entries import Reader, WordsKey
 from aerogel.convert.folding import Fold, folded
 from aerogel.core.dtypes import DType
 from aerogel.formats.levels import Entry, Level, View
 from aerogel.loop.build import Code, i64
 from aerogel.loop.nodes import (
     I64,
+    Binary,
     Bitcast,
     Buf,
     BufferType,
     Cast,
     Compare,
-    Const,
     Expr,
     Function,
     Load,
     Module,
+    Prefetch,
     Scalar,
     Select,
     Unary,
     Var,
-    VLoad,
 )
 
 LANES = 8
+# How many entries ahead values are asked for: what memory takes, in entries.
+AHEAD = 16
 
 
 def run_end(levels: Sequence[Level], at: int) -> int:
@@ -45,17 +47,13 @@ def counted(levels: Sequence[Level]) -> tuple[int, ...]:
     return tuple(k for k, level in enumerate(levels) if not level.located and not level.branchless)
 
 
-def _columns(rank: int, source: DType) -> list[Buf]:
-    return [Buf(f"column{k}", BufferType(source, const=True)) for k in range(rank)]
-
-
 # --- counting -------------------------------------------------------------------------------
 
 
-def count_module(ends: Sequence[int], rank: int, source: DType) -> Module:
-    """``count(chunks, cuts, column0 ..., found)``: found[piece, j] = entries of the piece that differ from
-    the one before in columns 0 .. ends[j]. The first entry of all differs."""
-    columns, found = _columns(rank, source), Buf("found", BufferType(DType.I64))
+def count_module(reader: Reader, ends: Sequence[int]) -> Module:
+    """``count(chunks, cuts, entries ..., found)``: found[piece, j] = entries of the piece that differ from
+    the one before in the levels 0 .. ends[j], which ascend. The first entry of all differs."""
+    found = Buf("found", BufferType(DType.I64))
     code = Code()
     with each_piece(code) as (chunk, begin, end):
         start = code.let(Select(Compare("eq", begin, i64(0)), i64(1), begin), "start")
@@ -65,20 +63,14 @@ def count_module(ends: Sequence[int], rank: int, source: DType) -> Module:
         sums = [code.define(start - begin, "sum") for _ in ends]
         for low, high, lanes in ((start, middle, LANES), (middle, end, 1)):
             with code.for_(low, high, "i", lanes) as i:
-                for sum_, differs in zip(sums, _differences(code, columns, i, lanes, ends), strict=True):
-                    code.assign(sum_, sum_ + _how_many(differs, lanes))
+                last, here = (reader.load(code, at, lanes) for at in (i - 1, i))
+                differs = reader.differs(code, here, last, ends[-1])
+                for sum_, upto in zip(sums, ends, strict=True):
+                    code.assign(sum_, sum_ + _how_many(differs[upto], lanes))
         for j, sum_ in enumerate(sums):
             code.store(found, chunk * len(ends) + j, sum_)
-    return Module("count", (Function("count", (CHUNKS, CUTS, *columns, found), code.done()),))
-
-
-def _differences(code: Code, columns: Sequence[Buf], i: Expr, lanes: int, ends: Sequence[int]) -> list[Expr]:
-    differs: list[Expr] = []
-    for column in columns[: max(ends) + 1]:
-        here, last = (Load(column, at) if lanes == 1 else VLoad(column, at, lanes) for at in (i, i - 1))
-        other: Expr = Compare("ne", here, last)
-        differs.append(code.let(differs[-1] | other if differs else other, "differs"))
-    return [differs[end] for end in ends]
+    params = (CHUNKS, CUTS, *reader.params, found)
+    return Module("count", (Function("count", params, code.done()),))
 
 
 def _how_many(differs: Expr, lanes: int) -> Expr:
@@ -92,11 +84,11 @@ def _how_many(differs: Expr, lanes: int) -> Expr:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One ``assemble`` kernel: the levels, the types of columns, of positions and of values, how equal
-    entries are folded, and whether it is known that there are none."""
+    """One ``assemble`` kernel: the levels, how entries come in, the types of positions and of values, how
+    equal entries are folded, and whether it is known that there are none."""
 
     levels: tuple[Level, ...]
-    source: DType
+    reader: Reader
     index: DType
     values: DType
     fold: Fold
@@ -104,7 +96,7 @@ class Kind:
 
 
 def assemble_module(kind: Kind) -> Module:
-    """``assemble(chunks, cuts, column0 ..., in_values, bases, size0 ..., count0 ..., arrays ..., values)``.
+    """``assemble(chunks, cuts, entries ..., in_values, bases, size0 ..., count0 ..., arrays ..., values)``.
 
     Entries are sorted, equal ones in one piece. ``bases`` [piece, counted level]: how many positions the
     pieces before open. ``size``, ``count``: extent and positions of each level. ``arrays``: of each level.
@@ -118,7 +110,7 @@ class _Assembly:
     def __init__(self, kind: Kind) -> None:
         self.kind, self.levels = kind, kind.levels
         rank = len(kind.levels)
-        self.columns = _columns(rank, kind.source)
+        self.reader = kind.reader
         self.sizes = [Var(f"size{k}", I64) for k in range(rank)]
         self.counts = [Var(f"count{k}", I64) for k in range(rank)]
         self.views = [View(f"out{k}", self.sizes[k], kind.index) for k in range(rank)]
@@ -137,7 +129,7 @@ class _Assembly:
             for name, element in level.arrays
         ]
         params = (
-            CHUNKS, CUTS, *self.columns, self.given, self.bases, *self.sizes, *self.counts, *arrays,
+            CHUNKS, CUTS, *self.reader.params, self.given, self.bases, *self.sizes, *self.counts, *arrays,
             self.values,
         )  # fmt: skip
         return Module("assemble", (Function("assemble", params, self.code.done()),))
@@ -147,7 +139,7 @@ class _Assembly:
         first = code.let(Compare("eq", begin, i64(0)), "is_first")
         self._start(chunk, begin, first)
         with code.for_(begin, end) as i:
-            self._entry(i)
+            self._entry(i, end)
         with code.if_(Compare("eq", chunk, CHUNKS - 1)):
             for k, level in enumerate(self.levels):
                 parents = self.counts[k - 1] if k else i64(1)
@@ -161,19 +153,19 @@ class _Assembly:
             k: code.define(Load(self.bases, row + j), "opened") for j, k in enumerate(self.counted)
         }
         self.last: list[Var] = []
-        nothing = Const(-1, Scalar(self.kind.source))
         if self._asks():
-            self.last.extend(code.define(nothing, "last") for _ in self.columns)
+            self.last.extend(code.define(one, "last") for one in self.reader.nothing)
         self.root = code.define(Select(first, i64(-1), i64(0)), "root")
         self.before = [code.define(i64(-1), "before") for _ in self.levels]
         with code.if_(Unary("not", first)):
-            for var, column in zip(self.last, self.columns, strict=False):
-                code.assign(var, Load(column, begin - 1))
+            loaded = self.reader.load(code, begin - 1)
+            for var, value in zip(self.last, loaded, strict=False):
+                code.assign(var, value)
+            coordinates = self.reader.coordinates(loaded)
             parent: Expr = i64(0)
             for k, level in enumerate(self.levels):
                 if level.located:
-                    at = widened(Load(self.columns[k], begin - 1))
-                    code.assign(self.before[k], level.locate(self.views[k], parent, at))
+                    code.assign(self.before[k], level.locate(self.views[k], parent, coordinates[k]))
                 elif not level.branchless:
                     code.assign(self.before[k], self.opened[k] - 1)
                 else:
@@ -189,10 +181,12 @@ class _Assembly:
         last = len(self.levels) - 1
         return not self.kind.unique or any(run_end(self.levels, k) < last for k in range(last + 1))
 
-    def _entry(self, i: Expr) -> None:
+    def _entry(self, i: Expr, end: Expr) -> None:
         code = self.code
-        here = [code.let(Load(column, i), "here") for column in self.columns]
-        fresh = self._fresh(i, here)
+        self._fetch_ahead(i, end)
+        loaded = self.reader.load(code, i)
+        here = [code.let(one, "crd") for one in self.reader.coordinates(loaded)]
+        fresh = self._fresh(i, loaded)
         parent: Expr = i64(0)
         now: list[Expr] = []
         for k, level in enumerate(self.levels):
@@ -202,34 +196,36 @@ class _Assembly:
                 one = i64(1) if opens is None else Cast(opens, I64)
                 code.assign(self.opened[k], self.opened[k] + one)
                 position = code.let(self.opened[k] - 1, "position")
-            entry = Entry(parent, self._before(k), code.let(widened(here[k]), "crd"), position, opens)
+            entry = Entry(parent, self._before(k), here[k], position, opens)
             parent = code.let(level.insert(code, self.views[k], entry), "position")
             now.append(parent)
-        self._value(i, parent, fresh[-1])
-        for var, value in zip((*self.before, *self.last), (*now, *here), strict=False):
+        self._value(self.reader.number(i, loaded), parent, fresh[-1])
+        for var, value in zip((*self.before, *self.last), (*now, *loaded), strict=False):
             code.assign(var, value)
         code.assign(self.root, i64(0))
 
-    def _fresh(self, i: Expr, here: Sequence[Expr]) -> list[Expr | None]:
+    def _fetch_ahead(self, i: Expr, end: Expr) -> None:
+        """Values of words lie anywhere: ask for those of entries to come."""
+        if isinstance(self.reader, WordsKey):
+            ahead = self.code.let(Binary("min", i + AHEAD, end - 1), "ahead")
+            number = self.reader.number(ahead, self.reader.load(self.code, ahead))
+            self.code.add(Prefetch(self.given, number))
+
+    def _fresh(self, i: Expr, loaded: Sequence[Expr]) -> list[Expr | None]:
         """By level: whether this entry is the first of its coordinates down to there; None: it is."""
-        code = self.code
         if not self.levels:
             return [Compare("eq", i, i64(0))]
         if not self._asks():
             return [None] * len(self.levels)
-        differs: list[Expr | None] = []
-        above: Expr | None = None
-        for value, last in zip(here, self.last, strict=True):
-            other = Compare("ne", value, last)
-            above = code.let(other if above is None else above | other, "fresh")
-            differs.append(above)
+        last = len(self.levels) - 1
+        differs: list[Expr | None] = [*self.reader.differs(self.code, loaded, self.last, last)]
         if self.kind.unique:
             differs[-1] = None
         return differs
 
-    def _value(self, i: Expr, position: Expr, fresh: Expr | None) -> None:
+    def _value(self, number: Expr, position: Expr, fresh: Expr | None) -> None:
         code = self.code
-        new = code.let(Load(self.given, i), "value")
+        new = code.let(Load(self.given, number), "value")
         if fresh is None or self.kind.fold == "last":
             code.store(self.values, position, new)
             return

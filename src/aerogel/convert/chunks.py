@@ -6,9 +6,9 @@ the same at any number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,13 @@ from aerogel.native import thread_limit
 
 # Fewer entries than this are done before another thread has woken up.
 WORTH_A_THREAD = 8192
+
+
+class Runs(Protocol):
+    """What knows where a run of equal entries ends."""
+
+    def run_end(self, at: int) -> int: ...
+
 
 CHUNKS = Var("chunks", I64)
 """How many pieces there are."""
@@ -44,14 +51,11 @@ def even_cuts(count: int, pieces: int) -> NDArray[np.int64]:
     return np.array([count * piece // pieces for piece in range(pieces + 1)], np.int64)
 
 
-def whole_runs(cuts: NDArray[np.int64], columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
-    """The same cuts, moved to where the next entry of other coordinates begins; ``columns`` is in order."""
+def whole_runs(cuts: NDArray[np.int64], entries: Runs) -> NDArray[np.int64]:
+    """The same cuts, moved to where the next entry of other coordinates begins; ``entries`` are sorted."""
     moved = cuts.copy()
     for piece, at in enumerate(cuts[1:-1].tolist(), start=1):
-        low, high = at - 1, len(columns[0]) if columns else int(cuts[-1])
-        for column in columns:
-            high = low + int(np.searchsorted(column[low:high], column[at - 1], side="right"))
-        moved[piece] = max(at, high)
+        moved[piece] = max(at, entries.run_end(at - 1)) if at else 0
     return np.maximum.accumulate(moved)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from aerogel.convert.assemble import Wanted
 from aerogel.convert.chunks import thread_count
 from aerogel.convert.dense import from_dense, to_dense
+from aerogel.convert.entries import Columns
 from aerogel.convert.pack import by_level, check_fit, pack_surveyed
 from aerogel.convert.survey import Survey, survey
 from aerogel.convert.transpose import transpose, transposes
@@ -47,7 +48,7 @@ def convert(
     seen = _known(storage, format) or survey(columns, pieces)
     index = index_type(storage.shape, len(values))
     wanted = Wanted(format, storage.shape, storage.fill, index)
-    return pack_surveyed(wanted, columns, values, seen, "last", pieces)
+    return pack_surveyed(wanted, Columns(columns, values, kept=True), seen, "last", pieces)
 
 
 def _known(storage: Storage, target: Format) -> Survey | None:

@@ -6,6 +6,8 @@ that waits at a barrier sees its memory change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aerogel.convert.chunks import CHUNKS
 from aerogel.core.dtypes import DType
 from aerogel.loop.build import Code, i64
@@ -23,6 +25,7 @@ from aerogel.loop.nodes import (
     Function,
     If,
     Load,
+    Prefetch,
     Reduce,
     Scalar,
     Store,
@@ -35,16 +38,13 @@ from aerogel.loop.nodes import (
 BUCKETS, SHIFT, MASK = Var("buckets", I64), Var("shift", I64), Var("mask", I64)
 BEGIN, END, AT = Var("begin", I64), Var("end", I64), Var("at", I64)
 LANES = 8
+# How many entries ahead memory is asked for what will be written: about as many as it takes to come.
+AHEAD = 16
 
 
 def counts_of(index: DType) -> Buf:
-    """How often each bucket is met in each piece, [piece, bucket]."""
+    """How often each bucket is met in each piece, [piece, bucket]; then where its next entry goes."""
     return Buf("counts", BufferType(index))
-
-
-def places_of(index: DType) -> Buf:
-    """Where the next entry of each bucket goes, [piece, bucket]."""
-    return Buf("places", BufferType(index))
 
 
 def widened(value: Expr) -> Expr:
@@ -82,52 +82,75 @@ def add_one(code: Code, counters: Buf, at: Expr) -> Expr:
     return widened(was)
 
 
-def places(counts: Buf, out: Buf, starts: Buf | None = None) -> Function:
-    """``places(begin, end, buckets, chunks, counts, places[, starts])``: the places of some buckets.
+def total(counts: Buf) -> Function:
+    """``total(end, buckets, chunks, counts, sum)``: all counts of the buckets before ``end``.
 
-    ``starts``: also where each of them begins, in all pieces.
+    Every thread sums for itself where its own buckets begin, rather than wait for another.
+    """
+    out = sum_of(counts.type.dtype)
+    code = Code()
+    zero = Const(0, Scalar(counts.type.dtype))
+    lanes, rest = code.define(Broadcast(zero, LANES), "lanes"), code.define(zero, "rest")
+    whole = code.let(END / LANES * LANES, "whole")
+    with code.for_(i64(0), CHUNKS, "chunk") as chunk:
+        row = code.let(chunk * BUCKETS, "row")
+        with code.for_(i64(0), whole, "bucket", LANES) as bucket:
+            code.assign(lanes, lanes + VLoad(counts, row + bucket, LANES))
+        with code.for_(whole, END, "bucket") as bucket:
+            code.assign(rest, rest + Load(counts, row + bucket))
+    code.store(out, i64(0), Reduce("add", lanes) + rest)
+    return Function("total", (END, BUCKETS, CHUNKS, counts, out), code.done())
+
+
+def sum_of(index: DType) -> Buf:
+    """Where ``total`` leaves its sum."""
+    return Buf("sum", BufferType(index))
+
+
+def ask_for(code: Code, arrays: Sequence[Buf], place: Expr) -> None:
+    """Have memory fetched that entries to come will be written to. A place may be off by a few by then."""
+    there = code.let(widened(place), "there")
+    for array in arrays:
+        code.add(Prefetch(array, there))
+
+
+def places(counts: Buf, starts: Buf | None = None) -> Function:
+    """``places(begin, end, buckets, chunks, sum, counts[, starts])``: counts of some buckets become places.
+
+    A place is where the next entry of a piece and bucket goes; ``sum`` entries are in the buckets before.
+    ``starts``: also gets where each bucket begins.
     """
     code = Code()
-    dtype = counts.type.dtype
-    running = code.define(_sum_before(code, counts), "running")
+    before = Var("before", Scalar(counts.type.dtype))
+    running = code.define(before, "running")
     with code.for_(BEGIN, END, "bucket") as bucket:
         if starts is not None:
             code.store(starts, bucket, running)
         with code.for_(i64(0), CHUNKS, "chunk") as chunk:
             slot = code.let(chunk * BUCKETS + bucket, "slot")
-            code.store(out, slot, running)
-            code.assign(running, running + Load(counts, slot))
-    assert running.type.dtype is dtype
+            count = code.let(Load(counts, slot), "count")
+            code.store(counts, slot, running)
+            code.assign(running, running + count)
     last = () if starts is None else (starts,)
-    return Function("places", (BEGIN, END, BUCKETS, CHUNKS, counts, out, *last), code.done())
+    return Function("places", (BEGIN, END, BUCKETS, CHUNKS, before, counts, *last), code.done())
 
 
-def _sum_before(code: Code, counts: Buf) -> Expr:
-    """All counts of the buckets before ``begin``: each thread sums for itself rather than wait."""
-    dtype = counts.type.dtype
-    lanes = code.define(Broadcast(Const(0, Scalar(dtype)), LANES), "lanes")
-    rest = code.define(Const(0, Scalar(dtype)), "rest")
-    whole = code.let(BEGIN / LANES * LANES, "whole")
-    with code.for_(i64(0), CHUNKS, "chunk") as chunk:
-        row = code.let(chunk * BUCKETS, "row")
-        with code.for_(i64(0), whole, "bucket", LANES) as bucket:
-            code.assign(lanes, lanes + VLoad(counts, row + bucket, LANES))
-        with code.for_(whole, BEGIN, "bucket") as bucket:
-            code.assign(rest, rest + Load(counts, row + bucket))
-    return Reduce("add", lanes) + rest
+def call_places(code: Code, counts: Buf, entries: Expr, starts: Buf | None = None) -> None:
+    """In the entry of a module: counts become places, threads sharing the buckets; waits before and after.
 
-
-def call_places(code: Code, counts: Buf, out: Buf, total: Expr, starts: Buf | None = None) -> None:
-    """In the entry of a module: counts to places, threads sharing the buckets; waits before and after.
-
-    ``starts``: as in ``places``, and one more for where the last bucket ends, at ``total``.
+    ``starts``: as in ``places``, and one more for where the last bucket ends, after all ``entries``. The
+    entry begins with ``Alloc(sum_of(...), 1)``.
     """
+    sum_ = sum_of(counts.type.dtype)
     code.add(Barrier())
     low = code.let(ThreadId() * BUCKETS / ThreadCount(), "low")
     high = code.let((ThreadId() + 1) * BUCKETS / ThreadCount(), "high")
+    code.add(Call("total", (low, BUCKETS, CHUNKS, counts, sum_)))
+    # Places are written where counts stand: not before all have summed.
+    code.add(Barrier())
     last = () if starts is None else (starts,)
-    code.add(Call("places", (low, high, BUCKETS, CHUNKS, counts, out, *last)))
+    code.add(Call("places", (low, high, BUCKETS, CHUNKS, Load(sum_, i64(0)), counts, *last)))
     if starts is not None:
-        end = Store(starts, BUCKETS, narrowed(total, starts.type.dtype))
+        end = Store(starts, BUCKETS, narrowed(entries, starts.type.dtype))
         code.add(If(Compare("eq", ThreadId(), i64(0)), (end,)))
     code.add(Barrier())

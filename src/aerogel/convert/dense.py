@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from aerogel import native
 from aerogel.convert.assemble import Wanted, memory
+from aerogel.convert.bits import BITS
 from aerogel.convert.chunks import CHUNKS, CUTS, each_piece, even_cuts, thread_count
 from aerogel.convert.counting import narrowed
-from aerogel.convert.sort import BITS
 from aerogel.convert.unpack import coordinate_of
 from aerogel.convert.visit import Visited, arguments, root_cuts
 from aerogel.core.dtypes import DType

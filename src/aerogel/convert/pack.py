@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from aerogel.convert.assemble import Wanted, assemble
 from aerogel.convert.chunks import thread_count
+from aerogel.convert.entries import Columns, Entries
 from aerogel.convert.folding import DUPLICATES, Duplicates
 from aerogel.convert.scratch import Scratch
 from aerogel.convert.sort import sort
@@ -56,23 +57,22 @@ def pack(  # noqa: PLR0913 (keywords, each a choice of its own)
     columns = by_level(modes, format)
     if format.block or format.order != tuple(range(len(shape))):
         seen = survey(columns, pieces)
-    return pack_surveyed(wanted, columns, values, seen, duplicates, pieces)
+    return pack_surveyed(wanted, Columns(columns, values), seen, duplicates, pieces)
 
 
 def pack_surveyed(
     wanted: Wanted,
-    columns: Sequence[NDArray[Any]],
-    values: NDArray[Any],
+    given: Columns,
     seen: Survey,
     duplicates: Duplicates,
     pieces: int,
 ) -> Storage:
-    """The storage of coordinates by level, of which ``seen`` is the survey."""
+    """The storage of entries in any order, of which ``seen`` is the survey."""
+    entries: Entries = given
     with Scratch() as scratch:
         if seen.sorted_from and not (wanted.format.dense and seen.unique):
-            most = seen.most[: seen.sorted_from]
-            columns, values = sort(columns, values, most, wanted.index, pieces, scratch)
-        return assemble(wanted, columns, values, duplicates, unique=seen.unique, threads=pieces)
+            entries = sort(given, seen.most, seen.sorted_from, wanted.index, pieces, scratch)
+        return assemble(wanted, entries, duplicates, unique=seen.unique, threads=pieces)
 
 
 def check_fit(form: Format, shape: tuple[int, ...]) -> None:
@@ -105,12 +105,12 @@ def fill_of(fill: Fill, dtype: np.dtype[Any]) -> int | float | bool:
     return kind(fill)
 
 
-def by_level(modes: Sequence[NDArray[Any]], form: Format) -> list[NDArray[Any]]:
+def by_level(modes: Sequence[NDArray[Any]], form: Format) -> tuple[NDArray[Any], ...]:
     """Coordinates by mode to coordinates by level."""
     if not form.block:
-        return [modes[mode] for mode in form.order]
+        return tuple(modes[mode] for mode in form.order)
     parts = [np.divmod(modes[mode], modes[mode].dtype.type(form.block[mode])) for mode in form.order]
-    return [outer for outer, _ in parts] + [inner for _, inner in parts]
+    return (*(outer for outer, _ in parts), *(inner for _, inner in parts))
 
 
 def _index(index: DType | None, shape: tuple[int, ...], count: int) -> DType:

@@ -66,8 +66,8 @@ def survey(columns: Sequence[NDArray[Any]], threads: int) -> Survey:
     most = tuple(rows[:, rank : 2 * rank].max(axis=0).tolist())
     # Of the columns from k on: whether an entry comes before the one it follows.
     behind = rows[:, 2 * rank :].max(axis=0).tolist()
-    unsorted = [k for k in range(rank) if behind[k]]
-    return Survey(least, most, max(unsorted) + 1 if unsorted else 0, unique=not behind[rank])
+    sorted_from = next((k for k in range(rank) if not behind[k]), rank)
+    return Survey(least, most, sorted_from, unique=not behind[rank])
 
 
 @cache

@@ -9,27 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel import native
+from aerogel.convert.bits import BITS
 from aerogel.convert.chunks import CHUNKS, CUTS, each_piece, even_cuts, thread_count
 from aerogel.convert.counting import (
+    AHEAD,
     AT,
     BEGIN,
     BUCKETS,
     END,
     add_one,
+    ask_for,
     call_places,
     counts_of,
     histogram,
     narrowed,
     places,
-    places_of,
+    sum_of,
+    total,
     widened,
 )
-from aerogel.convert.sort import BITS
 from aerogel.core.dtypes import DType
 from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format, named
 from aerogel.loop.build import Code, i64
-from aerogel.loop.nodes import I64, Binary, Buf, BufferType, Call, Function, Load, Module, Var
+from aerogel.loop.nodes import I64, Alloc, Binary, Buf, BufferType, Call, Function, Load, Module, Var
 
 _ROW = Var("row", I64)
 COUNT = Var("count", I64)
@@ -54,8 +57,8 @@ def transpose(storage: Storage, target: Format, threads: int | None) -> Storage:
     first = np.searchsorted(pos, cuts[:-1].astype(index), side="right") - 1
     bits = values.view(BITS[values.itemsize].numpy())
     starts, out, out_bits = np.empty(columns + 1, index), np.empty(count, index), np.empty(count, bits.dtype)
-    counts, there = np.empty(pieces * columns, index), np.empty(pieces * columns, index)
-    arrays = (cuts, first.astype(np.int64), pos, crd, bits, counts, there, starts, out, out_bits)
+    counts = np.empty(pieces * columns, index)
+    arrays = (cuts, first.astype(np.int64), pos, crd, bits, counts, starts, out, out_bits)
     _kernel(storage.index, DType.of(bits.dtype))(pieces, columns, count, *arrays, threads=pieces)
     levels: tuple[tuple[NDArray[Any], ...], ...] = ((), (starts, out))
     return Storage(target, storage.shape, levels, out_bits.view(values.dtype), storage.fill, storage.index)
@@ -67,30 +70,30 @@ def _kernel(index: DType, bits: DType) -> native.Compiled:
 
 
 def transpose_module(index: DType, bits: DType) -> Module:
-    """``transpose(chunks, buckets, count, cuts, first_rows, pos, crd, values, counts, places, starts, out,
+    """``transpose(chunks, buckets, count, cuts, first_rows, pos, crd, values, counts, starts, out,
     out_values)``: a bucket per column, ``count`` entries."""
     pos, crd = (Buf(name, BufferType(index, const=True)) for name in ("pos", "crd"))
     values, out_values = Buf("values", BufferType(bits, const=True)), Buf("out_values", BufferType(bits))
-    counts, there = counts_of(index), places_of(index)
+    counts = counts_of(index)
     starts, out = Buf("starts", BufferType(index)), Buf("out", BufferType(index))
     code = Code()
+    code.add(Alloc(sum_of(index), 1))
     with each_piece(code) as (chunk, begin, end):
         whole = (i64(0), i64(-1))
         code.add(Call("histogram", (begin, end, chunk * BUCKETS, BUCKETS, *whole, crd, counts)))
-    call_places(code, counts, there, COUNT, starts)
+    call_places(code, counts, COUNT, starts)
     with each_piece(code) as (chunk, begin, end):
         row = Load(FIRST, chunk)
-        code.add(Call("move", (begin, end, chunk * BUCKETS, row, pos, crd, values, there, out, out_values)))
-    params = (
-        CHUNKS, BUCKETS, COUNT, CUTS, FIRST, pos, crd, values, counts, there, starts, out, out_values
-    )  # fmt: skip
+        code.add(Call("move", (begin, end, chunk * BUCKETS, row, pos, crd, values, counts, out, out_values)))
+    params = (CHUNKS, BUCKETS, COUNT, CUTS, FIRST, pos, crd, values, counts, starts, out, out_values)
     entry = Function("transpose", params, code.done())
-    move = _move(pos, crd, values, there, out, out_values)
-    return Module("transpose", (histogram(crd, counts), places(counts, there, starts), move, entry))
+    move = _move(pos, crd, values, counts, out, out_values)
+    steps = (histogram(crd, counts), total(counts), places(counts, starts), move)
+    return Module("transpose", (*steps, entry))
 
 
-def _move(pos: Buf, crd: Buf, values: Buf, there: Buf, out: Buf, out_values: Buf) -> Function:
-    """``move(begin, end, at, row, pos, crd, values, places, out, out_values)``: one piece, which begins in
+def _move(pos: Buf, crd: Buf, values: Buf, counts: Buf, out: Buf, out_values: Buf) -> Function:
+    """``move(begin, end, at, row, pos, crd, values, counts, out, out_values)``: one piece, which begins in
     ``row``."""
     code = Code()
     row, at = code.define(_ROW, "r"), code.define(BEGIN, "next")
@@ -98,10 +101,12 @@ def _move(pos: Buf, crd: Buf, values: Buf, there: Buf, out: Buf, out_values: Buf
         stop = code.let(Binary("min", widened(Load(pos, row + 1)), END), "stop")
         narrow = code.let(narrowed(row, out.type.dtype), "narrow")
         with code.for_(at, stop, "p") as p:
-            place = code.let(add_one(code, there, AT + widened(Load(crd, p))), "place")
+            ahead = code.let(Binary("min", p + AHEAD, END - 1), "ahead")
+            ask_for(code, (out, out_values), Load(counts, AT + widened(Load(crd, ahead))))
+            place = code.let(add_one(code, counts, AT + widened(Load(crd, p))), "place")
             code.store(out, place, narrow)
             code.store(out_values, place, Load(values, p))
         code.assign(at, stop)
         code.assign(row, row + 1)
-    params = (BEGIN, END, AT, _ROW, pos, crd, values, there, out, out_values)
+    params = (BEGIN, END, AT, _ROW, pos, crd, values, counts, out, out_values)
     return Function("move", params, code.done())

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from aerogel import native
 from aerogel.convert.assemble import Wanted, memory
+from aerogel.convert.bits import BITS
 from aerogel.convert.chunks import CHUNKS, CUTS, each_piece, thread_count
 from aerogel.convert.counting import narrowed
-from aerogel.convert.sort import BITS
 from aerogel.convert.visit import Visited, arguments, root_cuts
 from aerogel.core.dtypes import DType
 from aerogel.formats.storage import Storage

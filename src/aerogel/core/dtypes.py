@@ -59,7 +59,7 @@ class DType(Enum):
 
     def numpy(self) -> np.dtype[Any]:
         """The NumPy dtype that stores it. bf16 has none of its own and is stored as uint16."""
-        return np.dtype(_NUMPY[self])
+        return _NUMPY[self]
 
     @staticmethod
     def of(dtype: object) -> DType:
@@ -68,13 +68,13 @@ class DType(Enum):
             found = np.dtype(dtype)  # type: ignore[call-overload]
         except TypeError as error:
             raise InputError(f"{dtype!r} is not a dtype: give a NumPy dtype such as float32") from error
-        for member, name in _NUMPY.items():
-            if member is not DType.BF16 and np.dtype(name) == found:
-                return member
-        raise InputError(f"dtype {found} is not supported: cast to float32, float64 or an integer type")
+        member = _MEMBER.get(found)
+        if member is None:
+            raise InputError(f"dtype {found} is not supported: cast to float32, float64 or an integer type")
+        return member
 
 
-_NUMPY: dict[DType, str] = {
+_NAMES: dict[DType, str] = {
     DType.BOOL: "bool",
     DType.I8: "int8",
     DType.I16: "int16",
@@ -88,4 +88,8 @@ _NUMPY: dict[DType, str] = {
     DType.BF16: "uint16",
     DType.F32: "float32",
     DType.F64: "float64",
+}
+_NUMPY: dict[DType, np.dtype[Any]] = {member: np.dtype(name) for member, name in _NAMES.items()}
+_MEMBER: dict[np.dtype[Any], DType] = {
+    dtype: member for member, dtype in _NUMPY.items() if member is not DType.BF16
 }

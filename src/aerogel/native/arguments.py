@@ -30,17 +30,17 @@ _CODES = {
     DType.F16: "e",
 }  # fmt: skip
 
+_FLOATS = (int, float, np.integer, np.floating)
+_WHOLE = (int, np.integer, np.bool_)
+
 
 def scalar_bytes(param: Var, value: object) -> bytes:
     """The 8-byte slot of a scalar argument, or InputError."""
     dtype = param.type.dtype
     code = _CODES.get(dtype)
-    require(
-        code is not None,
-        InputError,
-        f"scalar {param.name!r} is {dtype.short}: pass it as f32 and cast inside",
-    )
-    kinds = (int, float, np.integer, np.floating) if dtype.is_float else (int, np.integer, np.bool_)
+    if code is None:
+        raise InputError(f"scalar {param.name!r} is {dtype.short}: pass it as f32 and cast inside")
+    kinds = _FLOATS if dtype.is_float else _WHOLE
     if not isinstance(value, kinds):
         raise InputError(f"{param.name!r} takes a {dtype.short}, but got {type(value).__name__} {value!r}")
     try:
