@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aerogel.convert.folding import Duplicates
 from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.formats.storage import Storage, dense
-from aerogel.tensor.fold import Duplicates
 from aerogel.tensor.pydata_exchange import from_pydata
 from aerogel.tensor.raw import usable
 from aerogel.tensor.scipy_exchange import from_scipy

@@ -1,20 +1,18 @@
-"""Coordinates sorted, and values of equal ones folded into one. Plain NumPy, for what comes out of order.
+"""Blocks of values sorted by their coordinates, and those of equal ones folded into one.
 
-Values may be blocks: then whole blocks are folded.
+Single values are packed by ``convert``; what comes in blocks is folded here, a whole block at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.errors import FormatError, refuse
-
-Duplicates = Literal["add", "min", "max", "or", "mul", "last", "refuse"]
-"""What becomes of values whose coordinates are equal."""
+from aerogel.convert.folding import Duplicates
+from aerogel.core.errors import InputError, refuse
 
 
 def folded(
@@ -36,7 +34,7 @@ def folded(
     if duplicates == "refuse":
         at = int(np.argmin(new))
         here = ", ".join(str(crd[at]) for crd in ordered)
-        refuse(FormatError, f"{name}: coordinates ({here}) stand twice")
+        refuse(InputError, f"{name}: coordinates ({here}) stand twice")
     starts = np.flatnonzero(new)
     return [crd[starts] for crd in ordered], reduced(values, starts, duplicates)
 
@@ -58,7 +56,7 @@ def reduced(values: NDArray[Any], starts: NDArray[Any], how: Duplicates) -> NDAr
         case "last":
             return values[np.append(starts[1:], len(values)) - 1]
         case "refuse":
-            refuse(FormatError, "equal coordinates were to be refused")
+            refuse(InputError, "equal coordinates were to be refused")
         case _:
             assert_never(how)
     return by.reduceat(values, starts, axis=0).astype(kind, copy=False)

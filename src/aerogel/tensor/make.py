@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from aerogel.convert.convert import convert
+from aerogel.convert.folding import Duplicates
 from aerogel.convert.pack import pack
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import FormatError, InputError, require
 from aerogel.formats.storage import VALUES, Fill, Storage, check_shape, index_type
 from aerogel.formats.tensor_format import Format, format_of
 from aerogel.tensor.coerce import operand
-from aerogel.tensor.fold import Duplicates
 from aerogel.tensor.raw import index_copies, usable
 from aerogel.tensor.tensor import Tensor
 

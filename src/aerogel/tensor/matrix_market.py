@@ -18,9 +18,9 @@ from aerogel.convert.pack import pack
 from aerogel.convert.unpack import coordinates
 from aerogel.core.errors import FormatError, UnsupportedError, require
 from aerogel.formats.storage import Storage, dense
-from aerogel.formats.tensor_format import named
 from aerogel.tensor.columns import Lines, Rows, Values, joined, require_range, rows_of, text_file, whole
 from aerogel.tensor.listing import numerals
+from aerogel.tensor.places import by_rows
 
 _FIELDS: dict[str, Values] = {
     "real": "float",
@@ -111,9 +111,7 @@ def _coordinate(lines: Lines, header: _Header, shape: tuple[int, int], count: in
         sign = -1 if header.symmetry == "skew-symmetric" else 1
         both = np.concatenate([both, both[::-1, off]], axis=1)
         numbers = np.concatenate([numbers, sign * numbers[off]])
-    # A pointer per row is worth its place unless nearly all rows are empty.
-    name = "csr" if shape[0] <= 4 * numbers.size + 65_536 else "dcsr"
-    return pack((both[0], both[1]), numbers, shape, named(name, 2))
+    return pack((both[0], both[1]), numbers, shape, by_rows(shape, numbers.size))
 
 
 def _check_square(lines: Lines, header: _Header, shape: tuple[int, int]) -> None:

@@ -168,6 +168,8 @@ def _method(name: str) -> Callable[..., Any]:
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **{getattr(np, name): _reduction(name) for name in ("sum", "prod", "mean", "max", "min", "any", "all")},
+    np.amax: _reduction("max"),
+    np.amin: _reduction("min"),
     np.transpose: _transpose,
     np.swapaxes: _swapaxes,
     np.moveaxis: _moveaxis,

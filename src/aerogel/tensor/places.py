@@ -37,15 +37,22 @@ def packed(
     if not shape:
         one = values if len(values) else np.array([fill], values.dtype)
         return Storage(named("dense", 0), (), (), one, fill)
-    return pack(coords, values, shape, fitting(like, shape), fill=fill)
+    return pack(coords, values, shape, fitting(like, shape, len(values)), fill=fill)
 
 
-def fitting(like: Format | None, shape: tuple[int, ...]) -> Format:
+def fitting(like: Format | None, shape: tuple[int, ...], stored: int = 0) -> Format:
     """``like`` where it fits ``shape`` and leaves out what is not stored; else a sparse format that does."""
     rank = len(shape)
     if like is not None and like.rank == rank and not like.dense and not like.block:
         return like
-    return named({1: "sv", 2: "csr"}.get(rank, "csf"), rank)
+    if rank == 2:
+        return by_rows(shape, stored)
+    return named("sv" if rank == 1 else "csf", rank)
+
+
+def by_rows(shape: tuple[int, ...], stored: int) -> Format:
+    """CSR; DCSR where nearly all rows are empty, so that a position for each would not be worth its place."""
+    return named("csr" if shape[0] <= 4 * stored + 65_536 else "dcsr", 2)
 
 
 def keys(coords: Sequence[NDArray[np.int64]], shape: tuple[int, ...]) -> NDArray[np.int64]:

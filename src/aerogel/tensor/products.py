@@ -82,7 +82,10 @@ def _product(a: Storage, b: Storage, names: tuple[str, str, str], what: str) -> 
             f"{what} of shapes {a.shape} and {b.shape}: {sizes.get(name)} does not meet {size}",
         )
     form = _format(a, b, len(out))
-    found = einsum(f"{left},{right}->{out}", Stored(a), Stored(b), out_format=form)
+    # As in NumPy, the product of booleans says whether any path is there, not how many.
+    logical = a.values.dtype.kind + b.values.dtype.kind == "bb"
+    semiring = "or_and" if logical else "plus_times"
+    found = einsum(f"{left},{right}->{out}", Stored(a), Stored(b), out_format=form, semiring=semiring)
     return found.storage if isinstance(found, Stored) else found
 
 

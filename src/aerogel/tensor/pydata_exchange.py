@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from aerogel.convert.folding import Duplicates
 from aerogel.convert.unpack import coordinates
 from aerogel.core.errors import InputError, MissingDependencyError
 from aerogel.formats.storage import Storage
-from aerogel.tensor.fold import Duplicates
 from aerogel.tensor.raw import fiber_storage, listed_storage, usable
 
 

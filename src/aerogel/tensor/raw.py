@@ -8,18 +8,25 @@ copied.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aerogel.convert.chunks import WORTH_A_THREAD
+from aerogel.convert.folding import Duplicates
+from aerogel.convert.pack import pack
+from aerogel.convert.unpack import coordinates
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import FormatError, InputError, OrderError, refuse, require
 from aerogel.formats.levels import LEVELS
 from aerogel.formats.storage import VALUES, Fill, Storage, check, check_shape
 from aerogel.formats.tensor_format import Format, named
-from aerogel.tensor.fold import Duplicates, folded
+from aerogel.tensor.audit import copied
+from aerogel.tensor.fold import folded
 
+_INDICES = (np.dtype(np.int32), np.dtype(np.int64))
 _NUMBERS = tuple(dtype.numpy() for dtype in VALUES)
 _WIDER = {"int8": "int32", "int16": "int32", "uint8": "int32", "uint16": "int32", "uint32": "int64"}
 _ADVICE = {
@@ -82,11 +89,7 @@ def fiber_storage(
     Fibers that are unsorted, or have a coordinate twice, are sorted and folded. ``values`` beyond the last
     position are left alone, as SciPy does.
     """
-    (pos, crd), index = index_copies(name, positions=parts[0], coordinates=parts[1])
     values = parts[2]
-    if len(pos) and 0 <= pos[-1] < len(crd):
-        crd = crd[: pos[-1]]
-    values = values[: len(crd)]
     tail = values.ndim - 1
     above = len(order) + len(block) - 1 - tail
     levels = (LEVELS["dense"],) * above + (LEVELS["compressed"],) + (LEVELS["dense"],) * tail
@@ -96,15 +99,64 @@ def fiber_storage(
     def of(pos: NDArray[Any], crd: NDArray[Any], values: NDArray[Any]) -> Storage:
         flat = np.ascontiguousarray(values).reshape(-1)
         arrays = ((),) * above + ((pos, crd),) + ((),) * tail
-        return check(Storage(form, shape, arrays, flat, 0, index), name)
+        return Storage(form, shape, arrays, flat, 0, DType.of(pos.dtype))
 
+    sound = _in_one_go(parts[0], parts[1], form.level_sizes(shape)[: above + 1])
+    if sound is not None and len(values) == len(sound[1]):
+        return of(*sound, values)
+    (pos, crd), _ = index_copies(name, positions=parts[0], coordinates=parts[1])
+    if len(pos) and 0 <= pos[-1] < len(crd):
+        crd = crd[: pos[-1]]
+    values = values[: len(crd)]
     try:
-        return of(pos, crd, values)
+        return check(of(pos, crd, values), name)
     except OrderError:
-        rows = np.repeat(np.arange(len(pos) - 1), np.diff(pos))
-        (rows, crd), values = folded((rows, crd), values, duplicates, name)
+        rows = np.repeat(np.arange(len(pos) - 1, dtype=pos.dtype), np.diff(pos))
+        within = (len(pos) - 1, form.level_sizes(shape)[above])
+        (rows, crd), values = _in_order((rows, crd), values, within, duplicates, name)
         np.cumsum(np.bincount(rows, minlength=len(pos) - 1), out=pos[1:])
-        return of(pos, crd, values)
+        return check(of(pos, crd, values), name)
+
+
+def _in_one_go(
+    positions: object, coordinates: object, sizes: tuple[int, ...]
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Copies of what is sound, of dense levels ``sizes[:-1]`` with a compressed one below, found out in one
+    pass; None where something may be wrong, or where there is little to gain."""
+    crd = np.asarray(coordinates)
+    given = np.asarray(positions)
+    plain = given.dtype == crd.dtype and crd.dtype in _INDICES and crd.flags.c_contiguous
+    if not plain or crd.ndim != 1 or given.ndim != 1 or len(crd) < WORTH_A_THREAD:
+        return None
+    pos = given.copy()
+    if len(pos) != prod(sizes[:-1]) + 1 or pos[0] != 0 or pos[-1] != len(crd) or (pos[1:] < pos[:-1]).any():
+        return None
+    found, least, most, falls = copied(crd)
+    if least < 0 or most >= sizes[-1]:
+        return None
+    # Where fibers start, but the first, coordinates may fall; empty fibers start where the next one does.
+    starts = pos[1:-1]
+    starts = starts[np.searchsorted(starts, 1) : np.searchsorted(starts, len(found))]
+    starts = starts[np.append(starts[:1] == starts[:1], starts[1:] != starts[:-1])]
+    return (pos, found) if falls == np.count_nonzero(found[starts] <= found[starts - 1]) else None
+
+
+def _in_order(
+    coords: Sequence[NDArray[Any]],
+    values: NDArray[Any],
+    shape: tuple[int, ...],
+    duplicates: Duplicates,
+    name: str,
+) -> tuple[Sequence[NDArray[Any]], NDArray[Any]]:
+    """Coordinates, known to lie within ``shape``, in ascending order, each once, and their values."""
+    if values.ndim > 1:
+        return folded(coords, values, duplicates, name)
+    index = DType.of(coords[0].dtype)
+    form = named("coo", len(coords))
+    try:
+        return coordinates(pack(coords, values, shape, form, duplicates=duplicates, index=index))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def listed_storage(
@@ -153,7 +205,7 @@ def listed_storage(
         return of(found, values)
     except OrderError:
         _check_ranges(found, shape, name)
-        return of(*folded(found, values, duplicates, name))
+        return of(*_in_order(found, values, shape[: len(found)], duplicates, name))
 
 
 def _check_ranges(coords: Sequence[NDArray[Any]], shape: tuple[int, ...], name: str) -> None:

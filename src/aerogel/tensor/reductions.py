@@ -104,10 +104,13 @@ def _grouped(
 
 def _with_absent(groups: _Groups, extent: int, fill: NDArray[Any], how: How) -> NDArray[Any]:
     """The folded values with what is not stored in each group."""
-    absent = extent - groups.counts
+    # More places than 64 bits count are counted roughly.
+    absent = (extent if extent < 2**62 else float(extent)) - groups.counts
     values = groups.values
     if how == "sum":
-        return values if fill[0] == 0 else values + (fill * absent).astype(values.dtype)
+        # Infinity times none would be NaN.
+        more = fill * np.maximum(absent, 1)
+        return np.where(absent > 0, values + more.astype(values.dtype), values)
     if how == "prod":
         return (values * fill**absent).astype(values.dtype)
     return np.where(absent > 0, _UFUNCS[how](values, fill), values)
@@ -116,9 +119,9 @@ def _with_absent(groups: _Groups, extent: int, fill: NDArray[Any], how: How) -> 
 def _of_nothing(extent: int, fill: NDArray[Any], how: How, kind: np.dtype[Any]) -> Any:
     """Where nothing is stored at all."""
     if how == "sum":
-        return kind.type(0) if fill[0] == 0 else kind.type(fill[0] * extent)
+        return kind.type(fill[0].item() * extent) if extent else kind.type(0)
     if how == "prod":
-        return kind.type(fill[0] ** extent)
+        return kind.type(fill[0] ** min(extent, 2**62))
     if how in ("any", "all") and extent == 0:
         return kind.type(how == "all")
     return kind.type(fill[0])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.convert.convert import convert
+from aerogel.convert.folding import Duplicates
 from aerogel.convert.unpack import coordinates
 from aerogel.core.errors import (
     FormatError,
@@ -19,7 +20,6 @@ from aerogel.core.errors import (
 )
 from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import format_of
-from aerogel.tensor.fold import Duplicates
 from aerogel.tensor.raw import fiber_storage, index_copies, listed_storage, usable
 
 LAYOUTS = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil")

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.formats.levels import Compressed, Dense, Singleton
 from aerogel.formats.storage import Storage, dense
-from aerogel.formats.tensor_format import Format
-from aerogel.tensor.places import fitting, grid, packed, places
+from aerogel.tensor.places import grid, packed, places
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def _assembled(
         mode += 1
     if not shape:
         return values[0] if len(values) else np.asarray(a.fill).astype(values.dtype)[()]
-    return packed(coords, values, tuple(shape), fitting(a.format, tuple(shape)), a.fill)
+    return packed(coords, values, tuple(shape), a.format, a.fill)
 
 
 def _of_array(a: Storage, key: Any) -> Storage | Any:
@@ -221,5 +220,4 @@ def diagonal(a: Storage, offset: int = 0, modes: Sequence[int] = (0, 1)) -> Stor
     kept = coords[other] - coords[one] == offset
     left = [crd[kept] for mode, crd in enumerate(coords) if mode not in (one, other)]
     along = coords[one][kept] + min(offset, 0)
-    form: Format = fitting(None, (*shape, size))
-    return packed([*left, along], values[kept], (*shape, size), form, a.fill)
+    return packed([*left, along], values[kept], (*shape, size), None, a.fill)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.convert.convert import convert
+from aerogel.convert.folding import Duplicates
 from aerogel.convert.unpack import coordinates
 from aerogel.core.errors import InputError, MissingDependencyError, UnsupportedError, refuse, require
 from aerogel.formats.storage import Storage, dense, dense_format
 from aerogel.formats.tensor_format import format_of
-from aerogel.tensor.fold import Duplicates
 from aerogel.tensor.raw import fiber_storage, listed_storage, usable
 
 LAYOUTS = ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc")
