@@ -49,11 +49,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A schedule, the format in which each operand must come, and the work it was chosen for."""
+    """A schedule, the format in which each operand must come, the work it was chosen for, and the format that the
+    output is to have in the end."""
 
     scheduled: Scheduled
     formats: Mapping[str, Format]
     work: float
+    out: Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class _Chooser:
         scheduled = self.laid_out(order, operands, form, outer, scatter=scatter)
         if scheduled is None:
             return None
-        return Choice(scheduled, formats, self.work(scheduled, estimate))
+        return Choice(scheduled, formats, self.work(scheduled, estimate), form)
 
     def may_scatter(self, order: tuple[str, ...]) -> bool:
         """Whether sums can be added up out of order: they are at the top, and not all innermost already."""
@@ -179,6 +181,9 @@ class _Chooser:
         if not any(kinds):
             return named("dense", len(out))
         first, last = kinds.index(True), len(kinds) - 1 - kinds[::-1].index(True)
+        if last == 0 and len(kinds) > 1:
+            # Whole rows of a dense result: as with vectors, nobody wants them listed.
+            return named("dense", len(out))
         modes = tuple(out.index(i) for i in loops)
         if first == 0 and last == len(kinds) - 1 and self.all_coo():
             return replace(named("coo", len(out)), order=modes)
@@ -221,8 +226,9 @@ class _Chooser:
         levels = tuple(out.indices[mode] for mode in form.order)
         pattern = None if scatter else self.pattern(form, operands)
         assembly, inside, appended = self.assembly(form, order, outer, scatter=scatter)
-        if pattern is not None:
-            assembly, inside, appended = "pattern", form, 0
+        loops = tuple(i for i in order if i in out.indices)
+        if pattern is not None and loops == levels:
+            assembly, inside, appended = "pattern", form, pattern[1]
         if assembly in ("rows", "coordinates"):
             in_order = tuple(i for i in order if i in out.indices)
             head = tuple(out.indices[m] for m in inside.order)
@@ -248,7 +254,7 @@ class _Chooser:
             vector=vector,
             parallel=parallel,
             index=self.index(),
-            pattern=pattern,
+            pattern=pattern[0] if pattern and assembly == "pattern" else None,
         )
 
     def index(self) -> DType:
@@ -279,20 +285,25 @@ class _Chooser:
         listed = named("coo", form.rank - trailing)
         return "coordinates", Format((*listed.levels, *dense), modes), form.rank - trailing
 
-    def pattern(self, form: Format, operands: Mapping[str, OperandType]) -> str | None:
-        """The operand whose pattern the output has, if there is one."""
-        expr, out = self.assignment.expr, self.assignment.out.indices
+    def pattern(self, form: Format, operands: Mapping[str, OperandType]) -> tuple[str, int] | None:
+        """The operand whose first levels the output has, and how many; dense ones may follow."""
+        expr = self.assignment.expr
+        out = tuple(self.assignment.out.indices[mode] for mode in form.order)
+        if form.block or form.dense:
+            return None
+        shared = 1 + max(k for k, level in enumerate(form.levels) if not level.full)
+        kinds = form.levels[:shared]
+        if any(isinstance(level, Singleton) or not (level.compact and level.unique) for level in kinds):
+            return None
         for access in dict.fromkeys(accesses(expr)):
-            kinds = operands[access.tensor].format
-            if access.indices != out or kinds.dense or kinds != form or len(set(out)) != len(out):
+            stored = Stored.of(access, operands[access.tensor])
+            if stored.indices[:shared] != out[:shared] or stored.operand.format.levels[:shared] != kinds:
                 continue
-            if any(isinstance(level, Singleton) or not level.compact for level in kinds.levels):
+            if set(stored.indices[shared:]) & set(out) or restrict(expr, [access], self.assignment.zero):
                 continue
             others = [a for a in accesses(expr) if a != access and set(a.indices) & set(out)]
-            if any(not operands[a.tensor].format.dense for a in others):
-                continue
-            if restrict(expr, [access], self.assignment.zero) is None:
-                return access.tensor
+            if all(operands[a.tensor].format.dense for a in others):
+                return access.tensor, shared
         return None
 
     # --- vectors and threads ----------------------------------------------------------------------
@@ -312,7 +323,7 @@ class _Chooser:
         out = self.assignment.out.indices
         if self.compute is DType.BOOL or self.dtype is not self.compute or not out:
             return None
-        if assembly == "pattern" or (assembly != "dense" and (scatter or appended == form.rank)):
+        if assembly != "dense" and (scatter or appended == form.rank):
             return None
         index = order[-1] if scatter else order[outer - 1]
         if index not in out or out[form.order[-1]] != index or out.count(index) > 1:

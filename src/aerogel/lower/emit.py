@@ -179,7 +179,10 @@ class _Kernel:
         """The position in the output: of a pattern where its operand is, else by coordinates."""
         scheduled, code = self.scheduled, self.ctx.code
         if scheduled.assembly == "pattern":
-            return code.let(self.ctx.position(state, self.twin()), "at")
+            shared = scheduled.appended
+            place = state.place(self.twin())
+            assert place.level == shared and isinstance(place.parent, n.Expr)
+            return code.let(self.dense_place(state, scheduled.out_indices[shared:], place.parent), "at")
         return code.let(self.dense_place(state, scheduled.out_indices), "at")
 
     def dense_place(self, state: State, indices: tuple[str, ...], start: n.Expr | None = None) -> n.Expr:
@@ -190,12 +193,8 @@ class _Kernel:
         return i64(0) if at is None else at
 
     def twin(self) -> Access:
-        """The access whose pattern the output has."""
-        wanted = self.scheduled.assignment.out.indices
-        for access in accesses(self.scheduled.assignment.expr):
-            if access.tensor == self.scheduled.pattern and access.indices == wanted:
-                return access
-        raise AssertionError(self.scheduled.pattern)
+        """The access whose first levels the output has."""
+        return next(a for a in accesses(self.scheduled.assignment.expr) if a.tensor == self.scheduled.pattern)
 
     def scattered(self, expr: Expr, part: Range) -> None:
         """Each term in loops of its own, added to what the output has."""

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -119,10 +120,7 @@ class Kernel:
     def _dense(self, call: _Call) -> Storage:
         scheduled = self.scheduled
         shape = self.shape(call.extents)
-        count = 1
-        for size in shape:
-            count *= size
-        values = self._array(count, covered=self._covers)
+        values = self._array(prod(shape), covered=self._covers)
         self._run("run", call, [values])
         form = scheduled.out
         return Storage(form, shape, ((),) * len(shape), values, scheduled.assignment.zero)
@@ -149,11 +147,16 @@ class Kernel:
             ) from error
 
     def _pattern(self, call: _Call) -> Storage:
-        assert self.scheduled.pattern is not None
-        twin = call.storages[self.scheduled.pattern]
-        values = np.empty(len(twin.values), self.scheduled.dtype.numpy())
+        scheduled = self.scheduled
+        assert scheduled.pattern is not None
+        twin, shared = call.storages[scheduled.pattern], scheduled.appended
+        _, tails = self._split(call.extents)
+        count = twin.counts()[shared - 1] * prod(tails)
+        values = self._array(count, covered=not tails or self._covers)
         self._run("run", call, [values])
-        return replace(twin, values=values, fill=self.scheduled.assignment.zero)
+        levels = (*twin.levels[:shared], *((),) * len(tails))
+        zero = scheduled.assignment.zero
+        return Storage(scheduled.out, self.shape(call.extents), levels, values, zero, twin.index)
 
     def _rows(self, call: _Call) -> Storage:
         starts = self._bounds(call) if self._once else None
@@ -204,18 +207,14 @@ class Kernel:
         """Rows counted in one pass, and filled in in a second."""
         scheduled, extents = self.scheduled, call.extents
         heads, tails = self._split(extents)
-        rows = 1
-        for size in heads[:-1]:
-            rows *= size
+        rows = prod(heads[:-1])
         starts = np.zeros(rows + 1, np.int64)
         spaces = self._borrow(call)
         self._run("count", call, [starts[1:], *spaces])
         np.cumsum(starts, out=starts)
         total = int(starts[-1])
         self._check_index(total)
-        block = 1
-        for size in tails:
-            block *= size
+        block = prod(tails)
         crd = np.empty(total, scheduled.index.numpy())
         values = self._array(total * block, covered=not tails or self._covers)
         self._run("fill", call, [starts, crd, values, *spaces])
@@ -233,9 +232,7 @@ class Kernel:
         self._run("count", call, [counts[1:], *spaces])
         starts = np.cumsum(counts)
         total = int(starts[-1])
-        block = 1
-        for size in tails:
-            block *= size
+        block = prod(tails)
         coordinates = [np.empty(total, scheduled.index.numpy()) for _ in heads]
         values = self._array(total * block, covered=not tails or self._covers)
         self._run("fill", call, [starts, *coordinates, values, *spaces])

@@ -26,7 +26,8 @@ class Scheduled:
     """``order``: every index, outermost loop first. ``outer``: how many loops, all over indices of the output,
     stand outside everything; the sums inside are either scalars or, where ``scatter``, added into a
     workspace or the dense output in loops that follow ``order``. ``vector``: the index that runs in the lanes.
-    ``appended``: how many levels of the output are appended to; dense ones may follow. Values are computed in
+    ``appended``: how many levels of the output are appended to, or are those of the operand ``pattern``; dense
+    ones may follow. Values are computed in
     ``compute`` and stored as ``dtype``; coordinates of the output are of type ``index``.
     """
 

@@ -85,8 +85,8 @@ def explain(text: str, **operands: Any) -> str:
         have, need = given[source].format, prepared.choice.formats[name]
         if have != need:
             lines.append(f"  {source} is converted from {have.short} to {need.short}")
-    if prepared.out is not None and prepared.out != prepared.choice.scheduled.out:
-        lines.append(f"  the result is converted to {prepared.out.short}")
+    if prepared.out != prepared.choice.scheduled.out:
+        lines.append(f"  the result becomes {prepared.out.short}")
     return "\n".join(lines)
 
 

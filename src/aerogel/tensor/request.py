@@ -68,13 +68,13 @@ def _accumulated(assignment: Assignment) -> Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A schedule with its kernel. ``out``: the format the result is to have, None for the schedule's own.
+    """A schedule with its kernel. ``out``: the format the result is to have.
     ``modes``: which index each mode of each given operand is, to be checked at every call."""
 
     request: Request
     choice: Choice
     kernel: Kernel
-    out: Format | None
+    out: Format
     modes: tuple[tuple[str, int, str], ...]
     uses: tuple[tuple[str, str, Format], ...]
 
@@ -99,7 +99,7 @@ class Prepared:
         found = self.kernel(storages, sizes, threads if self.choice.work > SMALL else 1)
         if isinstance(found, Listed):
             return storage_of(found, self.choice.scheduled, self.out, sizes)
-        return found if self.out is None or found.format == self.out else convert(found, self.out)
+        return found if found.format == self.out else convert(found, self.out)
 
 
 def converted(storage: Storage, wanted: Format) -> Storage:
@@ -141,7 +141,9 @@ def prepare(request: Request, given: Mapping[str, Storage], wanted: Wanted) -> P
         for mode, index in enumerate(access.indices)
     )
     uses = tuple((name, source, choice.formats[name]) for name, source in sources.items())
-    return Prepared(request, choice, kernel(choice.scheduled, current()), wanted.out, modes, uses)
+    return Prepared(
+        request, choice, kernel(choice.scheduled, current()), wanted.out or choice.out, modes, uses
+    )
 
 
 def _reachable(out: Format) -> Format:
