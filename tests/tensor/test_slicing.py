@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tests.tensor.samples import FORMATS, array, same, spelt, tensors
 
 from aerogel.core.errors import InputError, UnsupportedError
+from aerogel.formats.storage import check
 from aerogel.tensor.make import tensor
 from aerogel.tensor.slicing import cut
 from aerogel.tensor.tensor import Tensor
@@ -105,6 +106,27 @@ def test_diagonals(pair: tuple[Tensor, NDArray[Any]], offset: int) -> None:
     same(t.diagonal(offset), np.diagonal(x, offset))
     if -x.shape[0] <= offset <= x.shape[1]:
         same(t.trace(offset), np.trace(x, offset))
+
+
+def test_steps_and_offsets_beyond_everything() -> None:
+    x = array(np.random.default_rng(3), (4, 5), "float64")
+    for name in ("csr", "csc", "coo"):
+        t = tensor(x, name)
+        same(t[:: 2**40, :: -(2**40)], x[:: 2**40, :: -(2**40)])
+        same(t.diagonal(2**40), np.zeros(0))
+        same(t.diagonal(-(2**40)), np.zeros(0))
+
+
+def test_rows_in_any_order_and_often() -> None:
+    rng = np.random.default_rng(3)
+    for rank in (1, 2, 3):
+        x = array(rng, (6, 5, 4)[:rank], "float64")
+        for name in FORMATS[rank]:
+            t = tensor(x, spelt(name, rank))
+            same(t[[5, 0, 0, -2]], x[[5, 0, 0, -2]])
+            same(t[::-2], x[::-2])
+            same(t[np.array([True, False] * 3)], x[np.array([True, False] * 3)])
+            check(t[[5, 0, 0]].storage, "t")
 
 
 def test_diagonals_of_three_modes() -> None:

@@ -6,15 +6,19 @@ sparse together give a sparse result where what is not stored stays so (``*``, `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.core.errors import InputError, UnsupportedError
+from aerogel.convert.pack import pack
+from aerogel.convert.unpack import coordinates
+from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.formats.storage import Storage
-from aerogel.tensor.places import fitting, grid, keys, known, packed, places, with_values
+from aerogel.formats.tensor_format import named
+from aerogel.tensor.places import fitting, grid, known, packed, places, with_values
 from aerogel.tensor.stored import Stored
 
 Result = Storage | NDArray[Any]
@@ -23,6 +27,8 @@ Result = Storage | NDArray[Any]
 _LEFT = {"multiply", "divide", "floor_divide", "remainder", "fmod", "logical_and", "bitwise_and"}
 # ... and so does 0 on the right.
 _RIGHT = {"multiply", "logical_and", "bitwise_and"}
+# Values of one side are counted below this: two counts make one number of 64 bits.
+_SIDES = 2**31
 _SIGNS = {"add": "+", "subtract": "-", "multiply": "*"}
 
 
@@ -74,13 +80,22 @@ def _sparse_dense(ufunc: np.ufunc, a: Storage, b: NDArray[Any], *, left: bool) -
         whole = grid(a)
         return np.asarray(ufunc(whole, b) if left else ufunc(b, whole))
     a = broadcast(a, shape)
-    coords, values = places(a)
-    others = np.broadcast_to(b, shape)[tuple(coords)]
+    coords, values = coordinates(a)
+    others = _at(b, coords, len(values))
     found = known(ufunc(values, others) if left else ufunc(others, values))
     if len(found) == len(a.values) and not a.format.block:
         # Places come in the order of the storage.
         return with_values(a, found, 0)
     return packed(coords, found, shape, a.format)
+
+
+def _at(b: NDArray[Any], coords: Sequence[NDArray[Any]], count: int) -> NDArray[Any]:
+    """What stands in ``b`` at places of a tensor of no fewer modes; those of extent 1 are repeated."""
+    behind = coords[len(coords) - b.ndim :]
+    wide = [mode for mode, size in enumerate(b.shape) if size != 1]
+    if not wide:
+        return np.broadcast_to(b.reshape(()), (count,))
+    return b.reshape([b.shape[mode] for mode in wide])[tuple(behind[mode] for mode in wide)]
 
 
 def _sparse_sparse(ufunc: np.ufunc, a: Storage, b: Storage) -> Result:
@@ -105,24 +120,29 @@ def _fill_of(ufunc: np.ufunc, a: Storage, b: Storage) -> Any:
 
 def _union(ufunc: np.ufunc, a: Storage, b: Storage) -> Storage:
     """On every place where one of both has a value; where the left annihilates, on the left's."""
-    (here, left), (there, right) = places(a), places(b)
+    (here, left), (there, right) = coordinates(a), coordinates(b)
+    require(
+        max(len(left), len(right)) < _SIDES - 1,
+        UnsupportedError,
+        f"numpy.{ufunc.__name__} of tensors with {len(left)} and {len(right)} values",
+    )
     both = [np.concatenate(pair) for pair in zip(here, there, strict=True)]
-    numbers = keys(both, a.shape)
-    found, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
-    count = len(found)
-    x, y = np.full(count, _fill(a), left.dtype), np.full(count, _fill(b), right.dtype)
-    x[inverse[: len(left)]] = left
-    y[inverse[len(left) :]] = right
-    coords = [crd[first] for crd in both]
-    kept = np.ones(count, np.bool_)
-    for side, held, number in ((a, inverse[: len(left)], 0), (b, inverse[len(left) :], 1)):
-        if _stays(ufunc, side, left=number == 0):
-            own = np.zeros(count, np.bool_)
-            own[held] = True
-            kept &= own
-    values = known(ufunc(x[kept], y[kept]))
+    # Which value of each side stands at a place: two halves of one number, and 0 for none.
+    numbers = np.concatenate([np.arange(1, len(left) + 1), np.arange(1, len(right) + 1) * _SIDES])
+    coords, numbers = coordinates(pack(both, numbers, a.shape, named("coo", a.rank)))
+    left_at, right_at = numbers % _SIDES, numbers // _SIDES
+    x = np.append(_fill(a), left)[left_at]
+    y = np.append(_fill(b), right)[right_at]
+    kept = np.ones(len(numbers), np.bool_)
+    if _stays(ufunc, a, left=True):
+        kept &= left_at > 0
+    if _stays(ufunc, b, left=False):
+        kept &= right_at > 0
+    if not kept.all():
+        coords, x, y = [crd[kept] for crd in coords], x[kept], y[kept]
+    values = known(ufunc(x, y))
     fill = np.asarray(_fill_of(ufunc, a, b)).astype(values.dtype).item()
-    return packed([crd[kept] for crd in coords], values, a.shape, a.format, fill)
+    return packed(coords, values, a.shape, a.format, fill)
 
 
 def _compiled(sign: str, a: Storage, b: Storage) -> Result:

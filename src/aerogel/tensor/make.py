@@ -62,8 +62,9 @@ def owned(storage: Storage, x: object) -> Storage:
         return storage
     index = index_type(storage.shape, len(storage.values))
     wanted = index.numpy()
+    # Only values may be another's: of index arrays, copies were checked.
     levels = tuple(
-        tuple(a.copy() if a.dtype == np.uint8 else a.astype(wanted) for a in arrays)
+        tuple(a if a.dtype in (np.uint8, wanted) else a.astype(wanted) for a in arrays)
         for arrays in storage.levels
     )
     return replace(storage, levels=levels, values=storage.values.copy(), index=index)

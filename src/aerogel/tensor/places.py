@@ -17,8 +17,6 @@ from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.formats.storage import VALUES, Fill, Storage, dense_format
 from aerogel.formats.tensor_format import Format, named
 
-_KEYS = 2**63
-
 
 def places(storage: Storage) -> tuple[list[NDArray[np.int64]], NDArray[Any]]:
     """Coordinates (int64) of everything that is stored, by mode, and the values."""
@@ -53,18 +51,6 @@ def fitting(like: Format | None, shape: tuple[int, ...], stored: int = 0) -> For
 def by_rows(shape: tuple[int, ...], stored: int) -> Format:
     """CSR; DCSR where nearly all rows are empty, so that a position for each would not be worth its place."""
     return named("csr" if shape[0] <= 4 * stored + 65_536 else "dcsr", 2)
-
-
-def keys(coords: Sequence[NDArray[np.int64]], shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """A number per place, equal where the places are, and in their order."""
-    if not coords:
-        return np.zeros(0, np.int64)
-    if prod(shape) < _KEYS:
-        found = coords[0].astype(np.int64)
-        for crd, size in zip(coords[1:], shape[1:], strict=True):
-            found = found * size + crd
-        return found
-    return np.unique(np.stack(coords), axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def grid(storage: Storage) -> NDArray[Any]:

@@ -13,9 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aerogel.convert.folding import Duplicates
+from aerogel.convert.pack import pack
+from aerogel.convert.unpack import coordinates
 from aerogel.core.errors import InputError, require
 from aerogel.formats.storage import Storage
-from aerogel.tensor.places import grid, keys, known, packed, places
+from aerogel.formats.tensor_format import named
+from aerogel.tensor.places import grid, known, packed
 
 How = Literal["sum", "prod", "max", "min", "any", "all"]
 Axes = int | Sequence[int] | None
@@ -30,14 +34,24 @@ _UFUNCS: dict[How, np.ufunc] = {
 }
 
 
+_FOLDS: dict[How, Duplicates] = {
+    "sum": "add",
+    "prod": "mul",
+    "max": "max",
+    "min": "min",
+    "any": "or",
+    "all": "mul",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Groups:
     """Values in groups, one per place of the result that has any: its coordinates, the folded value, and how
     many went into it."""
 
-    coords: list[NDArray[np.int64]]
+    coords: list[NDArray[Any]]
     values: NDArray[Any]
-    counts: NDArray[np.int64]
+    counts: NDArray[Any]
 
 
 def normal_axes(axes: Axes, rank: int) -> tuple[int, ...]:
@@ -67,9 +81,7 @@ def reduced(
         f"{how} over modes {over} of a tensor of shape {a.shape}: there is nothing to choose from",
     )
     shape = tuple(a.shape[mode] for mode in kept)
-    coords, values = places(a)
-    values = _ready(values, how)
-    groups = _grouped([coords[mode] for mode in kept], values, shape, how)
+    groups = _groups(a, kept, shape, how)
     fill = _ready(np.asarray([a.fill]).astype(a.values.dtype), how)
     found = _with_absent(groups, extent, fill, how)
     nothing = _of_nothing(extent, fill, how, found.dtype)
@@ -85,21 +97,22 @@ def _ready(values: NDArray[Any], how: How) -> NDArray[Any]:
     return values
 
 
-def _grouped(
-    coords: list[NDArray[np.int64]], values: NDArray[Any], shape: tuple[int, ...], how: How
-) -> _Groups:
-    count = len(values)
-    if not count:
-        return _Groups([crd[:0] for crd in coords], values, np.zeros(0, np.int64))
-    if not coords:
-        return _Groups([], _UFUNCS[how].reduce(values, keepdims=True), np.array([count]))
-    numbers = keys(coords, shape)
-    if (numbers[1:] < numbers[:-1]).any():
-        order = np.argsort(numbers, kind="stable")
-        numbers, values, coords = numbers[order], values[order], [crd[order] for crd in coords]
-    starts = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1]))
-    found = _UFUNCS[how].reduceat(values, starts)
-    return _Groups([crd[starts] for crd in coords], found, np.diff(starts, append=count))
+def _groups(a: Storage, kept: tuple[int, ...], shape: tuple[int, ...], how: How) -> _Groups:
+    if not kept:
+        values = a.values if a.format.levels[-1].compact else coordinates(a)[1]
+        found = _UFUNCS[how].reduce(_ready(values, how), keepdims=True) if len(values) else values
+        return _Groups([], _ready(found, how), np.full(len(found), len(values)))
+    all_coords, values = coordinates(a)
+    values, coords = _ready(values, how), [all_coords[mode] for mode in kept]
+    if how == "sum" and values.dtype.kind == "f" and len(kept) == 1 and shape[0] <= 4 * len(values) + 65_536:
+        counts = np.bincount(coords[0], minlength=shape[0])
+        totals = np.bincount(coords[0], weights=values, minlength=shape[0]).astype(values.dtype)
+        return _Groups([np.arange(shape[0])], totals, counts)
+    form = named("coo", len(kept))
+    at, found = coordinates(pack(coords, values, shape, form, duplicates=_FOLDS[how]))
+    ones = np.ones(len(values), np.int64)
+    _, counts = coordinates(pack(coords, ones, shape, form))
+    return _Groups(list(at), found, counts)
 
 
 def _with_absent(groups: _Groups, extent: int, fill: NDArray[Any], how: How) -> NDArray[Any]:
@@ -129,7 +142,7 @@ def _of_nothing(extent: int, fill: NDArray[Any], how: How, kind: np.dtype[Any]) 
 
 def _shaped(
     a: Storage,
-    coords: list[NDArray[np.int64]],
+    coords: list[NDArray[Any]],
     found: tuple[NDArray[Any], Any],
     kept: tuple[int, ...],
     *,

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aerogel.convert.unpack import coordinates
+from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.formats.levels import Compressed, Dense, Singleton
-from aerogel.formats.storage import Storage, dense
-from aerogel.tensor.places import grid, packed, places
+from aerogel.formats.storage import Storage, dense, index_type
+from aerogel.formats.tensor_format import Format
+from aerogel.tensor.places import grid, packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +35,56 @@ def sliced(a: Storage, key: Any) -> Storage | Any:
     """``a[key]``: a storage, or a number where every mode is fixed. IndexError for what is outside."""
     if a.format.dense:
         return _of_array(a, key)
-    parts = _parts(key, a.shape)
-    a, parts = _led(a, parts)
-    coords, values = places(a)
+    a, parts = _led(a, _parts(key, a.shape))
+    if len(parts) == a.rank and all(map(_whole, parts, a.shape)):
+        return a
+    coords, values = coordinates(a)
     taken = [part for part in parts if part is not None]
-    at, steps = np.arange(len(values)), dict[int, NDArray[np.int64]]()
-    for mode, part in enumerate(taken):
-        crd = coords[mode][at]
-        match part:
-            case int():
-                kept = np.flatnonzero(crd == part)
-            case Span():
-                steps_of = (crd - part.start) // part.step
-                inside = (crd - part.start) % part.step == 0
-                kept = np.flatnonzero(inside & (steps_of >= 0) & (steps_of < part.count))
-                steps[mode] = steps_of
-            case _:
-                kept, steps[mode] = _matches(crd, part)
-                at = at[kept]
-                steps = {m: s if m == mode else s[kept] for m, s in steps.items()}
-                continue
-        at = at[kept]
+    at: NDArray[Any] | None = None
+    steps: dict[int, NDArray[Any]] = {}
+    # What leaves the least comes first.
+    for mode in sorted(range(len(taken)), key=lambda mode: (isinstance(taken[mode], Span), mode)):
+        part = taken[mode]
+        if _whole(part, a.shape[mode]):
+            continue
+        kept, step = _kept(coords[mode] if at is None else coords[mode][at], part)
+        at = kept if at is None else at[kept]
         steps = {m: s[kept] for m, s in steps.items()}
-    return _assembled(a, parts, steps, values[at])
+        steps[mode] = step
+    for mode in range(a.rank):
+        steps.setdefault(mode, coords[mode] if at is None else coords[mode][at])
+    return _assembled(a, parts, steps, values if at is None else values[at])
+
+
+def _whole(part: Part, size: int) -> bool:
+    return isinstance(part, Span) and part == Span(0, 1, size)
+
+
+def _kept(crd: NDArray[Any], part: Part) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Which of the coordinates are taken, and which coordinate each becomes."""
+    match part:
+        case int():
+            kept = np.flatnonzero(crd == part)
+            return kept, crd[kept]
+        case Span(start, step, count):
+            last = start + (count - 1) * step
+            inside = (
+                (crd >= min(start, last)) & (crd <= max(start, last)) if count else np.zeros(len(crd), bool)
+            )
+            if abs(step) > 1:
+                inside &= (crd - start) % step == 0
+            kept = np.flatnonzero(inside)
+            return kept, (crd[kept] - start) // step
+        case _:
+            assert part is not None
+            return _matches(crd, part)
 
 
 def _assembled(
-    a: Storage, parts: list[Part], steps: dict[int, NDArray[np.int64]], values: NDArray[Any]
+    a: Storage, parts: list[Part], steps: dict[int, NDArray[Any]], values: NDArray[Any]
 ) -> Storage | Any:
     mode = 0
-    coords: list[NDArray[np.int64]] = []
+    coords: list[NDArray[Any]] = []
     shape: list[int] = []
     for part in parts:
         if part is None:
@@ -85,7 +108,7 @@ def _of_array(a: Storage, key: Any) -> Storage | Any:
     return dense(np.array(found), a.fill) if isinstance(found, np.ndarray) else found
 
 
-def _matches(crd: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _matches(crd: NDArray[Any], wanted: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Which of ``crd`` are taken, as often as they are wanted, and where each goes."""
     order = np.argsort(wanted, kind="stable")
     ordered = wanted[order]
@@ -118,7 +141,8 @@ def _parts(key: Any, shape: tuple[int, ...]) -> list[Part]:
 def _part(item: Any, mode: int, size: int) -> Part:
     if isinstance(item, slice):
         start, stop, step = item.indices(size)
-        return Span(start, step, len(range(start, stop, step)))
+        count = len(range(start, stop, step))
+        return Span(start, step if count > 1 else 1, count)
     if isinstance(item, int | np.integer) and not isinstance(item, bool | np.bool_):
         if not -size <= item < size:
             raise IndexError(f"index {item} is outside mode {mode}, which has {size} coordinates")
@@ -163,23 +187,65 @@ def _check_arrays(parts: list[Part]) -> None:
 
 
 def _led(a: Storage, parts: list[Part]) -> tuple[Storage, list[Part]]:
-    """Cut the level that is stored first, where a number or a stretch of it is wanted, without looking at the
-    rest; ``parts`` for what is left."""
+    """Take what is wanted of the mode that is stored first, without a look at the rest; ``parts`` for what is
+    left."""
     taken = [at for at, part in enumerate(parts) if part is not None]
     if a.format.block or not taken or not isinstance(a.format.levels[0], Dense | Compressed):
         return a, parts
-    at = taken[a.format.order[0]]
+    mode = a.format.order[0]
+    at = taken[mode]
     part = parts[at]
-    if isinstance(part, int):
-        low, high, rest = part, part + 1, 0
-    elif isinstance(part, Span) and part.step > 0:
-        low, high = part.start, part.start + max(part.count - 1, 0) * part.step + (part.count > 0)
-        rest = Span(0, part.step, part.count)
-    else:
-        return a, parts
-    if (low, high) == (0, a.shape[a.format.order[0]]):
-        return a, parts
-    return cut(a, low, high), [rest if here == at else other for here, other in enumerate(parts)]
+    located = isinstance(a.format.levels[0], Dense)
+    match part:
+        case int():
+            a = cut(a, part, part + 1)
+            if located and a.rank > 1:
+                return _without_first(a), parts[:at] + parts[at + 1 :]
+            rest: Part = 0
+        case Span(start, 1, count):
+            a, rest = cut(a, start, start + count) if count else cut(a, 0, 0), Span(0, 1, count)
+        case Span(start, step, count) if located:
+            a, rest = taken_fibers(a, start + np.arange(count) * step), Span(0, 1, count)
+        case np.ndarray() if located:
+            a, rest = taken_fibers(a, part), Span(0, 1, len(part))
+        case _:
+            return a, parts
+    return a, [rest if here == at else other for here, other in enumerate(parts)]
+
+
+def _without_first(a: Storage) -> Storage:
+    """``a`` without its first mode in the order of storage, which is dense and has extent 1."""
+    gone, form = a.format.order[0], a.format
+    order = tuple(mode - (mode > gone) for mode in form.order[1:])
+    shape = (*a.shape[:gone], *a.shape[gone + 1 :])
+    return replace(a, format=Format(form.levels[1:], order), shape=shape, levels=a.levels[1:])
+
+
+def taken_fibers(a: Storage, rows: NDArray[np.int64]) -> Storage:
+    """Coordinates ``rows``, in any order and as often as wanted, of the mode stored first, which is dense."""
+    levels: list[tuple[NDArray[Any], ...]] = [()]
+    at = rows
+    sizes = a.format.level_sizes(a.shape)
+    for level, arrays, size in list(zip(a.format.levels, a.levels, sizes, strict=True))[1:]:
+        match level:
+            case Compressed():
+                pos, crd = arrays
+                begins, counts = pos[at].astype(np.int64), pos[at + 1] - pos[at]
+                ends = np.cumsum(counts, dtype=np.int64)
+                at = np.arange(ends[-1] if len(ends) else 0) + np.repeat(begins - ends + counts, counts)
+                levels.append((np.append(0, ends).astype(pos.dtype), crd[at]))
+            case Singleton():
+                levels.append((arrays[0][at],))
+            case _:
+                at = (at[:, None] * size + np.arange(size)).reshape(-1)
+                levels.append(tuple(array[at] for array in arrays))
+    mode = a.format.order[0]
+    shape = (*a.shape[:mode], len(rows), *a.shape[mode + 1 :])
+    if index_type(shape, len(at)) is DType.I64 and a.index is DType.I32:
+        raise UnsupportedError(
+            f"a part of shape {shape} with {len(at)} values needs larger positions: take less"
+        )
+    return replace(a, shape=shape, levels=tuple(levels), values=a.values[at])
 
 
 def cut(a: Storage, low: int, high: int) -> Storage:
@@ -216,8 +282,9 @@ def diagonal(a: Storage, offset: int = 0, modes: Sequence[int] = (0, 1)) -> Stor
     shape = tuple(n for mode, n in enumerate(a.shape) if mode not in (one, other))
     if a.format.dense:
         return dense(np.array(np.diagonal(grid(a), offset, one, other)), a.fill)
-    coords, values = places(a)
-    kept = coords[other] - coords[one] == offset
+    coords, values = coordinates(a)
+    kept = coords[other] - coords[one] == offset if size else np.zeros(len(values), np.bool_)
+    offset = offset if size else 0
     left = [crd[kept] for mode, crd in enumerate(coords) if mode not in (one, other)]
     along = coords[one][kept] + min(offset, 0)
     return packed([*left, along], values[kept], (*shape, size), None, a.fill)
