@@ -59,6 +59,20 @@ ENVIRONMENTS: dict[str, Environment] = {
         "DeepSparse 1.8.0 is its last version, for x86-64 Linux, under its makers' own licence, which is no "
         "open-source one",
     ),
+    "einsum": Environment(
+        "einsum",
+        (
+            "numba==0.68.1",
+            "sparse==0.19.3",
+            "python-graphblas==2025.2.0",
+            "suitesparse-graphblas==9.4.5.0",
+            "scipy==1.17.1",
+            "numpy==2.4.6",
+        ),
+        ((3, 11), (3, 12), (3, 13)),
+        520_000_000,
+        about="The libraries that benchmarks/einsum.py compares sparse algebra with; numba pins its own LLVM",
+    ),
 }
 
 

@@ -1,0 +1,200 @@
+"""All claims about sparse algebra (ag.einsum, ag.evaluate, ag.tensor): against the libraries people use for
+it.
+
+    .venv/bin/aerogel bench --prepare einsum          # once: numba, PyData/sparse and GraphBLAS, 520 MB
+    .venv/bin/python benchmarks/einsum.py             # under 10 minutes on an otherwise idle machine
+    .venv/bin/python benchmarks/einsum.py --quick     # under 2: two patterns each, f64, short blocks
+    .venv/bin/python benchmarks/einsum.py --only spmv --only ttm --keep    # the other results stay
+
+Twelve operations on the patterns of real matrices, graphs and tensors (5,000 entries or more for tensors,
+10,000 for the others; the smaller ones are listed as left out), in float64 and float32, on two threads.
+Everyone holds operands in the form that suits them, made before; everyone allocates the result within the
+call. Every result was compared with that of NumPy and SciPy in float64 before it was timed. Blocks last
+0.03 s rather than half a second: the shortest call takes microseconds, and there are over a thousand pairs
+of a case and a library.
+
+The claims are about the geometric mean, over an operation's cases, of our speed over that of the best
+library of each case, whichever it is. SciPy and torch leave the columns of a product's rows unsorted, which
+is less work than we and the others do: their ratio counts, and the one to those who sort stands beside it.
+
+Also measured: the first call of an operation (compiling, then with code cached), and calls on tensors so
+small that all of the time is overhead. Writes benchmarks/results/einsum.json. Exit status 1 if a claim does
+not hold or an operation could not be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aerogel.bench.claims import Claim, at_least, write
+from aerogel.bench.einsum.data import read_patterns
+from aerogel.bench.einsum.operations import OPERATIONS
+from aerogel.bench.einsum.peers import LIBRARIES, OWN, not_timed
+from aerogel.bench.einsum.problem import DTYPES
+from aerogel.bench.einsum.run import TINY, Measured, Plan, measure
+from aerogel.bench.einsum.summary import Overall, Row, overall
+from aerogel.bench.render import aligned
+from aerogel.bench.told import show
+from aerogel.core.errors import InputError, require
+from aerogel.measure import Settings, machine
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "einsum.json"
+DATA = HERE.parents[1] / "shared" / "data"
+FULL = Settings(rounds=6, block_s=0.03, warm_s=0.01, min_runs=1)
+QUICK = Settings(rounds=6, block_s=0.005, warm_s=0.0, min_runs=1)
+# Not slower than the best library of each case, on average.
+WANTED = dict.fromkeys(OPERATIONS, 1.0)
+
+
+def section(operation: str, measured: Measured, settings: Settings) -> dict[str, Any]:
+    """All that was found of one operation."""
+    rows = [row for row in measured.rows if row.operation == operation]
+    found = overall(operation, [row for row in rows if row.data != TINY])
+    first = measured.first_calls.get(operation)
+    return {
+        "title": OPERATIONS[operation].title,
+        "computes": OPERATIONS[operation].notation,
+        "claim": claim_of(found).to_json() if found else None,
+        "overall": found.to_json() if found else None,
+        "first_call": first.to_json() if first else None,
+        "call_on_tiny_s": {row.dtype: _medians(row) for row in rows if row.data == TINY},
+        "left_out": dict(OPERATIONS[operation].left_out),
+        "settings": asdict(settings),
+        "libraries": measured.facts.get(operation, {}),
+        "cases": [row.to_json() for row in rows if row.data != TINY],
+    }
+
+
+def _medians(row: Row) -> dict[str, float]:
+    return {t.contender: t.median_s for t in (*([row.own] if row.own else []), *row.peers)}
+
+
+def claim_of(found: Overall) -> Claim:
+    title = OPERATIONS[found.operation].title
+    about = f"{title}: over the best library of each of {found.cases} cases, geometric mean"
+    return at_least(about, found.mean, WANTED[found.operation])
+
+
+def case_table(operation: str, rows: list[Row]) -> str:
+    """Microseconds of everyone."""
+    names = [n for n in LIBRARIES if any(n in _medians(row) for row in rows)]
+    head = [OPERATIONS[operation].title, "type", "entries", *names, "best other", "over it"]
+    lines = [head]
+    for row in rows:
+        medians = _medians(row)
+        cells = [
+            f"{medians[n] * 1e6:.1f}" + ("*" if n in row.unordered else "") if n in medians else ""
+            for n in names
+        ]
+        best = row.best.contender if row.best else ""
+        lines.append([row.data, row.dtype, f"{row.stored}", *cells, best, str(row.ratio or "")])
+    unsorted = any(row.unordered for row in rows)
+    note = ["* microseconds, columns of a row unsorted"] if unsorted else ["microseconds"]
+    return "\n".join([*aligned(lines, left=(0, 1, len(head) - 2)), *note])
+
+
+def overview(operations: dict[str, Any]) -> str:
+    """A line for each operation that aerogel was timed on."""
+    head = [
+        "operation",
+        "cases",
+        "over the best",
+        "of those who sort",
+        "worst",
+        "",
+        "compile",
+        "cached",
+        "a tiny call",
+    ]
+    lines = [head]
+    for found in operations.values():
+        total, first = found["overall"], found["first_call"]
+        if total is None:
+            continue
+        ends = [_ratio(total[name]) for name in ("over_best_peer", "over_best_ordered_peer", "worst")]
+        times = [f"{first['compile_s']:.2f} s", f"{first['cached_s'] * 1e3:.1f} ms"] if first else ["", ""]
+        tiny = f"{found['call_on_tiny_s']['f64'][OWN] * 1e6:.1f} us"
+        lines.append([found["title"], str(total["cases"]), *ends, total["worst"]["case"], *times, tiny])
+    return "\n".join(aligned(lines, left=(0, 5))) if len(lines) > 1 else "aerogel was not timed."
+
+
+def _ratio(ratio: dict[str, Any]) -> str:
+    return f"{ratio['value']:.2f}x [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+
+
+def kept(path: Path) -> dict[str, Any]:
+    """The operations of an earlier result; InputError where they were measured on another CPU."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): leave out --keep") from error
+    cpu = document["machine"]["cpu"]
+    require(cpu == machine().cpu, InputError, f"{path} was measured on {cpu}: leave out --keep")
+    return document["operations"]
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="to see that it works: the numbers mean little")
+    about = "only this operation; repeatable"
+    parser.add_argument("--only", choices=tuple(OPERATIONS), action="append", metavar="OP", help=about)
+    about = "what an earlier run found of other operations stays in the output"
+    parser.add_argument("--keep", action="store_true", help=about)
+    about = f"only these, by default all: {', '.join(LIBRARIES)}"
+    parser.add_argument("--libraries", metavar="A,B", help=about)
+    parser.add_argument("--slow", action="store_true", help="also what takes a library very long")
+    parser.add_argument("--data", type=Path, default=DATA, metavar="FOLDER", help="matrices and tensors")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    return parser.parse_args()
+
+
+def main() -> int:
+    asked = options()
+    earlier = kept(asked.output) if asked.keep else {}
+    patterns = read_patterns(asked.data)
+    settings = QUICK if asked.quick else FULL
+    names = tuple(asked.libraries.split(",")) if asked.libraries else tuple(LIBRARIES)
+    plan = Plan(
+        patterns,
+        settings,
+        names,
+        slow=asked.slow,
+        patterns=2 if asked.quick else None,
+        dtypes=DTYPES[: 1 if asked.quick else 2],
+    )
+    wanted = asked.only or list(OPERATIONS)
+    measured = measure(plan, wanted, show)
+    found = {name: section(name, measured, settings) for name in wanted if name not in measured.failed}
+    operations = {name: (earlier | found)[name] for name in OPERATIONS if name in earlier | found}
+    for name in found:
+        print(f"\n{case_table(name, [row for row in measured.rows if row.operation == name])}")
+    print(f"\n{overview(operations)}\n")
+    claims = [_claim(section["claim"]) for section in operations.values() if section["claim"]]
+    for claim in claims:
+        print(claim)
+    for name, reason in measured.failed.items():
+        print(f"FAIL {name} could not be measured: {reason}")
+    evidence = {
+        "machine": machine().to_json(),
+        "threads": plan.threads,
+        "left_out_small": patterns.too_small(),
+        "not_timed": not_timed(),
+        "failed": measured.failed,
+        "operations": operations,
+    }
+    write(asked.output, claims, evidence)
+    return 0 if not measured.failed and all(claim.holds for claim in claims) else 1
+
+
+def _claim(found: dict[str, Any]) -> Claim:
+    return Claim(**{name: value for name, value in found.items() if name not in ("holds", "proven")})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
