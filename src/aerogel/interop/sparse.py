@@ -185,6 +185,7 @@ def _numbers(a: Storage, b: Storage) -> tuple[NDArray[np.int64], NDArray[np.int6
     """A number for each place of two storages of one shape, equal where the places are."""
     ours, theirs = (np.stack(places(storage)[0]) for storage in (a, b))
     if prod(a.shape) < 2**63:
-        return np.ravel_multi_index(tuple(ours), a.shape), np.ravel_multi_index(tuple(theirs), a.shape)
+        number: Any = np.ravel_multi_index
+        return number(tuple(ours), a.shape), number(tuple(theirs), a.shape)
     both = np.unique(np.concatenate([ours, theirs], axis=1), axis=1, return_inverse=True)[1].reshape(-1)
     return both[: ours.shape[1]], both[ours.shape[1] :]
