@@ -52,6 +52,10 @@ def pack(  # noqa: PLR0913 (keywords, each a choice of its own)
     modes, values = _arrays(coords, values, shape)
     wanted = Wanted(format, shape, fill_of(fill, values.dtype), _index(index, shape, len(values)))
     pieces = thread_count(len(values), threads)
+    if not modes:
+        # A number: all entries fall together.
+        seen = Survey((), (), 0, unique=len(values) < 2)
+        return pack_surveyed(wanted, Columns((), values), seen, duplicates, pieces)
     seen = survey(modes, pieces)
     _check_range(seen, modes, shape)
     columns = by_level(modes, format)

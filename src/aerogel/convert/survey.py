@@ -52,9 +52,8 @@ class Survey:
 
 
 def survey(columns: Sequence[NDArray[Any]], threads: int) -> Survey:
-    """What stands in ``columns``: int32 or int64, all of one type and length."""
-    rank = len(columns)
-    count = len(columns[0]) if columns else 0
+    """What stands in ``columns``: int32 or int64, all of one type and length; one at least."""
+    rank, count = len(columns), len(columns[0])
     if not count:
         return Survey((0,) * rank, (-1,) * rank, 0, unique=True)
     width = 3 * rank + 1
