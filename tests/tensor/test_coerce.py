@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -354,6 +356,31 @@ def test_pydata_itself() -> None:
 
 
 # ------------------------------------------------------------------------------------------------- own
+
+
+@pytest.mark.parametrize("count", [2_000, 40_000])
+def test_another_thread_may_write_meanwhile(count: int) -> None:
+    """Whatever is read, what comes out is sound, or an error."""
+    rng = np.random.default_rng(1)
+    s = sparse.csr_array(rng.random((count // 20, 100)) * (rng.random((count // 20, 100)) < 0.2))
+    sound, wild = s.indices.copy(), rng.integers(-(2**31), 2**31, len(s.indices), dtype=np.int32)
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            s.indices[:] = wild
+            s.indices[:] = sound
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(100):
+            with contextlib.suppress(FormatError):
+                check(operand(s, "A"), "A")
+    finally:
+        done.set()
+        writer.join()
+    check(operand(s, "A"), "A")
 
 
 def test_own_tensors_are_as_they_are() -> None:

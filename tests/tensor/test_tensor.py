@@ -70,7 +70,8 @@ def test_names_of_transposes() -> None:
     assert tensor(X, "csr").T.format.short == "csc" and tensor(X, "csc").T.format.short == "csr"
     blocked = tensor(X, "bsr:2x3")
     same(blocked.T, X.T)
-    assert blocked.T.format.block == (3, 2)
+    assert blocked.T.format.block == (3, 2) and blocked.T.format.short == "bsr:3x2@1,0"
+    same(tensor(X.T, "bsr:3x2@1,0").T, X)
     same(blocked.T.T, X)
     with pytest.raises(InputError, match=r"axes \(0, 0\) do not name each of the 2 modes once"):
         blocked.transpose(0, 0)
@@ -156,7 +157,7 @@ def test_torch_of_other_shapes() -> None:
     np.testing.assert_array_equal(tensor(cube, "csf").to_torch().to_dense().numpy(), cube)
     blocked = tensor(X, "bsr:2x3")
     assert blocked.to_torch().layout is torch.sparse_bsr
-    assert blocked.T.to_torch("sparse_bsc").layout is torch.sparse_bsc
+    assert blocked.T.to_torch().layout is torch.sparse_bsc
     np.testing.assert_array_equal(blocked.T.to_torch("sparse_bsc").to_dense().numpy(), X.T)
     with pytest.raises(UnsupportedError, match="needs blocks"):
         tensor(X, "csr").to_torch("sparse_bsr")

@@ -105,7 +105,8 @@ class Format:
     def short(self) -> str:
         """The name it has, or its levels and mode order: ``csr``, ``dense,compressed@1,0``."""
         if self.block:
-            return f"bsr:{'x'.join(map(str, self.block))}"
+            words = f"bsr:{'x'.join(map(str, self.block))}"
+            return words if self.straight else f"{words}@{','.join(map(str, self.order))}"
         for name in _ORDERED:
             if self.rank in _RANKS.get(name, (self.rank,)) and self == named(name, self.rank):
                 return name
@@ -134,7 +135,7 @@ NAMES = ("dense", "csr", "csc", "dcsr", "dcsc", "sv", "coo", "csf", "bsr")
 """The formats that have a name. ``bsr`` takes its block: ``bsr:4x4``."""
 _ORDERED = NAMES[:-1]
 _ALIASES = {"sparse_vector": "sv", "array": "dense", "numpy": "dense"}
-_BSR = re.compile(r"bsr:(\d{1,9})x(\d{1,9})")
+_BSR = re.compile(r"bsr:(\d{1,9})x(\d{1,9})(@1,0)?")
 
 
 @cache
@@ -181,7 +182,8 @@ def _spelt(text: str, rank: int) -> Format:
     found = _BSR.fullmatch(text)
     if found:
         block = (int(found[1]), int(found[2]))
-        return Format((_DENSE, _COMPRESSED, _DENSE, _DENSE), (0, 1), block)
+        order = (1, 0) if found[3] else (0, 1)
+        return Format((_DENSE, _COMPRESSED, _DENSE, _DENSE), order, block)
     words, _, behind = text.partition("@")
     names = [word.strip() for word in words.split(",")]
     for name in names:

@@ -12,7 +12,7 @@ from aerogel.convert.folding import Duplicates
 from aerogel.convert.unpack import coordinates
 from aerogel.core.errors import InputError, MissingDependencyError, UnsupportedError, refuse, require
 from aerogel.formats.storage import Storage, dense, dense_format
-from aerogel.formats.tensor_format import format_of
+from aerogel.formats.tensor_format import Format, format_of
 from aerogel.tensor.raw import fiber_storage, listed_storage, usable
 
 LAYOUTS = ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc")
@@ -125,10 +125,7 @@ def to_torch(storage: Storage, layout: str | None = None) -> Any:
         import torch
     except ImportError as error:
         raise MissingDependencyError("a torch tensor needs torch: pip install 'aerogel[torch]'") from error
-    short = storage.format.short.partition(":")[0]
-    wanted = layout or {name: f"sparse_{name}" for name in ("csr", "csc", "bsr")}.get(short, "sparse_coo")
-    if layout is None and storage.format.dense:
-        wanted = "strided"
+    wanted = layout or _usual(storage.format)
     wanted = wanted.removeprefix("torch.")
     require(
         wanted in LAYOUTS,
@@ -153,6 +150,14 @@ def to_torch(storage: Storage, layout: str | None = None) -> Any:
         held = torch.from_numpy(values.copy())
         return torch.sparse_coo_tensor(ids, held, storage.shape, check_invariants=False).coalesce()
     return _compressed(storage, wanted.removeprefix("sparse_"), torch)
+
+
+def _usual(form: Format) -> str:
+    if form.dense and not form.block:
+        return "strided"
+    if form.block:
+        return "sparse_bsr" if form.order == (0, 1) else "sparse_bsc"
+    return f"sparse_{form.short}" if form.short in ("csr", "csc") else "sparse_coo"
 
 
 def _compressed(storage: Storage, layout: str, torch: Any) -> Any:
