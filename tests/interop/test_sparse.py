@@ -56,7 +56,7 @@ def test_gradients_flow_through_to_dense() -> None:
 
 @pytest.mark.parametrize("shape", [(5, 6), (2**40, 2**40)])
 def test_values_are_found_again_by_their_places(shape: tuple[int, int]) -> None:
-    """A gradient that is sparser than its operand and in another order; the larger shape overflows 64 bits."""
+    """A gradient sparser than its operand and in another order; the larger shape overflows 64 bits."""
     wanted = ag.tensor((np.ones(4), ([0, 1, 1, 3], [2, 0, 4, 1])), "dcsr", shape=shape)
     have = ag.tensor((np.ones(2), ([3, 1], [1, 4])), "dcsc", shape=shape)
     found = aligned(torch.tensor([7.0, 8.0]), have.storage, wanted.storage)

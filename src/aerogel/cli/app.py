@@ -18,6 +18,7 @@ COMMANDS = {
     "prune": "set weights to zero, and show what that costs and buys",
     "compile": "compile a model and show what each layer became",
     "run": "run a model on arrays or text",
+    "evaluate": "index notation on tensors in files, sparse or dense",
     "bench": "time a model against other runtimes",
 }
 """Each is a module of this package with a ``COMMAND``, imported only when it is asked for."""
