@@ -62,6 +62,15 @@ def test_types_that_kernels_do_not_know_are_widened(dtype: str, becomes: str) ->
     np.testing.assert_array_equal(found, x)
 
 
+def test_numbers_that_lie_across_words_are_copied() -> None:
+    raw = np.frombuffer(bytes(81), "f8", 9, 1)
+    assert not raw.flags.aligned and operand(raw, "A").values.flags.aligned
+    ids = np.frombuffer(b"x" + np.zeros(20_000, np.int32).tobytes(), np.int32, offset=1)
+    s = sparse.csr_array((20_000, 3))
+    s.data, s.indices, s.indptr = np.ones(20_000), ids, np.arange(20_001, dtype=np.int32)
+    assert not ids.flags.aligned and read(s)[:, 0].sum() == 20_000
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

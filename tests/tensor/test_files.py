@@ -23,6 +23,7 @@ from aerogel.tensor.make import tensor
 from aerogel.tensor.tensor import Tensor
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
+GENERAL = "%%MatrixMarket matrix coordinate real general\n"
 X = array(np.random.default_rng(8), (6, 9), "float64") / 3
 quiet = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -80,6 +81,8 @@ def test_what_scipy_writes_is_read(tmp_path: Path, symmetry: str, kind: str, fie
 
 
 def test_comments_blank_lines_and_patterns(tmp_path: Path) -> None:
+    named = GENERAL.encode() + "% André\n1 1 1\n% Zoë\n1 1 2\n".encode("latin-1")
+    assert read(saved(tmp_path, named)).item() == 2.0
     head = "%%MatrixMarket MATRIX Coordinate Pattern Symmetric\n% a comment\n\n"
     found = read(saved(tmp_path, head + "3 3 3\n1 1\n% more\n\n 3\t1 \r\n3 3"))
     same(found, np.array([[1.0, 0, 1], [0, 0, 0], [1, 0, 1]]))
@@ -89,15 +92,12 @@ def test_comments_blank_lines_and_patterns(tmp_path: Path) -> None:
     same(read(saved(tmp_path, "%%MatrixMarket matrix array integer general\n0 0\n")), np.zeros((0, 0), int))
 
 
-GENERAL = "%%MatrixMarket matrix coordinate real general\n"
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", r"a\.mtx, line 0: it is no Matrix Market header"),
         ("hello\n", r"line 1: it is no Matrix Market header"),
-        (b"\x00\xff\x80\n", r"line 1: it is no text"),
+        (b"\x00\xff\x80\n", r"line 1: it is no Matrix Market header"),
         (b"%%MatrixMarket matrix coordinate real general\n2 2 1\n1 1 \x00\n", r"line 3: it holds b'\\x00'"),
         ("%%MatrixMarket matrix coordinate complex general\n", r"complex matrices are not supported"),
         ("%%MatrixMarket matrix coordinate real hermitian\n", r"complex matrices are not supported"),
@@ -223,7 +223,8 @@ def test_frostt_without_a_shape(tmp_path: Path) -> None:
         ("1 1 2\n1 1 1 2\n", r"line 2: it has 4 numbers, where 3 are expected"),
         ("1 1 2\n1 b 2\n", r"line 2: 'b' is no coordinate"),
         ("1 1 2\n1 1 b\n", r"line 2: 'b' is no number"),
-        (b"PK\x03\x04\x00\x00", r"no text|numbers|holds"),
+        (b"PK\x03\x04\x00\x00", r"line 1: it has 1 numbers"),
+        (b"1 1 \x00\n", r"line 1: it holds b'\\x00'"),
     ],
 )
 def test_a_frostt_file_that_lies_is_told(tmp_path: Path, text: str | bytes, message: str) -> None:

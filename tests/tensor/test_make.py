@@ -76,6 +76,7 @@ def test_coordinates_in_any_order() -> None:
     assert t.shape == (4, 5) and t.format.short == "coo"
     same(tensor(([True, True], ([0, 0],)), shape=(2,)), np.array([True, False]))
     same(tensor((np.zeros(0), ([], [])), shape=(2, 3)), np.zeros((2, 3)))
+    assert tensor(([2.5], ()), shape=()).item() == 2.5
     # No pair of values and coordinates, but the rows of a matrix.
     same(tensor(([1, 2], [3, 4])), np.array([[1, 2], [3, 4]]))
 
@@ -125,6 +126,7 @@ def test_types_and_fills() -> None:
         (lambda: tensor(([1.0], ([1],)), shape=(3, 3)), r"modes|coordinates"),
         (lambda: tensor(([1.0], ([1],)), shape=(-3,)), r"mode 0 has size -3"),
         (lambda: tensor(X, "bsr:4x4"), r"no multiple|multiple"),
+        (lambda: tensor(X, duplicates="sum"), r"duplicates='sum' is unknown: give one of add"),  # type: ignore[arg-type]
         (lambda: tensor("text"), r"x is a str: give"),
     ],
 )

@@ -60,10 +60,8 @@ class Lines:
         self.line += 1
         if len(raw) > _LINE_BYTES:
             raise self.fail("it is too long to be text with numbers")
-        try:
-            return raw.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise self.fail("it is no text: the file holds something else") from error
+        # Names in comments may be written in any code.
+        return raw.decode("utf-8", "replace").rstrip("\r\n")
 
     def give_back(self, line: str) -> None:
         """The next line is ``line`` once more, for ``parts``."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aerogel.convert.convert import convert
-from aerogel.convert.folding import Duplicates
+from aerogel.convert.folding import DUPLICATES, Duplicates
 from aerogel.convert.pack import pack
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import FormatError, InputError, require
@@ -40,6 +40,11 @@ def tensor(
     ``fill``: what stands where nothing is stored; None: what ``x`` says, else 0. ``duplicates``: what becomes
     of values with equal coordinates: ``add``, ``min``, ``max``, ``or``, ``mul``, ``last`` or ``refuse``.
     """
+    require(
+        duplicates in DUPLICATES,
+        InputError,
+        f"duplicates={duplicates!r} is unknown: give one of {', '.join(DUPLICATES)}",
+    )
     if _is_listing(x):
         storage = _listed(x, shape, format, duplicates, dtype, fill)
     else:

@@ -62,6 +62,15 @@ def _moveaxis(a: Any, source: int | Sequence[int], destination: int | Sequence[i
     return a.transpose([size - 1 for size in np.moveaxis(stand_in, source, destination).shape])
 
 
+def _outer(a: Any, b: Any) -> Any:
+    require(
+        np.ndim(a) == np.ndim(b) == 1,
+        UnsupportedError,
+        "numpy.outer of tensors takes vectors: numpy.tensordot(a, b, 0) takes others",
+    )
+    return tensordot(a, b, 0)
+
+
 def _einsum(*operands: Any, **options: Any) -> Any:
     from aerogel.tensor.entry import einsum
 
@@ -178,6 +187,11 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.dot: dot,
     np.tensordot: tensordot,
     np.einsum: _einsum,
+    np.outer: _outer,
+    np.reshape: _method("reshape"),
+    np.ravel: _method("ravel"),
+    np.squeeze: _method("squeeze"),
+    np.expand_dims: _method("expand_dims"),
     np.concatenate: concatenated,
     np.vstack: _vstack,
     np.hstack: _hstack,

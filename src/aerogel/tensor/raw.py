@@ -42,7 +42,7 @@ def usable(values: NDArray[Any], name: str) -> NDArray[Any]:
 
     Small and unsigned 32-bit integers are widened; InputError for types that hold other things."""
     kind = values.dtype
-    if not kind.isnative:
+    if not kind.isnative or not values.flags.aligned:
         values = values.astype(kind.newbyteorder("="))
     for number in _NUMBERS:
         if values.dtype == number:
@@ -125,7 +125,9 @@ def _in_one_go(
     pass; None where something may be wrong, or where there is little to gain."""
     crd = np.asarray(coordinates)
     given = np.asarray(positions)
-    plain = given.dtype == crd.dtype and crd.dtype in _INDICES and crd.flags.c_contiguous
+    plain = (
+        given.dtype == crd.dtype and crd.dtype in _INDICES and (crd.flags.c_contiguous and crd.flags.aligned)
+    )
     if not plain or crd.ndim != 1 or given.ndim != 1 or len(crd) < WORTH_A_THREAD:
         return None
     pos = given.copy()

@@ -24,6 +24,7 @@ from aerogel.tensor.products import dot
 from aerogel.tensor.pydata_exchange import to_pydata
 from aerogel.tensor.reductions import Axes, How, mean, reduced
 from aerogel.tensor.scipy_exchange import to_scipy
+from aerogel.tensor.shapes import expanded, reshaped, squeezed, without_zeros
 from aerogel.tensor.slicing import diagonal, sliced
 from aerogel.tensor.torch_exchange import to_torch
 
@@ -216,6 +217,27 @@ class Tensor(Operators):
         return self._own(replace(own, format=turned, shape=tuple(own.shape[mode] for mode in order)))
 
     permute = transpose
+
+    def reshape(self, *shape: Any) -> Self:
+        """The same elements, in NumPy's order, under another shape; one extent may be -1."""
+        sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        return self._own(reshaped(self.storage, sizes))
+
+    def ravel(self) -> Self:
+        """As one mode."""
+        return self.reshape(-1) if self.size else self.reshape(0)
+
+    def squeeze(self, axis: Axes = None) -> Self:
+        """Without modes of extent 1: those of ``axis``, or all."""
+        return self._own(squeezed(self.storage, axis))
+
+    def expand_dims(self, axis: int | Sequence[int]) -> Self:
+        """With new modes of extent 1, at ``axis`` of the result."""
+        return self._own(expanded(self.storage, axis))
+
+    def without_zeros(self) -> Self:
+        """Without stored values that stand anyway where nothing is stored."""
+        return self._own(without_zeros(self.storage))
 
     @property
     def T(self) -> Self:  # noqa: N802
