@@ -19,8 +19,8 @@ from aerogel.loop.build import Code
 from aerogel.loop.nodes import I64, Buf, BufferType, Expr, Load, ThreadCount, ThreadId, Var
 from aerogel.native import thread_limit
 
-# Fewer entries than this are done before another thread has woken up.
-WORTH_A_THREAD = 8192
+# Fewer entries than this for each are done before another thread has woken up.
+WORTH_A_THREAD = 1 << 15
 
 
 class Runs(Protocol):

@@ -82,11 +82,10 @@ def pack_surveyed(
 def check_fit(form: Format, shape: tuple[int, ...]) -> None:
     """FormatError unless a tensor of ``shape`` can have format ``form``."""
     check_shape(shape, _NAME)
-    require(
-        form.rank == len(shape),
-        FormatError,
-        f"format {form.short} has {form.rank} modes, but the shape is {shape}: choose one for {len(shape)}",
-    )
+    if form.rank != len(shape):
+        raise FormatError(
+            f"format {form.short} has {form.rank} modes, but the shape is {shape}: choose another"
+        )
     for mode, size in enumerate(form.block):
         require(
             shape[mode] % size == 0,

@@ -34,6 +34,14 @@ _FLOATS = (int, float, np.integer, np.floating)
 _WHOLE = (int, np.integer, np.bool_)
 
 
+def scalar_word(param: Var, value: object) -> int:
+    """The slot of a scalar argument as a number, or InputError."""
+    # Nearly all are whole numbers: without the detour by way of bytes.
+    if type(value) is int and param.type.dtype is DType.I64 and -(2**63) <= value < 2**63:
+        return value & 0xFFFF_FFFF_FFFF_FFFF
+    return struct.unpack("<Q", scalar_bytes(param, value))[0]
+
+
 def scalar_bytes(param: Var, value: object) -> bytes:
     """The 8-byte slot of a scalar argument, or InputError."""
     dtype = param.type.dtype

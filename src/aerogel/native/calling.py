@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import struct
 
 from aerogel.core.errors import InputError
 from aerogel.core.target import Target
 from aerogel.loop.nodes import Buf, Param
-from aerogel.native.arguments import Argument, buffer_span, check_disjoint, scalar_bytes
+from aerogel.native.arguments import Argument, buffer_span, check_disjoint, scalar_word
 from aerogel.native.engine import ENTRY, Loaded
 from aerogel.native.pool import pool
 
@@ -21,6 +20,7 @@ class Compiled:
         self, name: str, params: tuple[Param, ...], target: Target, loaded: Loaded, key: str
     ) -> None:
         self.name, self.params, self.target, self.key = name, params, target, key
+        self._block_type = ctypes.c_uint64 * max(1, len(params))
         # Keeps the code in memory.
         self._loaded = loaded
         self.address = loaded.addresses[ENTRY]
@@ -31,7 +31,19 @@ class Compiled:
         InputError for an argument that does not fit its parameter. ``threads`` beyond the cores granted
         to this process is capped.
         """
-        self.bind(*args).run(threads)
+        _check_count(self, args)
+        # As in Bound, without what only a second run needs.
+        block = self._block_type()
+        spans: list[tuple[Buf, int, int]] = []
+        for i, (param, value) in enumerate(zip(self.params, args, strict=True)):
+            if isinstance(param, Buf):
+                address, size = buffer_span(param, value)
+                spans.append((param, address, size))
+                block[i] = address
+            else:
+                block[i] = scalar_word(param, value)
+        check_disjoint(spans)
+        pool().run(self.address, ctypes.addressof(block), threads)
 
     def bind(self, *args: Argument) -> Bound:
         """Check the arguments once, for many runs."""
@@ -49,9 +61,7 @@ class Bound:
 
     def __init__(self, program: Compiled, args: tuple[Argument, ...]) -> None:
         params = program.params
-        if len(args) != len(params):
-            names = ", ".join(p.name for p in params)
-            raise InputError(f"{program.name} takes {len(params)} arguments ({names}), but got {len(args)}")
+        _check_count(program, args)
         self.program = program
         self._index = {param.name: i for i, param in enumerate(params)}
         self._block = (ctypes.c_uint64 * max(1, len(params)))()
@@ -75,7 +85,7 @@ class Bound:
             address, size = buffer_span(param, value)
             check_disjoint([*(s for n, s in self._spans.items() if n != name), (param, address, size)])
         else:
-            scalar_bytes(param, value)
+            scalar_word(param, value)
         # An interrupt may come between any two of these: no address is ever in the block without its owner.
         self._replaced = self._kept[i]
         self._kept[i] = value
@@ -92,4 +102,11 @@ class Bound:
             self._spans[param.name] = (param, address, size)
             self._block[i] = address
         else:
-            self._block[i] = struct.unpack("<Q", scalar_bytes(param, value))[0]
+            self._block[i] = scalar_word(param, value)
+
+
+def _check_count(program: Compiled, args: tuple[Argument, ...]) -> None:
+    if len(args) != len(program.params):
+        names = ", ".join(param.name for param in program.params)
+        takes = f"{program.name} takes {len(program.params)} arguments ({names})"
+        raise InputError(f"{takes}, but got {len(args)}")
