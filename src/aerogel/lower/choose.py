@@ -19,6 +19,7 @@ from aerogel.formats.tensor_format import Format, named
 from aerogel.lower.absent import restrict
 from aerogel.lower.algebra import fold_of, follows, nested, terms
 from aerogel.lower.estimate import Estimate, Sizes
+from aerogel.lower.hoist import hoists
 from aerogel.lower.operand import OperandType, Stored
 from aerogel.lower.scheduled import Assembly, Scheduled
 
@@ -32,6 +33,8 @@ FAR = 4.0
 """Work of a step that jumps through a dense operand, against one that runs along it."""
 VECTOR = 0.2
 """Work of a step that is a lane of a vector."""
+LARGE = 30_000.0
+"""Estimated steps from which on another thread is worth waking."""
 WIDEST = 1 << 28
 """Elements of a workspace, at most."""
 
@@ -121,7 +124,20 @@ class _Chooser:
         scheduled = self.laid_out(order, operands, form, outer, scatter=scatter)
         if scheduled is None:
             return None
-        return Choice(scheduled, formats, self.work(scheduled, estimate), form)
+        work = self.work(scheduled, estimate)
+        if not scatter:
+            met = hoists(nested(self.assignment.expr, order), order, outer, estimate)
+            scheduled = replace(scheduled, hoists=met, partial=self.in_parts(scheduled, work))
+        return Choice(scheduled, formats, work, form)
+
+    def in_parts(self, scheduled: Scheduled, work: float) -> bool:
+        """Whether a scalar is worth summing in parts, which threads share."""
+        whole = nested(self.assignment.expr, scheduled.order)
+        if scheduled.out.rank or work < LARGE or self.wanted.parallel is False:
+            return False
+        if not isinstance(whole, Reduce) or whole.index != scheduled.order[0]:
+            return False
+        return reduce_rule(whole.op, self.assignment.zero) == "skip" and self.compute is self.dtype
 
     def may_scatter(self, order: tuple[str, ...]) -> bool:
         """Whether sums can be added up out of order: they are at the top, and not all innermost already."""
@@ -134,7 +150,7 @@ class _Chooser:
         inner = [i for term in parts for i in term.loops]
         if any(isinstance(node, Reduce) for term in parts for node in walk(term.body)):
             return False
-        after = [i for i in order[next((k for k, i in enumerate(order) if i in inner), len(order)) :]]
+        after = order[next((k for k, i in enumerate(order) if i in inner), len(order)) :]
         return any(i in out for i in after)
 
     def formats(self, order: tuple[str, ...]) -> dict[str, Format]:
@@ -225,7 +241,7 @@ class _Chooser:
         out = self.assignment.out
         levels = tuple(out.indices[mode] for mode in form.order)
         pattern = None if scatter else self.pattern(form, operands)
-        assembly, inside, appended = self.assembly(form, order, outer, scatter=scatter)
+        assembly, inside, appended = self.assembly(form, order, scatter=scatter)
         loops = tuple(i for i in order if i in out.indices)
         if pattern is not None and loops == levels:
             assembly, inside, appended = "pattern", form, pattern[1]
@@ -239,7 +255,7 @@ class _Chooser:
             if scatter and self.sizes.extents[in_order[-1]] > WIDEST:
                 return None
         vector = self.vector(order, operands, inside, assembly, appended, outer, scatter=scatter)
-        parallel = self.parallel(order, assembly, appended, levels, scatter=scatter)
+        parallel = self.parallel(order)
         return Scheduled(
             assignment=self.assignment,
             operands=tuple(operands[name] for name in sorted(operands)),
@@ -263,7 +279,7 @@ class _Chooser:
         return DType.I64 if wide else DType.I32
 
     def assembly(
-        self, form: Format, order: tuple[str, ...], outer: int, *, scatter: bool
+        self, form: Format, order: tuple[str, ...], *, scatter: bool
     ) -> tuple[Assembly, Format, int]:
         """How an output of this format comes about: the assembly, the format it is made in, and how many of
         its levels are appended to."""
@@ -334,19 +350,11 @@ class _Chooser:
                 return None
         return index
 
-    def parallel(
-        self,
-        order: tuple[str, ...],
-        assembly: Assembly,
-        appended: int,
-        levels: tuple[str, ...],
-        *,
-        scatter: bool,
-    ) -> bool:
+    def parallel(self, order: tuple[str, ...]) -> bool:
         """Whether threads may share the outermost loop: each then writes what no other does."""
         if self.wanted.parallel is False or not order:
             return False
-        return order[0] in self.assignment.out.indices
+        return order[0] in self.assignment.out.indices or not self.assignment.out.indices
 
     # --- work ---------------------------------------------------------------------------------------
 
@@ -390,11 +398,11 @@ class _Chooser:
             visits = estimate.visits(expr, outside)
             steps = visits * estimate.steps(expr, index, outside)
             outside = (*outside, index)
-            lanes = scheduled.vector in outside or self.runs_dense(expr, index, outside, estimate)
+            lanes = scheduled.vector in outside or self.runs_dense(expr, index, estimate)
             total += steps * (VECTOR if lanes else 1.0) * self.stride(expr, index, scheduled, estimate)
         return total
 
-    def runs_dense(self, expr: Expr, index: str, outside: tuple[str, ...], estimate: Estimate) -> bool:
+    def runs_dense(self, expr: Expr, index: str, estimate: Estimate) -> bool:
         """Whether this is a sum along memory, which runs in lanes."""
         if index in self.assignment.out.indices or self.compute is DType.BOOL:
             return False

@@ -9,12 +9,14 @@ them have it (the merge lattice of Kjolstad et al., "The tensor algebra compiler
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from aerogel.einsum.nodes import Access, Expr
 from aerogel.loop import nodes as n
 from aerogel.loop.build import i64
 from aerogel.loop.nodes import Binary, Compare, Var
 from aerogel.lower.absent import is_sum, live, restrict
+from aerogel.lower.hoist import looked_up, spreading
 from aerogel.lower.operand import size_of
 from aerogel.lower.state import Context, Place, State
 from aerogel.lower.walker import Range, Walker, bisect, both, step
@@ -26,35 +28,68 @@ GALLOP = 32
 """How many times longer one of two intersected fibers must be to be searched instead of walked."""
 
 
-def loop(ctx: Context, state: State, expr: Expr, index: str, body: Body, part: Range | None = None) -> None:
-    """Emits the loop over ``index``; ``part``: of it only these coordinates."""
-    code = ctx.code
-    here = ctx.here(state, expr, index)
-    walked = [a for a in here if not ctx.stored(a).level(state.place(a).level).located]
+def loop(
+    ctx: Context,
+    state: State,
+    expr: Expr,
+    index: str,
+    body: Body,
+    part: Range | None = None,
+    *,
+    masks: bool = False,
+) -> None:
+    """Emits the loop over ``index``; ``part``: of it only these coordinates. ``masks``: ``body`` heeds what is
+    ``given`` in its state, so that no branch need be taken for it."""
+    run = _Run(ctx, index, body, part, masks=masks)
+    spreading(ctx, state, expr, index, lambda s: _loop(run, s, expr))
+
+
+def _loop(run: _Run, state: State, expr: Expr) -> None:
+    ctx, index = run.ctx, run.index
+    walked = walked_here(ctx, state, expr, index)
     full = restrict(expr, walked, ctx.zero) is not None
-    walkers = [Walker.of(ctx, state, a, part) for a in walked]
+    walkers = [Walker.of(ctx, state, a, run.part) for a in walked]
     if full:
-        _everywhere(ctx, state, expr, index, walkers, body, part)
+        _everywhere(run, state, expr, walkers)
         return
     if len(walkers) == 1:
-        _alone(ctx, state, expr, index, walkers[0], body)
+        _alone(run, state, expr, walkers[0])
         return
     points = live(expr, tuple(walked), ctx.zero)
     if len(walkers) == 2 and len(points) == 1 and all(w.level.unique for w in walkers):
-        _intersect(ctx, state, expr, index, walkers, body)
+        _intersect(run, state, expr, walkers)
         return
-    at = {w.access: w.start(code) for w in walkers}
+    at = {w.access: w.start(ctx.code) for w in walkers}
     for point in points:
         rest = restrict(expr, [a for a in walked if a not in point], ctx.zero)
         assert rest is not None
         chosen = [w for w in walkers if w.access in point]
-        _merge(ctx, state, rest, index, chosen, at, body)
+        _merge(run, state, rest, chosen, at)
+
+
+def walked_here(ctx: Context, state: State, expr: Expr, index: str) -> list[Access]:
+    """The accesses whose fibers the loop over ``index`` walks."""
+    here = [a for a in ctx.here(state, expr, index) if a not in state.spread]
+    return [a for a in here if not ctx.stored(a).level(state.place(a).level).located]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One loop: its index, its body, its part."""
+
+    ctx: Context
+    index: str
+    body: Body
+    part: Range | None
+    masks: bool
+
+    def enter(self, state: State, expr: Expr, coordinate: n.Expr) -> None:
+        enter(self.ctx, state, expr, self.index, coordinate, self.body, masks=self.masks)
 
 
 def most(ctx: Context, state: State, expr: Expr, index: str) -> n.Expr:
     """At most how many coordinates the loop over ``index`` visits."""
-    here = ctx.here(state, expr, index)
-    walked = [a for a in here if not ctx.stored(a).level(state.place(a).level).located]
+    walked = walked_here(ctx, state, expr, index)
     if not walked or restrict(expr, walked, ctx.zero) is not None:
         return size_of(index)
     walkers = [Walker.of(ctx, state, a, None) for a in walked]
@@ -64,22 +99,43 @@ def most(ctx: Context, state: State, expr: Expr, index: str) -> n.Expr:
     return Binary("min", ctx.code.let(total, "most"), size_of(index))
 
 
-def enter(ctx: Context, state: State, expr: Expr, index: str, coordinate: n.Expr, body: Body) -> None:
-    """Emits ``body`` at a coordinate: located operands are taken there, and bitmaps asked."""
+def enter(
+    ctx: Context,
+    state: State,
+    expr: Expr,
+    index: str,
+    coordinate: n.Expr,
+    body: Body,
+    *,
+    masks: bool = False,
+) -> None:
+    """Emits ``body`` at a coordinate: located operands are taken there, bitmaps and spread fibers asked."""
     moved: dict[Access, Place] = {}
     asked: list[tuple[Access, n.Expr]] = []
+    given: tuple[n.Expr, ...] = ()
     for access in ctx.here(state, expr, index):
         stored, place = ctx.stored(access), state.place(access)
         level, view = stored.level(place.level), stored.view(place.level)
-        if not level.located:
-            continue
-        assert isinstance(place.parent, n.Expr)
-        position = ctx.code.let(level.locate(view, place.parent, coordinate), "p")
-        moved[access] = Place(place.level + 1, position)
-        present = level.present(view, position)
-        if present is not None:
-            asked.append((access, present))
-    _ask(ctx, state.at(index, coordinate).moved(moved), expr, asked, body)
+        spread = state.spread.get(access)
+        if spread is not None and spread.level == place.level:
+            position, there = looked_up(ctx, spread, coordinate)
+            moved[access] = Place(place.level + 1, position)
+            # Without this fiber there is nothing at all: that is why it was spread.
+            given = (*given, there)
+            masks = masks and spread.first is not None
+        elif level.located:
+            assert isinstance(place.parent, n.Expr)
+            position = ctx.code.let(level.locate(view, place.parent, coordinate), "p")
+            moved[access] = Place(place.level + 1, position)
+            present = level.present(view, position)
+            if present is not None:
+                asked.append((access, present))
+    here = state.at(index, coordinate).moved(moved)
+    if masks or not given:
+        _ask(ctx, replace(here, given=(*here.given, *given)), expr, asked, body)
+        return
+    with ctx.code.if_(both(list(given))):
+        _ask(ctx, here, expr, asked, body)
 
 
 def _ask(ctx: Context, state: State, expr: Expr, asked: list[tuple[Access, n.Expr]], body: Body) -> None:
@@ -97,18 +153,11 @@ def _ask(ctx: Context, state: State, expr: Expr, asked: list[tuple[Access, n.Exp
     ctx.code.branch(present, tuple(then), tuple(orelse))
 
 
-def _everywhere(
-    ctx: Context,
-    state: State,
-    expr: Expr,
-    index: str,
-    walkers: list[Walker],
-    body: Body,
-    part: Range | None,
-) -> None:
+def _everywhere(run: _Run, state: State, expr: Expr, walkers: list[Walker]) -> None:
     """Every coordinate is visited; fibers that are walked along have their say where they have it."""
+    ctx, index = run.ctx, run.index
     code = ctx.code
-    first, last = part or (i64(0), size_of(index))
+    first, last = run.part or (i64(0), size_of(index))
     at = {w.access: w.start(code) for w in walkers}
     # Where a fiber has ended, a coordinate that never comes.
     now = {w.access: code.define(size_of(index), f"c.{index}") for w in walkers}
@@ -120,7 +169,7 @@ def _everywhere(
 
         def choose(left: list[Walker], place: State, rest: Expr) -> None:
             if not left:
-                enter(ctx, place, rest, index, i, body)
+                run.enter(place, rest, i)
                 return
             w, *others = left
             without = restrict(rest, [w.access], ctx.zero)
@@ -141,33 +190,26 @@ def _everywhere(
                     code.assign(now[w.access], w.coordinate(at[w.access]))
 
 
-def _alone(ctx: Context, state: State, expr: Expr, index: str, w: Walker, body: Body) -> None:
+def _alone(run: _Run, state: State, expr: Expr, w: Walker) -> None:
     """One fiber, from its first position to its last."""
-    code = ctx.code
+    code, index = run.ctx.code, run.index
     if w.level.unique:
         with code.for_(w.begin, w.end, f"q.{index}") as q:
             here = state.moved({w.access: w.place(q, q)})
-            enter(ctx, here, expr, index, code.let(w.coordinate(q), index), body)
+            run.enter(here, expr, code.let(w.coordinate(q), index))
         return
     at = w.start(code)
     with code.while_(at < w.end):
         begin = code.let(at, "p")
         coordinate = code.let(w.coordinate(begin), index)
         after = code.let(w.after(code, begin, coordinate), "after")
-        enter(ctx, state.moved({w.access: w.place(begin, after)}), expr, index, coordinate, body)
+        run.enter(state.moved({w.access: w.place(begin, after)}), expr, coordinate)
         code.assign(at, after)
 
 
-def _merge(
-    ctx: Context,
-    state: State,
-    expr: Expr,
-    index: str,
-    walkers: list[Walker],
-    at: dict[Access, Var],
-    body: Body,
-) -> None:
+def _merge(run: _Run, state: State, expr: Expr, walkers: list[Walker], at: dict[Access, Var]) -> None:
     """While none of ``walkers`` has ended: the least of their coordinates, with those that have it."""
+    ctx, index = run.ctx, run.index
     code = ctx.code
     names = tuple(w.access for w in walkers)
     with code.while_(both([at[w.access] < w.end for w in walkers])):
@@ -182,7 +224,7 @@ def _merge(
 
         places = {w.access: w.place(begin[w.access], after[w.access]) for w in walkers}
         if len(names) > 1 and is_sum(expr, names, ctx.zero) and all(_is_leaf(ctx, w) for w in walkers):
-            enter(ctx, state.moved(places).masking(met), expr, index, i, body)
+            run.enter(state.moved(places).masking(met), expr, i)
             for w in walkers:
                 code.assign(at[w.access], after[w.access])
             return
@@ -196,10 +238,10 @@ def _merge(
             there = state.moved({name: places[name] for name in point})
             # One fiber that walks alone always has the least coordinate.
             if len(names) == 1:
-                enter(ctx, there, rest, index, i, body)
+                run.enter(there, rest, i)
                 return
             with code.block() as then:
-                enter(ctx, there, rest, index, i, body)
+                run.enter(there, rest, i)
             with code.block() as orelse:
                 chain(others)
             code.branch(both([met[name] for name in point]), tuple(then), tuple(orelse))
@@ -226,28 +268,26 @@ def _after(ctx: Context, w: Walker, begin: n.Expr, met: n.Expr, coordinate: n.Ex
     return ctx.code.let(after, "behind")
 
 
-def _intersect(ctx: Context, state: State, expr: Expr, index: str, walkers: list[Walker], body: Body) -> None:
+def _intersect(run: _Run, state: State, expr: Expr, walkers: list[Walker]) -> None:
     """What both fibers have. A much longer one is searched, by doubling steps, for what the other has."""
-    code = ctx.code
+    code = run.ctx.code
     a, b = walkers
     counts = [code.let(w.end - w.begin, "count") for w in walkers]
     with code.block() as merged:
         at = {w.access: w.start(code) for w in walkers}
-        _merge(ctx, state, expr, index, walkers, at, body)
+        _merge(run, state, expr, walkers, at)
     with code.block() as short_a:
-        _gallop(ctx, state, expr, index, a, b, body)
+        _gallop(run, state, expr, a, b)
     with code.block() as short_b:
-        _gallop(ctx, state, expr, index, b, a, body)
+        _gallop(run, state, expr, b, a)
     with code.block() as other:
         code.branch(counts[1] * GALLOP < counts[0], tuple(short_b), tuple(merged))
     code.branch(counts[0] * GALLOP < counts[1], tuple(short_a), tuple(other))
 
 
-def _gallop(
-    ctx: Context, state: State, expr: Expr, index: str, short: Walker, long: Walker, body: Body
-) -> None:
+def _gallop(run: _Run, state: State, expr: Expr, short: Walker, long: Walker) -> None:
     """Walks the short fiber; in the long one goes on by 1, 2, 4 ... positions, then bisects the last step."""
-    code = ctx.code
+    code, index = run.ctx.code, run.index
     at = long.start(code)
     with code.for_(short.begin, short.end, f"q.{index}") as q:
         i = code.let(short.coordinate(q), index)
@@ -267,4 +307,4 @@ def _gallop(
             p = code.let(at, "p")
             with code.if_(Compare("eq", long.coordinate(p), i)):
                 places = {short.access: short.place(q, q), long.access: long.place(p, p)}
-                enter(ctx, state.moved(places), expr, index, i, body)
+                run.enter(state.moved(places), expr, i)

@@ -15,9 +15,9 @@ from aerogel.loop.nodes import Buf, BufferType, Function, Load, Module, Param, V
 from aerogel.lower.algebra import Term, fold_of, nested, terms
 from aerogel.lower.coiterate import Body, loop, most
 from aerogel.lower.operand import size_of
-from aerogel.lower.scheduled import Scheduled
+from aerogel.lower.scheduled import PARTS, Scheduled
 from aerogel.lower.state import Context, State, retyped
-from aerogel.lower.values import Tile, combine, value
+from aerogel.lower.values import Tile, combine, partial, value
 from aerogel.lower.walker import Range
 from aerogel.lower.workspace import Workspace
 
@@ -42,7 +42,9 @@ def module(scheduled: Scheduled, phase: Phase, target: Target) -> Module:
     lanes = 1 if scheduled.compute is DType.BOOL else target.lanes(scheduled.compute)
     fma = scheduled.compute.is_float and (target.arch != "x86_64" or target.has("fma"))
     operands = {operand.name: operand for operand in scheduled.operands}
-    ctx = Context(Code(), operands, scheduled.assignment.zero, scheduled.compute, lanes, fma)
+    ctx = Context(
+        Code(), operands, scheduled.assignment.zero, scheduled.compute, lanes, fma, scheduled.hoists
+    )
     _Kernel(scheduled, phase, ctx, target).emit()
     main = Function("main", params(scheduled, phase), ctx.code.done())
     return Module("einsum", (main,))
@@ -63,6 +65,8 @@ def params(scheduled: Scheduled, phase: Phase) -> tuple[Param, ...]:
         found.append(_values(scheduled))
     if scheduled.scatter and scheduled.assembly != "dense" and phase != "bound":
         found += Workspace.params(scheduled.compute)
+    indices = {operand.name: operand.index for operand in scheduled.operands}
+    found += [hoist.marks(indices[hoist.access.tensor]) for hoist in scheduled.hoists]
     return tuple(found)
 
 
@@ -96,6 +100,9 @@ class _Kernel:
 
     def emit(self) -> None:
         scheduled = self.scheduled
+        if scheduled.partial:
+            self.partial(self.inward(scheduled.assignment.expr))
+            return
         part = (Load(CUTS, n.ThreadId()), Load(CUTS, n.ThreadId() + 1))
         bound: Range = (self.ctx.code.let(part[0], "first"), self.ctx.code.let(part[1], "last"))
         expr = scheduled.assignment.expr
@@ -107,6 +114,15 @@ class _Kernel:
                 self.nest(State(), self.inward(expr), loops, self.store, bound)
             case "rows" | "coordinates":
                 self.appended(expr, bound)
+
+    def partial(self, expr: Expr) -> None:
+        """A scalar, summed in parts of the outermost loop; each thread has as many of them."""
+        assert isinstance(expr, Reduce)
+        code, threads, me = self.ctx.code, n.ThreadCount(), n.ThreadId()
+        begin, end = code.let(me * PARTS // threads, "begin"), code.let((me + 1) * PARTS // threads, "end")
+        with code.for_(begin, end, "part") as k:
+            bound = (code.let(Load(CUTS, k), "first"), code.let(Load(CUTS, k + 1), "last"))
+            code.store(_values(self.scheduled), k, self.cast(partial(self.ctx, expr, bound)))
 
     def inward(self, expr: Expr) -> Expr:
         """Sums in the order of loops, with no factor inside that need not be."""

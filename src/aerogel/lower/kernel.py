@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from math import prod
 from typing import Any
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, require
 from aerogel.core.target import Target, current
-from aerogel.einsum.nodes import accesses
+from aerogel.einsum.nodes import ReduceOp, accesses
 from aerogel.formats.storage import MOST_INDEX, Storage
+from aerogel.lower.algebra import fold_of
 from aerogel.lower.bound import may_fill_once, row_bound
 from aerogel.lower.emit import Phase, module
 from aerogel.lower.operand import Stored
-from aerogel.lower.scheduled import Scheduled
+from aerogel.lower.scheduled import PARTS, Scheduled
 from aerogel.lower.split import cuts
 from aerogel.lower.workspace import sizes
 from aerogel.native.calling import Compiled
@@ -31,6 +32,17 @@ ROOM = 1 << 26
 """Elements that are asked for, at most, before it is known how many are needed."""
 LARGEST = 1 << 47
 """Bytes of an array, at most: what a process can address."""
+
+
+FOLD: dict[ReduceOp, Callable[[NDArray[Any]], Any]] = {
+    "add": np.add.reduce,
+    "min": np.minimum.reduce,
+    "max": np.maximum.reduce,
+    "mul": np.multiply.reduce,
+    "or": np.logical_or.reduce,
+    "and": np.logical_and.reduce,
+}
+"""How the parts of a scalar are put together, always in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,8 @@ class Kernel:
         self.scheduled, self.target = scheduled, target
         self._phases: dict[Phase, Compiled] = {}
         self._spaces: list[tuple[tuple[int, int], list[NDArray[Any]]]] = []
+        self._marks: list[tuple[tuple[int, ...], list[NDArray[Any]]]] = []
+        self._fold: ReduceOp = fold_of(scheduled.assignment.expr)
         self._covers = _covers(scheduled)
         self._once = may_fill_once(scheduled)
         self._names = [operand.name for operand in scheduled.operands]
@@ -85,7 +99,10 @@ class Kernel:
             head += storages[name].addresses()
         for index in order:
             head.append(extents[index])
-        bounds = cuts(scheduled, storages, outer, threads) if threads > 1 else None
+        if scheduled.partial:
+            bounds = cuts(scheduled, storages, outer, PARTS)
+        else:
+            bounds = cuts(scheduled, storages, outer, threads) if threads > 1 else None
         call = _Call(storages, extents, threads, head, bounds)
         match scheduled.assembly:
             case "dense":
@@ -99,6 +116,8 @@ class Kernel:
 
     def _run(self, phase: Phase, call: _Call, arrays: list[NDArray[Any]]) -> None:
         compiled = self._phases.get(phase) or self.phase(phase)
+        marks = self._borrow_marks(call) if self.scheduled.hoists else []
+        arrays += marks
         tail = [array.__array_interface__["data"][0] for array in arrays]
         count = len(call.head) + 1 + len(tail)
         block = (ctypes.c_uint64 * (count + 2))()
@@ -111,6 +130,8 @@ class Kernel:
             where = call.cuts.ctypes.data
         block[:count] = [*call.head, where, *tail]
         pool().run(compiled.address, address, call.threads)
+        if marks:
+            self._marks.append((tuple(array.size for array in marks), marks))
 
     # --- outputs --------------------------------------------------------------------------------
 
@@ -120,6 +141,16 @@ class Kernel:
     def _dense(self, call: _Call) -> Storage:
         scheduled = self.scheduled
         shape = self.shape(call.extents)
+        if scheduled.partial:
+            parts = np.empty(PARTS, scheduled.dtype.numpy())
+            self._run("run", call, [parts])
+            return Storage(
+                scheduled.out,
+                (),
+                (),
+                np.asarray(FOLD[self._fold](parts), parts.dtype).reshape(1),
+                scheduled.assignment.zero,
+            )
         values = self._array(prod(shape), covered=self._covers)
         self._run("run", call, [values])
         form = scheduled.out
@@ -252,6 +283,17 @@ class Kernel:
             f"the result has {total} values, more than {self.scheduled.index.short} counts: ask for "
             "out_format='coo'",
         )
+
+    def _borrow_marks(self, call: _Call) -> list[NDArray[Any]]:
+        """Room for spread fibers, all zero; kept from call to call."""
+        operands = {operand.name: operand.index for operand in self.scheduled.operands}
+        wanted = tuple(call.extents[hoist.along] * call.threads for hoist in self.scheduled.hoists)
+        while self._marks:
+            found, arrays = self._marks.pop()
+            if found == wanted:
+                return arrays
+        dtypes = [operands[hoist.access.tensor].numpy() for hoist in self.scheduled.hoists]
+        return [np.zeros(size, dtype) for size, dtype in zip(wanted, dtypes, strict=True)]
 
     # --- workspaces -----------------------------------------------------------------------------
 

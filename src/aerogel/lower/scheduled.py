@@ -14,11 +14,16 @@ from aerogel.einsum.nodes import Assignment
 from aerogel.einsum.printer import text
 from aerogel.formats.tensor_format import Format
 from aerogel.lower.operand import OperandType
+from aerogel.lower.state import Hoist
 
 Assembly = Literal["dense", "pattern", "rows", "coordinates"]
 """How the output comes about. ``dense``: stored at its place. ``pattern``: where one operand stores something,
 the output does. ``rows``: the number in each row is counted, then all are filled in. ``coordinates``: a list of
 coordinates in order, per thread, from which the levels are made afterwards."""
+
+
+PARTS = 16
+"""Into how many parts a sum over everything is cut: always as many, so that threads do not change its bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,8 @@ class Scheduled:
     workspace or the dense output in loops that follow ``order``. ``vector``: the index that runs in the lanes.
     ``appended``: how many levels of the output are appended to, or are those of the operand ``pattern``; dense
     ones may follow. Values are computed in
-    ``compute`` and stored as ``dtype``; coordinates of the output are of type ``index``.
+    ``compute`` and stored as ``dtype``; coordinates of the output are of type ``index``. ``hoists``: fibers that
+    are spread out for lookups. ``partial``: a scalar is summed in ``PARTS`` parts, whatever the threads.
     """
 
     assignment: Assignment
@@ -45,6 +51,8 @@ class Scheduled:
     parallel: bool
     index: DType
     pattern: str | None = None
+    hoists: tuple[Hoist, ...] = ()
+    partial: bool = False
 
     @property
     def out_indices(self) -> tuple[str, ...]:
@@ -59,6 +67,7 @@ class Scheduled:
         lines.append(f"  loops: {' > '.join(self.order)}")
         if self.vector:
             lines.append(f"  {self.vector} in vector lanes")
+        lines += [f"  {h.access.tensor} is spread along {h.along} before {h.at}" for h in self.hoists]
         if self.scatter:
             where = "a workspace" if self.assembly != "dense" else "the result"
             lines.append(f"  sums are added into {where}")

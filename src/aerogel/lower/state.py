@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from aerogel.core.dtypes import DType
 from aerogel.einsum.nodes import Access, Expr, accesses
-from aerogel.formats.levels import Parent
+from aerogel.formats.levels import Parent, View
 from aerogel.loop import nodes as n
 from aerogel.loop.build import Code, i64
 from aerogel.loop.values import bounds
@@ -27,13 +27,44 @@ ROOT = Place(0, i64(0))
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """A fiber laid out over all coordinates: at ``start`` + coordinate its position + 1, or 0. ``first``: its
+    first position, where it is known to have one; None where it may be empty."""
+
+    marks: n.Buf
+    start: n.Expr
+    first: n.Expr | None
+    view: View
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hoist:
+    """A fiber that stays the same through inner loops, in which it is looked up instead of walked: ``access``
+    at the level of ``along`` is spread before the loop over ``at``. ``inner``: that loop is part of a sum, so
+    that none of it need run where the fiber is empty."""
+
+    access: Access
+    along: str
+    at: str
+    number: int
+    inner: bool
+
+    def marks(self, index: DType) -> n.Buf:
+        return n.Buf(f"marks.{self.number}", n.BufferType(index))
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """At one point of the code: the coordinate of each index, the place of each access. ``masked``: accesses
-    whose place is sound but that may have nothing at this coordinate, and what says whether they do."""
+    whose place is sound but that may have nothing at this coordinate, and what says whether they do. ``spread``:
+    fibers that can be looked up. ``given``: what must hold for anything to be there at all."""
 
     coordinates: Mapping[str, n.Expr] = field(default_factory=dict[str, n.Expr])
     places: Mapping[Access, Place] = field(default_factory=dict[Access, Place])
     masked: Mapping[Access, n.Expr] = field(default_factory=dict[Access, n.Expr])
+    spread: Mapping[Access, Spread] = field(default_factory=dict[Access, "Spread"])
+    given: tuple[n.Expr, ...] = ()
 
     def place(self, access: Access) -> Place:
         return self.places.get(access, ROOT)
@@ -43,6 +74,9 @@ class State:
 
     def moved(self, places: Mapping[Access, Place]) -> State:
         return replace(self, places={**self.places, **places})
+
+    def spreading(self, access: Access, spread: Spread) -> State:
+        return replace(self, spread={**self.spread, access: spread})
 
     def masking(self, conditions: Mapping[Access, n.Expr]) -> State:
         return replace(self, masked={**self.masked, **conditions})
@@ -58,6 +92,7 @@ class Context:
     compute: DType
     lanes: int
     fma: bool
+    hoists: tuple[Hoist, ...] = ()
 
     def stored(self, access: Access) -> Stored:
         return Stored.of(access, self.operands[access.tensor])

@@ -7,20 +7,20 @@ tile's index stays one scalar.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from aerogel.core.dtypes import DType
-from aerogel.einsum.nodes import Access, Binary, Expr, Number, Reduce, Unary, accesses, walk
+from aerogel.einsum.nodes import Access, Binary, Expr, Number, Reduce, ReduceOp, Unary, accesses, walk
 from aerogel.einsum.semiring import reduce_rule, rule_of
 from aerogel.loop import nodes as n
 from aerogel.loop.build import i64
 from aerogel.lower import functions
 from aerogel.lower.absent import restrict
-from aerogel.lower.coiterate import enter, loop
+from aerogel.lower.coiterate import Body, enter, loop, walked_here
 from aerogel.lower.operand import size_of
 from aerogel.lower.state import Context, State, retyped
-from aerogel.lower.walker import Walker
+from aerogel.lower.walker import Range, Walker, both
 
 CHAINS = 4
 """Independent sums in flight: a multiply-add takes about four cycles, and two can start in each."""
@@ -158,28 +158,34 @@ class _Sum:
     """Partial results of a reduction: ``parts`` chains of ``width`` values each; and how often it was fed,
     where what is not stored takes part."""
 
-    op: str
+    op: ReduceOp
     parts: list[list[n.Var]]
     visits: n.Var | None
 
     def feed(self, ctx: Context, state: State, rest: Expr, part: int, tile: Tile | None) -> None:
         code = ctx.code
         into = self.parts[part % len(self.parts)]
+        given = both(list(state.given)) if state.given else None
+        state = replace(state, given=())
         if self.op == "add" and ctx.fma and isinstance(rest, Binary) and rest.op == "mul":
             left, right = value(ctx, state, rest.a, tile), value(ctx, state, rest.b, tile)
             pairs = _paired(code.let, left, right)
             if len(pairs) == 1:
                 pairs *= len(into)
             for total, (x, y) in zip(into, pairs, strict=True):
-                code.assign(total, n.Fma(_spread(x, total), _spread(y, total), total))
+                self._set(ctx, total, n.Fma(_spread(x, total), _spread(y, total), total), given)
         else:
             found = value(ctx, state, rest, tile)
             if len(found) == 1:
                 found *= len(into)
             for total, x in zip(into, found, strict=True):
-                code.assign(total, combine(ctx, self.op, total, _spread(x, total)))
+                self._set(ctx, total, combine(ctx, self.op, total, _spread(x, total)), given)
         if self.visits is not None:
-            code.assign(self.visits, self.visits + 1)
+            self._set(ctx, self.visits, self.visits + 1, given)
+
+    @staticmethod
+    def _set(ctx: Context, total: n.Var, value: n.Expr, given: n.Expr | None) -> None:
+        ctx.code.assign(total, value if given is None else n.Select(given, value, total))
 
     def total(self, ctx: Context) -> list[n.Expr]:
         """The chains put together, two by two."""
@@ -206,35 +212,38 @@ def _begun(ctx: Context, expr: Reduce, width: int, lanes: int, chains: int) -> _
     return _Sum(expr.op, parts, ctx.code.define(i64(0), "visits") if counted else None)
 
 
-def _reduce(ctx: Context, state: State, expr: Reduce, tile: Tile | None) -> list[n.Expr]:
+def _reduce(
+    ctx: Context, state: State, expr: Reduce, tile: Tile | None, part: Range | None = None
+) -> list[n.Expr]:
     if tile is not None and not tile.touches(expr):
         tile = None
     if tile is None and _is_dense_run(ctx, state, expr):
-        return [_dense_run(ctx, state, expr)]
+        return [_dense_run(ctx, state, expr, part or (i64(0), size_of(expr.index)))]
     width, lanes = (tile.count, tile.lanes) if tile else (1, 1)
-    walker = _single(ctx, state, expr)
+    walker = _single(ctx, state, expr, part)
     chains = 1 if walker is None else max(1, CHAINS // width)
     total = _begun(ctx, expr, width, lanes, chains)
     if walker is None:
-        loop(ctx, state, expr.body, expr.index, lambda s, rest: total.feed(ctx, s, rest, 0, tile))
+        flat = not any(isinstance(node, Reduce) for node in walk(expr.body))
+        feed: Body = lambda s, rest: total.feed(ctx, s, rest, 0, tile)  # noqa: E731
+        loop(ctx, state, expr.body, expr.index, feed, part, masks=flat)
     else:
         _unrolled(ctx, state, expr, walker, total, tile)
     found = total.total(ctx)
     return found if total.visits is None else _with_absent(ctx, expr, total.visits, found)
 
 
-def _single(ctx: Context, state: State, expr: Reduce) -> Walker | None:
+def _single(ctx: Context, state: State, expr: Reduce, part: Range | None) -> Walker | None:
     """The one fiber that a reduction walks, where it walks no other and holds no loop of its own."""
     if any(isinstance(node, Reduce) for node in walk(expr.body)):
         return None
-    here = ctx.here(state, expr.body, expr.index)
-    walked = [a for a in here if not ctx.stored(a).level(state.place(a).level).located]
+    walked = walked_here(ctx, state, expr.body, expr.index)
     if len(walked) != 1 or restrict(expr.body, walked, ctx.zero) is not None:
         return None
     place = state.place(walked[0])
     if not ctx.stored(walked[0]).level(place.level).unique:
         return None
-    return Walker.of(ctx, state, walked[0], None)
+    return Walker.of(ctx, state, walked[0], part)
 
 
 def _unrolled(ctx: Context, state: State, expr: Reduce, w: Walker, total: _Sum, tile: Tile | None) -> None:
@@ -251,6 +260,7 @@ def _unrolled(ctx: Context, state: State, expr: Reduce, w: Walker, total: _Sum, 
             expr.index,
             coordinate,
             lambda s, rest: total.feed(ctx, s, rest, part, tile),
+            masks=True,
         )
 
     whole = w.begin
@@ -269,7 +279,10 @@ def _with_absent(ctx: Context, expr: Reduce, visits: n.Expr, found: list[n.Expr]
     zero = ctx.number(ctx.zero)
     if reduce_rule(expr.op, ctx.zero) == "absent":
         return [ctx.code.let(n.Select(some, _spread(zero, x), x), "sum") for x in found]
-    return [ctx.code.let(n.Select(some, combine(ctx, expr.op, x, _spread(zero, x)), x), "sum") for x in found]
+    # Of nothing at all, the greatest and the least are what is not stored.
+    none = ctx.code.let(n.Compare("eq", visits, i64(0)), "none")
+    least = [n.Select(some, combine(ctx, expr.op, x, _spread(zero, x)), x) for x in found]
+    return [ctx.code.let(n.Select(none, _spread(zero, x), x), "sum") for x in least]
 
 
 # --- sums over dense runs ---------------------------------------------------------------------
@@ -287,21 +300,27 @@ def _is_dense_run(ctx: Context, state: State, expr: Reduce) -> bool:
     )
 
 
-def _dense_run(ctx: Context, state: State, expr: Reduce) -> n.Expr:
+def _dense_run(ctx: Context, state: State, expr: Reduce, part: Range) -> n.Expr:
     """In vectors: lanes and chains are summed apart, and put together at the end."""
-    code, lanes, size = ctx.code, ctx.lanes, size_of(expr.index)
+    code, lanes = ctx.code, ctx.lanes
+    start, stop = part
     total = _begun(ctx, expr, 1, lanes, CHAINS)
     tail = _begun(ctx, expr, 1, 1, 1)
     wide = lanes * CHAINS
-    first, second = code.let(size // wide * wide, "whole"), code.let(size // lanes * lanes, "whole")
-    with code.for_(i64(0), first, expr.index, wide) as k:
-        for part in range(CHAINS):
-            total.feed(
-                ctx, state, expr.body, part, Tile(expr.index, code.let(_plus(k, part * lanes)), lanes, 1)
-            )
+    first = code.let(start + (stop - start) // wide * wide, "whole")
+    second = code.let(start + (stop - start) // lanes * lanes, "whole")
+    with code.for_(start, first, expr.index, wide) as k:
+        for part_ in range(CHAINS):
+            base = code.let(_plus(k, part_ * lanes))
+            total.feed(ctx, state, expr.body, part_, Tile(expr.index, base, lanes, 1))
     with code.for_(first, second, expr.index, lanes) as k:
         total.feed(ctx, state, expr.body, 0, Tile(expr.index, k, lanes, 1))
-    with code.for_(second, size, expr.index) as k:
+    with code.for_(second, stop, expr.index) as k:
         tail.feed(ctx, state, expr.body, 0, Tile(expr.index, k, 1, 1))
     across = code.let(n.Reduce("add", total.total(ctx)[0]), "sum")
     return code.let(combine(ctx, "add", across, tail.total(ctx)[0]), "sum")
+
+
+def partial(ctx: Context, expr: Reduce, part: Range) -> n.Expr:
+    """A sum at the top over some of its coordinates."""
+    return _reduce(ctx, State(), expr, None, part)[0]
