@@ -1,5 +1,4 @@
-"""All claims about sparse algebra (ag.einsum, ag.evaluate, ag.tensor): against the libraries people use for
-it.
+"""All claims about sparse algebra (ag.einsum, ag.evaluate): against the libraries that people use for it.
 
     .venv/bin/aerogel bench --prepare einsum          # once: numba, PyData/sparse and GraphBLAS, 520 MB
     .venv/bin/python benchmarks/einsum.py             # under 10 minutes on an otherwise idle machine

@@ -15,10 +15,11 @@ import pytest
 from tests.bench.einsum.cases import SQUARE, patterns_for, write_case
 
 import aerogel as ag
+from aerogel.bench.einsum.first_call import first_call
 from aerogel.bench.einsum.operations import OPERATIONS
 from aerogel.bench.einsum.peers import LIBRARIES, OWN, libraries_for
 from aerogel.bench.einsum.problem import DTYPES
-from aerogel.bench.einsum.side import Work, method_of
+from aerogel.bench.einsum.side import Work, file_name, method_of
 from aerogel.core.errors import MeasureError
 from aerogel.measure import Case, Settings, compare
 
@@ -61,6 +62,16 @@ def test_aerogel(tmp_path: Path) -> None:
     from aerogel.bench.einsum.own_side import make
 
     does_everything(make(str(tmp_path), 1), OWN, tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(ag, "einsum"), reason="aerogel has no einsum yet")
+@pytest.mark.slow
+def test_a_first_call_compiles_and_the_next_process_finds_the_code(tmp_path: Path) -> None:
+    case = write_case(tmp_path, "spmv", SQUARE, "f64")
+    found = first_call(tmp_path, "spmv", file_name(*case.values()), 1)
+    assert found.compile_s > found.cached_s > 0 and found.compile_s > 10 * found.later_s
+    with pytest.raises(MeasureError, match=r"the first call of x.npz failed"):
+        first_call(tmp_path, "spmv", "x.npz", 1)
 
 
 @pytest.fixture

@@ -103,9 +103,10 @@ def _group(
     first_calls: dict[str, FirstCall] = {}
     if OWN in names:
         for operation in operations:
-            first_calls[operation] = first_call(
-                folder, operation, file_name(operation, TINY, "f64"), plan.threads
-            )
+            # On real work, which may take other code than the tiny case does.
+            smallest = next((p.name for p in plan.timed_on(operation)), TINY)
+            file = file_name(operation, smallest, plan.dtypes[0])
+            first_calls[operation] = first_call(folder, operation, file, plan.threads)
     comparison = compare(contenders, cases, plan.settings, progress=progress)
     into.rows += rows_of(comparison, stored)
     into.first_calls |= first_calls
