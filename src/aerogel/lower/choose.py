@@ -127,7 +127,8 @@ class _Chooser:
         work = self.work(scheduled, estimate)
         if not scatter:
             met = hoists(nested(self.assignment.expr, order), order, outer, estimate)
-            scheduled = replace(scheduled, hoists=met, partial=self.in_parts(scheduled, work))
+            parts = self.in_parts(scheduled, work)
+            scheduled = replace(scheduled, hoists=met, partial=parts, parallel=scheduled.parallel or parts)
         return Choice(scheduled, formats, work, form)
 
     def in_parts(self, scheduled: Scheduled, work: float) -> bool:
@@ -354,7 +355,7 @@ class _Chooser:
         """Whether threads may share the outermost loop: each then writes what no other does."""
         if self.wanted.parallel is False or not order:
             return False
-        return order[0] in self.assignment.out.indices or not self.assignment.out.indices
+        return order[0] in self.assignment.out.indices
 
     # --- work ---------------------------------------------------------------------------------------
 

@@ -69,8 +69,13 @@ def _loop(run: _Run, state: State, expr: Expr) -> None:
 
 def walked_here(ctx: Context, state: State, expr: Expr, index: str) -> list[Access]:
     """The accesses whose fibers the loop over ``index`` walks."""
-    here = [a for a in ctx.here(state, expr, index) if a not in state.spread]
-    return [a for a in here if not ctx.stored(a).level(state.place(a).level).located]
+    found: list[Access] = []
+    for access in ctx.here(state, expr, index):
+        level, spread = state.place(access).level, state.spread.get(access)
+        is_spread = spread is not None and spread.level == level
+        if not is_spread and not ctx.stored(access).level(level).located:
+            found.append(access)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
