@@ -60,11 +60,13 @@ class Patterns:
         fit = [p for p in self.every if p.has(operation.kind) and p.stored >= least and p.name not in without]
         return sorted(fit, key=lambda pattern: (pattern.stored, pattern.name))
 
-    def too_small(self) -> dict[str, int]:
-        """The patterns that nothing is timed on, and how many entries they have."""
-        kinds: dict[str, Kind] = {p.name: "tensor" if p.has("tensor") else "matrix" for p in self.every}
-        small = [p for p in self.every if p.stored < LEAST_STORED[kinds[p.name]]]
-        return {p.name: p.stored for p in sorted(small, key=lambda p: (p.stored, p.name))}
+    def too_small(self) -> dict[Kind, dict[str, int]]:
+        """For each kind the patterns that are left out, and how many entries they have."""
+        found: dict[Kind, dict[str, int]] = {}
+        for kind, least in LEAST_STORED.items():
+            small = [p for p in self.every if p.has(kind) and p.stored < least]
+            found[kind] = {p.name: p.stored for p in sorted(small, key=lambda p: (p.stored, p.name))}
+        return found
 
 
 def read_patterns(folder: Path) -> Patterns:

@@ -60,6 +60,8 @@ LIBRARIES: dict[str, Library] = {
         lacks={"sddmm": "it has no sampled product, and the whole product does not fit in memory"},
         slow={
             "add3": "0.35 s for bcsstk16, where SciPy takes 0.008 s",
+            "transpose": "0.06 s for bcsstk16, where SciPy takes 0.001 s",
+            "triangles": "0.14 s for ego-Facebook, where GraphBLAS takes 0.016 s",
             "mttkrp": "1.3 s for splatt_med, where numba takes 0.01 s",
         },
         environment="einsum",
