@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from aerogel.core.errors import InputError
 from aerogel.core.target import Target, current
 from aerogel.einsum.check import extents as checked_extents
 from aerogel.einsum.nodes import Assignment
@@ -18,7 +19,9 @@ from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format
 from aerogel.lower.choose import Wanted
 from aerogel.native import cores
+from aerogel.native.pool import pool
 from aerogel.tensor.coerce import operand
+from aerogel.tensor.diagonals import diagonal
 from aerogel.tensor.request import Prepared, Request, prepare, wanted_format
 from aerogel.tensor.tensor import Tensor
 
@@ -40,11 +43,11 @@ def evaluate(
 ) -> Any:
     """The value of an assignment such as ``y(i) = A(i,j) * x(j) + b(i)``.
 
-    ``operands``: by name, NumPy, SciPy, torch, PyData/sparse or aerogel tensors, mixed. ``semiring``: what + and
-    * mean (plus_times, min_plus, max_times, or_and, plus_pair). ``out_format``: the result's format; None: dense
-    where everything is computed, compressed where only what is stored is. ``order``, ``parallel``,
-    ``workspace``: the loops, where the schedule's own choice is not wanted. Sparse results are ``Tensor``,
-    dense ones NumPy arrays, scalars NumPy scalars.
+    ``operands``: by name, NumPy, SciPy, torch, PyData/sparse or aerogel tensors, mixed. ``semiring``: what +
+    and * mean (plus_times, min_plus, max_times, or_and, plus_pair). ``out_format``: the result's format;
+    None: dense where everything is computed, compressed where only what is stored is. ``order``,
+    ``parallel``, ``workspace``: the loops, where the schedule's own choice is not wanted. Sparse results are
+    ``Tensor``, dense ones NumPy arrays, scalars NumPy scalars.
 
     InputError (NotationError with the place) for a text that cannot be read, and operands that do not fit.
     """
@@ -63,7 +66,7 @@ def einsum(
     workspace: bool | None = None,
     threads: int | None = None,
 ) -> Any:
-    """``numpy.einsum`` for tensors in any format: ``einsum("ij,jk->ik", A, B)``. Options as in ``evaluate``."""
+    """``numpy.einsum`` for tensors in any format: ``einsum("ij,jk->ik", A, B)``. Options as in evaluate."""
     names = [f"t{k}" for k in range(len(operands))]
     given = {
         name: operand(value, _ordinal(k)) for k, (name, value) in enumerate(zip(names, operands, strict=True))
@@ -82,7 +85,10 @@ def explain(text: str, **operands: Any) -> str:
     prepared = _prepared(("evaluate", text), given, wanted)
     lines = [prepared.choice.scheduled.explain()]
     for name, source in prepared.request.sources.items():
-        have, need = given[source].format, prepared.choice.formats[name]
+        along = prepared.request.along[name]
+        if along:
+            lines.append(f"  {name} stands for a diagonal of {source}")
+        have, need = diagonal(given[source], along).format, prepared.choice.formats[name]
         if have != need:
             lines.append(f"  {source} is converted from {have.short} to {need.short}")
     if prepared.out != prepared.choice.scheduled.out:
@@ -116,13 +122,13 @@ def _target(wanted: str | None) -> Target:
 
 
 def _key(storage: Storage) -> Any:
-    """What a schedule depends on: format, types, and sizes to within a factor of two."""
+    """What a schedule depends on: format, types, what is not stored, and sizes to within a factor of two."""
     found = storage.memo.get("key")
     if found is None:
         sizes = [size.bit_length() for size in storage.shape]
         if not storage.format.dense:
             sizes += [size.bit_length() for size in storage.counts()]
-        found = (storage.format, storage.values.dtype.char, storage.index, *sizes)
+        found = (storage.format, storage.values.dtype.char, storage.index, storage.fill, *sizes)
         storage.memo["key"] = found
     return found
 
@@ -130,7 +136,11 @@ def _key(storage: Storage) -> Any:
 def _prepared(spelt: tuple[str, str], given: dict[str, Storage], wanted: tuple[Any, ...]) -> Prepared:
     target = _target(os.environ.get("AEROGEL_TARGET"))
     key = (spelt, wanted, target.name, *given, *[_key(storage) for storage in given.values()])
-    found = _plans.get(key)
+    try:
+        found = _plans.get(key)
+    except TypeError as error:
+        what = "an option" if isinstance(spelt[1], str) else f"what {spelt[0]} is to compute"
+        raise InputError(f"{what} is not spelt as a text: {error}") from error
     return _planned(key, spelt, given, wanted) if found is None else found
 
 
@@ -139,7 +149,7 @@ def _planned(
 ) -> Prepared:
     semiring, out_format, order, parallel, workspace = wanted
     assignment, request = _read(spelt, semiring, tuple(s.rank for s in given.values()))
-    checked_extents(assignment, {name: storage.shape for name, storage in given.items()})
+    checked_extents(request.spelt, {name: storage.shape for name, storage in given.items()})
     form = wanted_format(out_format, len(assignment.out.indices))
     if len(_plans) >= _MOST_PLANS:
         _plans.clear()
@@ -160,7 +170,8 @@ def _computed(
     spelt: tuple[str, str], given: dict[str, Storage], wanted: tuple[Any, ...], threads: int | None
 ) -> Any:
     prepared = _prepared(spelt, given, wanted)
-    return presented(prepared.run(given, cores.limit() if threads is None else threads))
+    count = cores.limit() if threads is None else pool().threads(threads)
+    return presented(prepared.run(given, count))
 
 
 def presented(storage: Storage) -> Any:

@@ -1,4 +1,4 @@
-"""What is asked for, once operands are storages: its schedule and kernels, found again at the next such call."""
+"""What is asked for, once operands are storages: its schedule and kernels, found again at the next call."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aerogel.convert.convert import convert
+from aerogel.convert.pack import pack
+from aerogel.convert.unpack import coordinates
 from aerogel.core.errors import InputError, require
 from aerogel.core.target import current
 from aerogel.einsum.check import extents as checked_extents
@@ -15,22 +17,26 @@ from aerogel.einsum.nodes import Access, Assignment, Binary, BinaryOp, Expr, acc
 from aerogel.einsum.semiring import ReduceOp
 from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format, format_of, named
-from aerogel.lower.choose import Choice, Wanted, choose
+from aerogel.lower.choose import LARGE, Choice, Wanted, choose
 from aerogel.lower.estimate import Sizes
 from aerogel.lower.kernel import Kernel, Listed, kernel
 from aerogel.lower.operand import OperandType
+from aerogel.tensor.diagonals import diagonal
 from aerogel.tensor.listed import storage_of
-
-SMALL = 30_000.0
-"""Estimated steps below which one thread is enough: waking another takes as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An assignment in which every access names a tensor of its own, and which operand each of those is."""
+    """An assignment in which every access names a tensor of its own, and which operand each of those is.
 
+    ``spelt``: as it was, but for accumulation. ``along``: for each name that is a diagonal, which of its
+    modes each mode of the operand runs along: (0, 0, 1) of A(i,i,j), which is read as D(i,j); else ().
+    """
+
+    spelt: Assignment
     assignment: Assignment
     sources: Mapping[str, str]
+    along: Mapping[str, tuple[int, ...]]
 
     @staticmethod
     def of(assignment: Assignment) -> Request:
@@ -45,12 +51,23 @@ class Request:
                 name += "_"
             names[access] = name
         expr = _renamed(assignment.expr, names)
-        return Request(replace(assignment, expr=expr), {new: old.tensor for old, new in names.items()})
+        sources = {new: old.tensor for old, new in names.items()}
+        along = {name: _along(access.indices) for access, name in names.items()}
+        return Request(assignment, replace(assignment, expr=expr), sources, along)
+
+
+def _once(indices: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(indices))
+
+
+def _along(indices: tuple[str, ...]) -> tuple[int, ...]:
+    once = _once(indices)
+    return () if once == indices else tuple(once.index(i) for i in indices)
 
 
 def _renamed(expr: Expr, names: Mapping[Access, str]) -> Expr:
     if isinstance(expr, Access):
-        return Access(names[expr], expr.indices)
+        return Access(names[expr], _once(expr.indices))
     return rebuilt(expr, tuple(_renamed(child, names) for child in children(expr)))
 
 
@@ -84,9 +101,7 @@ class Prepared:
         for name, mode, index in self.modes:
             size = given[name].shape[mode]
             if found.setdefault(index, size) != size:
-                request = self.request
-                used = {new: given[old].shape for new, old in request.sources.items()}
-                checked_extents(request.assignment, used)
+                checked_extents(self.request.spelt, {name: storage.shape for name, storage in given.items()})
         return found
 
     def run(self, given: Mapping[str, Storage], threads: int) -> Storage:
@@ -95,28 +110,46 @@ class Prepared:
         storages: dict[str, Storage] = {}
         for name, source, form in self.uses:
             storage = given[source]
-            storages[name] = storage if storage.format is form else converted(storage, form)
-        found = self.kernel(storages, sizes, threads if self.choice.work > SMALL else 1)
+            if self.request.along[name]:
+                storage = diagonal(storage, self.request.along[name])
+            storages[name] = (
+                storage if storage.format is form else converted(storage, form, self.request.assignment.zero)
+            )
+        found = self.kernel(storages, sizes, threads if self.choice.work > LARGE else 1)
         if isinstance(found, Listed):
             return storage_of(found, self.choice.scheduled, self.out, sizes)
         return found if found.format == self.out else convert(found, self.out)
 
 
-def converted(storage: Storage, wanted: Format) -> Storage:
-    """The storage in another format; made once for each, as long as the storage lives."""
+def converted(storage: Storage, wanted: Format, zero: float = 0) -> Storage:
+    """The storage in another format; made once for each, as long as the storage lives.
+
+    A value that a dense level keeps is left out where it is ``zero``, what counts as not stored: under
+    min_plus a 0 in a block stays a distance of 0.
+    """
     if storage.format == wanted:
         return storage
-    key = ("format", wanted)
+    key = ("format", wanted, zero)
     found = storage.memo.get(key)
     if found is None:
-        found = storage.memo[key] = convert(storage, wanted)
+        if storage.fill != zero and storage.format.levels[-1].full:
+            places, values = coordinates(storage)
+            found = pack(places, values, storage.shape, wanted, fill=storage.fill, index=storage.index)
+        else:
+            found = convert(storage, wanted)
+        storage.memo[key] = found
     return found
 
 
 def prepare(request: Request, given: Mapping[str, Storage], wanted: Wanted) -> Prepared:
     """The schedule and kernel for operands like these."""
     assignment = request.assignment
-    used = {name: flat(given[source]) for name, source in request.sources.items()}
+    for name, storage in given.items():
+        _check_fill(name, storage, assignment.zero)
+    used = {
+        name: flat(diagonal(given[source], request.along[name]), assignment.zero)
+        for name, source in request.sources.items()
+    }
     dtypes = {name: storage.dtype for name, storage in used.items()}
     shapes = {name: storage.shape for name, storage in used.items()}
     extents = checked_extents(assignment, shapes)
@@ -136,8 +169,8 @@ def prepare(request: Request, given: Mapping[str, Storage], wanted: Wanted) -> P
     choice = choose(assignment, operands, sizes, compute, dtype, replace(wanted, out=inner))
     sources = request.sources
     modes = tuple(
-        (sources[access.tensor], mode, index)
-        for access in accesses(assignment.expr)
+        (access.tensor, mode, index)
+        for access in accesses(request.spelt.expr)
         for mode, index in enumerate(access.indices)
     )
     uses = tuple((name, source, choice.formats[name]) for name, source in sources.items())
@@ -151,9 +184,19 @@ def _reachable(out: Format) -> Format:
     return named("csr", 2) if out.block else out
 
 
-def flat(storage: Storage) -> Storage:
+def _check_fill(name: str, storage: Storage, zero: float) -> None:
+    """What is not stored is ``zero`` to kernels. A fill of 0 says no more than that nothing is there."""
+    require(
+        storage.format.dense or storage.fill in (0, zero),
+        InputError,
+        f"{name}: what is not stored is {storage.fill}, but counts as {zero} here: give {name}.to_numpy(), "
+        "or a tensor with that fill",
+    )
+
+
+def flat(storage: Storage, zero: float) -> Storage:
     """The storage without blocks: kernels know rows and columns."""
-    return converted(storage, named("csr", 2)) if storage.format.block else storage
+    return converted(storage, named("csr", 2), zero) if storage.format.block else storage
 
 
 def wanted_format(out_format: Any, rank: int) -> Format | None:
