@@ -79,8 +79,8 @@ def live(expr: Expr, walkers: tuple[Access, ...], zero: float) -> tuple[tuple[Ac
 
 
 def is_sum(expr: Expr, walkers: Collection[Access], zero: float) -> bool:
-    """Whether ``expr`` is a sum of ``walkers``, each times what is always there: then what is not stored may as
-    well be added as nothing, and no branch needs to tell."""
+    """Whether ``expr`` is a sum of ``walkers``, each times what is always there: then what is not stored may
+    as well be added as nothing, and no branch needs to tell."""
     match expr:
         case Access():
             return zero == 0 and expr in walkers

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from aerogel.einsum.nodes import Binary, BinaryOp, Expr, Reduce, ReduceOp, Unary, children, indices, rebuilt
 
 OVER: dict[ReduceOp, BinaryOp] = {"add": "mul", "min": "add", "max": "mul", "or": "and"}
-"""The product that distributes over a sum: a * (b + c) = a * b + a * c, and min's is +. (Over max, a product does so for values that are not negative: what the semiring max_times is for.)"""
+"""The product that distributes over a sum: a * (b + c) = a * b + a * c, and min's is +. (Over max, a product
+does so for values that are not negative: what the semiring max_times is for.)"""
 
 
 @dataclass(frozen=True, slots=True)

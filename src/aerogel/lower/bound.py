@@ -1,4 +1,5 @@
-"""Room for a sparse output before it is computed: where it can be bounded, one pass over the operands does."""
+"""Room for a sparse output before it is computed: where it can be bounded, one pass over the operands
+does."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ Count = NDArray[np.int64] | None
 
 
 def may_fill_once(scheduled: Scheduled) -> bool:
-    """Whether the output is a matrix whose every row is visited, and whose elements can be bounded beforehand.
+    """Whether the output is a matrix whose every row is visited, and whose elements can be bounded
+    beforehand.
 
     A workspace makes no more elements than it is added to; without one, the operands' rows say how many."""
     if scheduled.assembly != "rows" or scheduled.appended != 2 or len(scheduled.out_indices) != 2:

@@ -12,11 +12,13 @@ from itertools import islice, permutations
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, UnsupportedError, require
-from aerogel.einsum.nodes import Access, Assignment, Expr, Reduce, accesses, children, walk
+from aerogel.einsum.nodes import Access, Assignment, Binary, Expr, Reduce, accesses, children, walk
+from aerogel.einsum.printer import text
 from aerogel.einsum.semiring import reduce_rule
 from aerogel.formats.levels import LEVELS, Compressed, Singleton
 from aerogel.formats.tensor_format import Format, named
 from aerogel.lower.absent import restrict
+from aerogel.lower.ahead import aheads
 from aerogel.lower.algebra import fold_of, follows, nested, terms
 from aerogel.lower.estimate import Estimate, Sizes
 from aerogel.lower.hoist import hoists
@@ -52,8 +54,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A schedule, the format in which each operand must come, the work it was chosen for, and the format that the
-    output is to have in the end."""
+    """A schedule, the format in which each operand must come, the work it was chosen for, and the format that
+    the output is to have in the end."""
 
     scheduled: Scheduled
     formats: Mapping[str, Format]
@@ -74,7 +76,7 @@ class _Chooser:
 
     def best(self) -> Choice:
         found: Choice | None = None
-        refused = "no order of loops fits"
+        refused = self.refusal()
         for order in self.orders():
             for scatter in (False, True):
                 try:
@@ -85,8 +87,20 @@ class _Chooser:
                 if candidate is not None and (found is None or candidate.work < found.work):
                     found = candidate
         if found is None:
-            raise UnsupportedError(f"{self.assignment.out.tensor}: {refused}")
+            raise UnsupportedError(f"{text(self.assignment)}: {refused}")
         return found
+
+    def refusal(self) -> str:
+        """What to say where nothing fits."""
+        wanted = self.wanted
+        asked = [f"order={','.join(wanted.order)}"] if wanted.order is not None else []
+        asked += [f"workspace={wanted.workspace}"] if wanted.workspace is not None else []
+        asked += [f"out_format={wanted.out.short}"] if wanted.out is not None else []
+        return (
+            f"no loops fit {', '.join(asked) or 'it'}: a sparse result is made in the order of its levels, "
+            "and only sums that nothing encloses can stand outside of its loops; leave these to be chosen, "
+            "or ask for out_format='dense'"
+        )
 
     def orders(self) -> Iterator[tuple[str, ...]]:
         names = self.indices()
@@ -129,6 +143,9 @@ class _Chooser:
             met = hoists(nested(self.assignment.expr, order), order, outer, estimate)
             parts = self.in_parts(scheduled, work)
             scheduled = replace(scheduled, hoists=met, partial=parts, parallel=scheduled.parallel or parts)
+            stored = {a: estimate.stored(a) for a in accesses(self.assignment.expr)}
+            soon = aheads(self.assignment.expr, stored, self.sizes.extents, scheduled.vector)
+            scheduled = replace(scheduled, aheads=soon)
         return Choice(scheduled, formats, work, form)
 
     def in_parts(self, scheduled: Scheduled, work: float) -> bool:
@@ -336,7 +353,7 @@ class _Chooser:
         *,
         scatter: bool,
     ) -> str | None:
-        """The index that can run in lanes: the last loop over the output, side by side in all that have it."""
+        """The index that can run in lanes: the last loop over the output, side by side wherever it stands."""
         out = self.assignment.out.indices
         if self.compute is DType.BOOL or self.dtype is not self.compute or not out:
             return None
@@ -376,14 +393,26 @@ class _Chooser:
                 total += twice * weight * self.loops(term.body, (), loops, scheduled, estimate)
             return total
         total += twice * self.loops(expr, (), outer, scheduled, estimate)
-        return total + self.sums(nested(expr, scheduled.order), outer, scheduled, estimate)
+        whole = nested(expr, scheduled.order)
+        return total + self.sums(whole, whole, outer, scheduled, estimate)
 
-    def sums(self, expr: Expr, outside: tuple[str, ...], scheduled: Scheduled, estimate: Estimate) -> float:
-        """The work of the sums inside, once for every visit outside."""
+    def sums(
+        self,
+        expr: Expr,
+        term: Expr,
+        outside: tuple[str, ...],
+        scheduled: Scheduled,
+        estimate: Estimate,
+    ) -> float:
+        """The work of the sums in ``expr``, once for every coordinate outside that ``term``, which it is part
+        of, visits."""
         if isinstance(expr, Reduce):
-            own = self.loops(expr.body, outside, (expr.index,), scheduled, estimate)
-            return own + self.sums(expr.body, (*outside, expr.index), scheduled, estimate)
-        return sum(self.sums(child, outside, scheduled, estimate) for child in children(expr))
+            steps = self.steps(expr.body, expr.index, outside, scheduled, estimate)
+            inside = self.sums(expr.body, term, (*outside, expr.index), scheduled, estimate)
+            return estimate.visits(term, outside) * steps + inside
+        apart = isinstance(expr, Binary) and expr.op in ("add", "sub")
+        parts = children(expr)
+        return sum(self.sums(p, p if apart else term, outside, scheduled, estimate) for p in parts)
 
     def loops(
         self,
@@ -396,12 +425,22 @@ class _Chooser:
         """The steps of loops inside one another."""
         total = 0.0
         for index in loops:
-            visits = estimate.visits(expr, outside)
-            steps = visits * estimate.steps(expr, index, outside)
+            total += estimate.visits(expr, outside) * self.steps(expr, index, outside, scheduled, estimate)
             outside = (*outside, index)
-            lanes = scheduled.vector in outside or self.runs_dense(expr, index, estimate)
-            total += steps * (VECTOR if lanes else 1.0) * self.stride(expr, index, scheduled, estimate)
         return total
+
+    def steps(
+        self,
+        expr: Expr,
+        index: str,
+        outside: tuple[str, ...],
+        scheduled: Scheduled,
+        estimate: Estimate,
+    ) -> float:
+        """The steps of one loop, each weighed."""
+        lanes = scheduled.vector in (*outside, index) or self.runs_dense(expr, index, estimate)
+        weight = (VECTOR if lanes else 1.0) * self.stride(expr, index, scheduled, estimate)
+        return weight * estimate.steps(expr, index, outside)
 
     def runs_dense(self, expr: Expr, index: str, estimate: Estimate) -> bool:
         """Whether this is a sum along memory, which runs in lanes."""

@@ -1,9 +1,9 @@
 """One loop over one index, visiting together the operands that store it.
 
 Which coordinates are visited follows from the expression: the intersection of the factors of a product, the
-union of the terms of a sum, every coordinate where the value is not zero even if nothing is stored. While several
-fibers are walked, the loop stands at the least of their coordinates; what to compute there depends on which of
-them have it (the merge lattice of Kjolstad et al., "The tensor algebra compiler", 2017).
+union of the terms of a sum, every coordinate where the value is not zero even if nothing is stored. While
+several fibers are walked, the loop stands at the least of their coordinates; what to compute there depends on
+which of them have it (the merge lattice of Kjolstad et al., "The tensor algebra compiler", 2017).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aerogel.loop import nodes as n
 from aerogel.loop.build import i64
 from aerogel.loop.nodes import Binary, Compare, Var
 from aerogel.lower.absent import is_sum, live, restrict
+from aerogel.lower.ahead import ask
 from aerogel.lower.hoist import looked_up, spreading
 from aerogel.lower.operand import size_of
 from aerogel.lower.state import Context, Place, State
@@ -38,8 +39,8 @@ def loop(
     *,
     masks: bool = False,
 ) -> None:
-    """Emits the loop over ``index``; ``part``: of it only these coordinates. ``masks``: ``body`` heeds what is
-    ``given`` in its state, so that no branch need be taken for it."""
+    """Emits the loop over ``index``; ``part``: of it only these coordinates. ``masks``: ``body`` heeds what
+    is ``given`` in its state, so that no branch need be taken for it."""
     run = _Run(ctx, index, body, part, masks=masks)
     spreading(ctx, state, expr, index, lambda s: _loop(run, s, expr))
 
@@ -201,6 +202,7 @@ def _alone(run: _Run, state: State, expr: Expr, w: Walker) -> None:
     if w.level.unique:
         with code.for_(w.begin, w.end, f"q.{index}") as q:
             here = state.moved({w.access: w.place(q, q)})
+            ask(run.ctx, state, expr, index, w, q, None)
             run.enter(here, expr, code.let(w.coordinate(q), index))
         return
     at = w.start(code)

@@ -23,8 +23,8 @@ from aerogel.lower.workspace import Workspace
 
 Phase = Literal["run", "bound", "once", "count", "fill"]
 """What a kernel does. ``run``: all of it. Of a sparse output either ``count``, how much each row or thread
-appends, then ``fill``; or ``bound``, at most how much each thread appends, then ``once``, which fills it in and
-says where each row ends."""
+appends, then ``fill``; or ``bound``, at most how much each thread appends, then ``once``, which fills it in
+and says where each row ends."""
 _COUNTING = ("bound", "count")
 
 CUTS = Buf("cuts", BufferType(DType.I64, const=True))
@@ -288,7 +288,8 @@ class _Kernel:
             self.ctx.code.store(COUNTS, row, cursor)
 
     def each(self, state: State, expr: Expr, cursor: Var, space: Workspace | None) -> None:
-        """What is appended at one coordinate of the outer loops: an element, or a whole row of a workspace."""
+        """What is appended at one coordinate of the outer loops: an element, or a whole row of a
+        workspace."""
         if self.phase == "bound":
             self.bounded(state, expr, cursor)
             return
@@ -307,7 +308,8 @@ class _Kernel:
         space.drain(self.ctx, emit)
 
     def bounded(self, state: State, expr: Expr, cursor: Var) -> None:
-        """At most how many elements the terms of a row make: every step of their innermost loops, one each."""
+        """At most how many elements the terms of a row make: every step of their innermost loops, one
+        each."""
         code = self.ctx.code
         for term in self.terms(expr):
             loops = tuple(i for i in term.loops if i not in state.coordinates)

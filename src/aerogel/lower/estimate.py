@@ -1,4 +1,5 @@
-"""How much work an order of loops is: how many coordinates are visited, from the sizes and counts of operands.
+"""How much work an order of loops is: how many coordinates are visited, from the sizes and counts of
+operands.
 
 Non-zeros are taken to be spread evenly and independently. That is wrong for any real matrix, and right enough
 to tell an order that walks rows from one that tries every pair.

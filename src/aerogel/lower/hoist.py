@@ -1,7 +1,7 @@
 """Fibers that inner loops would walk again and again, spread out once so that they are looked up.
 
-In ``L(i,j) * L(i,k) * L(j,k)`` the row L(i,:) meets one row L(j,:) after another. Laid out over all k, with the
-position of each element, it turns every intersection into a walk along the other row alone.
+In ``L(i,j) * L(i,k) * L(j,k)`` the row L(i,:) meets one row L(j,:) after another. Laid out over all k, with
+the position of each element, it turns every intersection into a walk along the other row alone.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def spreading(ctx: Context, state: State, expr: Expr, index: str, inside: Callab
 
 
 def looked_up(ctx: Context, spread: Spread, coordinate: n.Expr) -> tuple[n.Expr, n.Expr]:
-    """The position of a coordinate in a spread fiber, and whether it is there. Where it is not, the position is
-    another of the fiber's; of a fiber that may be empty it is then none at all."""
+    """The position of a coordinate in a spread fiber, and whether it is there. Where it is not, the position
+    is another of the fiber's; of a fiber that may be empty it is then none at all."""
     mark = ctx.code.let(n.Load(spread.marks, spread.start + coordinate), "mark")
     present = ctx.code.let(n.Compare("ne", mark, n.Const(0, mark.type)), "there")
     wide = mark if mark.type == n.I64 else n.Cast(mark, n.I64)

@@ -64,7 +64,8 @@ class Stored:
         return View(f"{self.operand.name}.{at}", size_of(self.indices[at]), self.operand.index)
 
     def streams(self, index: str) -> bool:
-        """Whether consecutive values of ``index`` lie side by side: its last level is dense and is this one's."""
+        """Whether consecutive values of ``index`` lie side by side: its last level is dense and is this
+        one's."""
         return bool(self.indices) and self.indices[-1] == index and self.level(-1).full
 
     @property

@@ -14,27 +14,29 @@ from aerogel.einsum.nodes import Assignment
 from aerogel.einsum.printer import text
 from aerogel.formats.tensor_format import Format
 from aerogel.lower.operand import OperandType
-from aerogel.lower.state import Hoist
+from aerogel.lower.state import Ahead, Hoist
 
 Assembly = Literal["dense", "pattern", "rows", "coordinates"]
-"""How the output comes about. ``dense``: stored at its place. ``pattern``: where one operand stores something,
-the output does. ``rows``: the number in each row is counted, then all are filled in. ``coordinates``: a list of
-coordinates in order, per thread, from which the levels are made afterwards."""
+"""How the output comes about. ``dense``: stored at its place. ``pattern``: where one operand stores
+something, the output does. ``rows``: the number in each row is counted, then all are filled in.
+``coordinates``: a list of coordinates in order, per thread, from which the levels are made afterwards."""
 
 
 PARTS = 16
-"""Into how many parts a sum over everything is cut: always as many, so that threads do not change its bits."""
+"""Into how many parts a sum over everything is cut: always as many, so that threads do not change its
+bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """``order``: every index, outermost loop first. ``outer``: how many loops, all over indices of the output,
-    stand outside everything; the sums inside are either scalars or, where ``scatter``, added into a
-    workspace or the dense output in loops that follow ``order``. ``vector``: the index that runs in the lanes.
-    ``appended``: how many levels of the output are appended to, or are those of the operand ``pattern``; dense
-    ones may follow. Values are computed in
-    ``compute`` and stored as ``dtype``; coordinates of the output are of type ``index``. ``hoists``: fibers that
-    are spread out for lookups. ``partial``: a scalar is summed in ``PARTS`` parts, whatever the threads.
+    """``order``: every index, outermost loop first. ``outer``: how many loops, all over indices of the
+    output, stand outside everything; the sums inside are either scalars or, where ``scatter``, added into a
+    workspace or the dense output in loops that follow ``order``. ``vector``: the index that runs in the
+    lanes. ``appended``: how many levels of the output are appended to, or are those of the operand
+    ``pattern``; dense ones may follow. Values are computed in ``compute`` and stored as ``dtype``;
+    coordinates of the output are of type ``index``. ``hoists``: fibers that are spread out for lookups;
+    ``aheads``: rows that are prefetched. ``partial``: a scalar is summed in ``PARTS`` parts, whatever the
+    threads.
     """
 
     assignment: Assignment
@@ -52,6 +54,7 @@ class Scheduled:
     index: DType
     pattern: str | None = None
     hoists: tuple[Hoist, ...] = ()
+    aheads: tuple[Ahead, ...] = ()
     partial: bool = False
 
     @property
@@ -68,6 +71,7 @@ class Scheduled:
         if self.vector:
             lines.append(f"  {self.vector} in vector lanes")
         lines += [f"  {h.access.tensor} is spread along {h.along} before {h.at}" for h in self.hoists]
+        lines += [f"  rows of {a.access.tensor} are asked for ahead" for a in self.aheads]
         if self.scatter:
             where = "a workspace" if self.assembly != "dense" else "the result"
             lines.append(f"  sums are added into {where}")

@@ -55,10 +55,21 @@ class Hoist:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """A dense operand whose rows, along ``along``, are asked for early: ``lines`` lines of ``per_line``
+    elements."""
+
+    access: Access
+    along: str
+    lines: int
+    per_line: int
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """At one point of the code: the coordinate of each index, the place of each access. ``masked``: accesses
-    whose place is sound but that may have nothing at this coordinate, and what says whether they do. ``spread``:
-    fibers that can be looked up. ``given``: what must hold for anything to be there at all."""
+    whose place is sound but that may have nothing at this coordinate, and what says whether they do.
+    ``spread``: fibers that can be looked up. ``given``: what must hold for anything to be there at all."""
 
     coordinates: Mapping[str, n.Expr] = field(default_factory=dict[str, n.Expr])
     places: Mapping[Access, Place] = field(default_factory=dict[Access, Place])
@@ -93,6 +104,7 @@ class Context:
     lanes: int
     fma: bool
     hoists: tuple[Hoist, ...] = ()
+    aheads: tuple[Ahead, ...] = ()
 
     def stored(self, access: Access) -> Stored:
         return Stored.of(access, self.operands[access.tensor])

@@ -1,7 +1,7 @@
 """The value of an expression at one coordinate, or at a tile of consecutive ones, and the sums inside it.
 
-A value is a list: one scalar or, over a ``Tile``, as many vectors as the tile has. What does not depend on the
-tile's index stays one scalar.
+A value is a list: one scalar or, over a ``Tile``, as many vectors as the tile has. What does not depend on
+the tile's index stays one scalar.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aerogel.loop import nodes as n
 from aerogel.loop.build import i64
 from aerogel.lower import functions
 from aerogel.lower.absent import restrict
+from aerogel.lower.ahead import ask
 from aerogel.lower.coiterate import Body, enter, loop, walked_here
 from aerogel.lower.operand import size_of
 from aerogel.lower.state import Context, State, retyped
@@ -252,6 +253,8 @@ def _unrolled(ctx: Context, state: State, expr: Reduce, w: Walker, total: _Sum, 
 
     def at(q: n.Expr, part: int) -> None:
         here = state.moved({w.access: w.place(q, q)})
+        if tile is not None:
+            ask(ctx, state, expr.body, expr.index, w, q, tile.base)
         coordinate = code.let(w.coordinate(q), expr.index)
         enter(
             ctx,
