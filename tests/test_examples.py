@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from tests.model.little_encoder import SIZES, encoder_folder, tokenizer, write_json  # noqa: E402
+from tests.test_tensor_examples import TESTED as OF_TENSORS  # noqa: E402
 
 import aerogel  # noqa: E402
 
@@ -46,7 +47,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def test_each_is_tested() -> None:
-    assert sorted(path.name for path in EXAMPLES.glob("*.py")) == sorted(TESTED)
+    assert sorted(path.name for path in EXAMPLES.glob("*.py")) == sorted((*TESTED, *OF_TENSORS))
 
 
 def test_search_on_a_file(tmp_path: Path, run: Run) -> None:
