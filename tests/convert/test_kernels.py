@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.convert.tensors import Entries, held, same, some_values
+from tests.convert.tensors import Entries, held, same, some_values, with_padding
 from tests.kernels.machine import Machine, Ready
 
 from aerogel import native
-from aerogel.convert import assemble, chunks, dense, sort, sort_columns, survey, transpose, unpack
+from aerogel.convert import assemble, blocks, chunks, dense, sort, sort_columns, survey, transpose, unpack
 from aerogel.convert.convert import convert
 from aerogel.convert.pack import pack
 from aerogel.convert.unpack import coordinates
@@ -25,7 +25,8 @@ from aerogel.formats.tensor_format import named
 from aerogel.loop.nodes import Module
 
 KERNELS = (
-    assemble._kernel, assemble._count_kernel, dense._count_kernel, dense._take_kernel, dense._spread_kernel,
+    assemble._kernel, assemble._count_kernel, blocks._merge_kernel, blocks._rows_kernel,
+    dense._count_kernel, dense._take_kernel, dense._spread_kernel,
     sort._words_kernel, sort._pass_kernel, sort_columns._kernel, survey._kernel, transpose._kernel,
     unpack._kernel, unpack._gaps_kernel,
 )  # fmt: skip
@@ -114,6 +115,17 @@ def test_coordinates(ran: set[str], name: str) -> None:
     found = {tuple(int(c[at]) for c in columns): values[at] for at in range(len(values))}
     assert same(found, held(storage))
     assert {"unpack", "unpack_gaps"} & ran
+
+
+@pytest.mark.parametrize(("dtype", "block"), [("float64", "2x3"), ("bool", "1x4"), ("int32", "3x1")])
+def test_blocks(ran: set[str], dtype: str, block: str) -> None:
+    given = some((6, 12), 30, dtype).distinct()
+    source = pack(given.coords, given.values, given.shape, named("csr", 2))
+    blocked = check(convert(source, named(f"bsr:{block}", 2), threads=3), "A")
+    assert same(with_padding(given.folded(), held(blocked), given.values.dtype.type(0)), held(blocked))
+    back = check(convert(blocked, named("csr", 2), threads=3), "A")
+    assert same(held(back), {where: value for where, value in given.folded().items() if value != 0})
+    assert {"merge", "rows"} <= ran
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int32", "bool"])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.convert.assemble import Wanted
+from aerogel.convert.blocks import blocks_route, from_blocks, to_blocks
 from aerogel.convert.chunks import thread_count
 from aerogel.convert.dense import from_dense, to_dense
 from aerogel.convert.entries import Columns
@@ -40,6 +41,8 @@ def convert(
         return convert(from_dense(storage, threads), format, threads=threads)
     if transposes(storage.format, format):
         return transpose(storage, format, threads)
+    if blocks_route(storage.format, format):
+        return (to_blocks if format.block else from_blocks)(storage, format, threads)
     modes, values = coordinates(storage, threads=threads)
     if storage.format.levels[-1].full:
         modes, values = _without_fill(modes, values, storage.fill)

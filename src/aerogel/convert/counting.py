@@ -123,14 +123,24 @@ def places(counts: Buf, starts: Buf | None = None) -> Function:
     code = Code()
     before = Var("before", Scalar(counts.type.dtype))
     running = code.define(before, "running")
-    with code.for_(BEGIN, END, "bucket") as bucket:
+
+    def turn(slot: Expr) -> None:
+        slot = code.let(slot, "slot")
+        count = code.let(Load(counts, slot), "count")
+        code.store(counts, slot, running)
+        code.assign(running, running + count)
+
+    with code.block() as alone, code.for_(BEGIN, END, "bucket") as bucket:
+        if starts is not None:
+            code.store(starts, bucket, running)
+        turn(bucket)
+    with code.block() as shared, code.for_(BEGIN, END, "bucket") as bucket:
         if starts is not None:
             code.store(starts, bucket, running)
         with code.for_(i64(0), CHUNKS, "chunk") as chunk:
-            slot = code.let(chunk * BUCKETS + bucket, "slot")
-            count = code.let(Load(counts, slot), "count")
-            code.store(counts, slot, running)
-            code.assign(running, running + count)
+            turn(chunk * BUCKETS + bucket)
+    # A loop within the loop would cost more than what it does, once.
+    code.branch(Compare("eq", CHUNKS, i64(1)), tuple(alone), tuple(shared))
     last = () if starts is None else (starts,)
     return Function("places", (BEGIN, END, BUCKETS, CHUNKS, before, counts, *last), code.done())
 

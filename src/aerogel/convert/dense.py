@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -108,102 +108,123 @@ def from_dense(storage: Storage, threads: int | None) -> Storage:
     levels = (*storage.format.levels[:-1], LEVELS["compressed"])
     form = replace(storage.format, levels=levels)
     pieces = min(thread_count(len(storage.values), threads), max(1, outer))
-    cuts, fill = even_cuts(outer, pieces), np.asarray(storage.fill, storage.values.dtype)
-    # Bytes rather than bools: they are compared eight at a time.
-    dtype = DType.U8 if storage.dtype is DType.BOOL else storage.dtype
-    values, fill = storage.values.view(dtype.numpy()), fill.view(dtype.numpy()).item()
-    nan = dtype.is_float and math.isnan(fill)
+    cuts = even_cuts(outer, pieces)
+    fill = filled(storage)
+    values = fill.values
     starts = memory(outer + 1, np.dtype("int64"), Wanted(form, storage.shape, storage.fill, DType.I64))
     starts[0] = 0
-    # A NaN is equal to nothing: the kernel for it is another, and does not look at the fill.
-    scalars = (pieces, inner, 0 if nan else fill)
-    _count_kernel(dtype, nan)(*scalars, cuts, values, starts[1:], threads=pieces)
+    scalars = (pieces, inner, fill.scalar)
+    _count_kernel(fill.key)(*scalars, cuts, values, starts[1:], threads=pieces)
     np.cumsum(starts, out=starts)
     stored = int(starts[-1])
     index = index_type(storage.shape, stored)
     crd, found = np.empty(stored, index.numpy()), np.empty(stored, values.dtype)
-    _take_kernel(dtype, index, nan)(*scalars, cuts, values, starts, crd, found, threads=pieces)
+    _take_kernel(fill.key, index)(*scalars, cuts, values, starts, crd, found, threads=pieces)
     arrays = (starts.astype(index.numpy(), copy=False), crd)
     empty: tuple[tuple[NDArray[Any], ...], ...] = ((),) * (len(sizes) - 1)
     found = found.view(storage.values.dtype)
     return Storage(form, storage.shape, (*empty, arrays), found, storage.fill, index)
 
 
-@cache
-def _count_kernel(dtype: DType, nan: bool) -> native.Compiled:  # noqa: FBT001 (a key)
-    return native.compile(count_module(dtype, nan=nan))
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """How a kernel tells values of type ``dtype`` from the fill; ``nan``: that is what the fill is."""
+
+    dtype: DType
+    nan: bool
+
+    @property
+    def buffer(self) -> Buf:
+        return Buf("values", BufferType(self.dtype, const=True))
+
+    @property
+    def fill(self) -> Var:
+        return Var("fill", Scalar(self.dtype))
+
+    def differs(self, value: Expr, fill: Expr) -> Expr:
+        # A NaN is equal to nothing, itself among that.
+        return Compare("eq", value, value) if self.nan else Compare("ne", value, fill)
+
+    def bits(self, i: Expr) -> Expr:
+        """One bit for each of the values from ``i`` on: whether it differs."""
+        mask = self.differs(VLoad(self.buffer, i, LANES), Broadcast(self.fill, LANES))
+        return Bitcast(mask, Scalar(DType.U8))
+
+
+@dataclass(frozen=True, slots=True)
+class WithFill:
+    """Values, and the fill, as the kernels of ``key`` take them."""
+
+    values: NDArray[Any]
+    scalar: float
+    key: Filled
+
+
+def filled(storage: Storage) -> WithFill:
+    """A storage's values and fill, for a kernel; bools as bytes, which are compared eight at a time."""
+    dtype = DType.U8 if storage.dtype is DType.BOOL else storage.dtype
+    one = np.asarray(storage.fill, storage.values.dtype).view(dtype.numpy()).item()
+    nan = dtype.is_float and math.isnan(one)
+    return WithFill(storage.values.view(dtype.numpy()), 0 if nan else one, Filled(dtype, nan))
 
 
 @cache
-def _take_kernel(dtype: DType, index: DType, nan: bool) -> native.Compiled:  # noqa: FBT001 (a key)
-    return native.compile(take_module(dtype, index, nan=nan))
+def _count_kernel(key: Filled) -> native.Compiled:
+    return native.compile(count_module(key))
+
+
+@cache
+def _take_kernel(key: Filled, index: DType) -> native.Compiled:
+    return native.compile(take_module(key, index))
 
 
 _INNER = Var("inner", I64)
 
 
-def count_module(dtype: DType, *, nan: bool) -> Module:
+def count_module(key: Filled) -> Module:
     """``count(chunks, inner, fill, cuts, values, counts)``: in each row of ``inner``, what is not fill."""
-    rows = _Rows(dtype, nan=nan)
     counts = Buf("counts", BufferType(DType.I64))
     code = Code()
     with each_piece(code) as (_, begin, end), code.for_(begin, end, "row") as row:
         found = code.define(i64(0), "found")
-        first, middle, last = rows.bounds(code, row)
+        first, middle, last = _bounds(code, row)
         with code.for_(first, middle, "i", LANES) as i:
-            code.assign(found, found + Cast(Unary("popcount", rows.bits(i)), I64))
+            code.assign(found, found + Cast(Unary("popcount", key.bits(i)), I64))
         with code.for_(middle, last) as i:
-            code.assign(found, found + Cast(rows.differs(Load(rows.values, i), rows.fill), I64))
+            code.assign(found, found + Cast(key.differs(Load(key.buffer, i), key.fill), I64))
         code.store(counts, row, found)
-    params = (CHUNKS, _INNER, rows.fill, CUTS, rows.values, counts)
+    params = (CHUNKS, _INNER, key.fill, CUTS, key.buffer, counts)
     return Module("count", (Function("count", params, code.done()),))
 
 
-def take_module(dtype: DType, index: DType, *, nan: bool) -> Module:
+def take_module(key: Filled, index: DType) -> Module:
     """``take(chunks, inner, fill, cuts, values, starts, crd, found)``: what is not fill, row r from
     ``starts[r]`` on."""
-    rows = _Rows(dtype, nan=nan)
     starts = Buf("starts", BufferType(DType.I64, const=True))
-    crd, found = Buf("crd", BufferType(index)), Buf("found", BufferType(dtype))
+    crd, found = Buf("crd", BufferType(index)), Buf("found", BufferType(key.dtype))
     code = Code()
     with each_piece(code) as (_, begin, end), code.for_(begin, end, "row") as row:
         next_ = code.define(Load(starts, row), "next")
-        first, middle, last = rows.bounds(code, row)
+        first, middle, last = _bounds(code, row)
 
         def take(at: Expr) -> None:
             code.store(crd, next_, narrowed(at - first, index))
-            code.store(found, next_, Load(rows.values, at))
+            code.store(found, next_, Load(key.buffer, at))
             code.assign(next_, next_ + 1)
 
         with code.for_(first, middle, "i", LANES) as i:
-            left = code.define(rows.bits(i), "left")
+            left = code.define(key.bits(i), "left")
             with code.while_(Compare("ne", left, Const(0, left.type))):
                 take(code.let(i + Cast(Unary("ctz", left), I64), "at"))
                 code.assign(left, left & (left - 1))
-        with code.for_(middle, last) as i, code.if_(rows.differs(Load(rows.values, i), rows.fill)):
+        with code.for_(middle, last) as i, code.if_(key.differs(Load(key.buffer, i), key.fill)):
             take(i)
-    params = (CHUNKS, _INNER, rows.fill, CUTS, rows.values, starts, crd, found)
+    params = (CHUNKS, _INNER, key.fill, CUTS, key.buffer, starts, crd, found)
     return Module("take", (Function("take", params, code.done()),))
 
 
-class _Rows:
-    """Dense values, row by row, and which of them are not ``fill``."""
-
-    def __init__(self, dtype: DType, *, nan: bool) -> None:
-        self.nan = nan
-        self.values = Buf("values", BufferType(dtype, const=True))
-        self.fill = Var("fill", Scalar(dtype))
-
-    def bounds(self, code: Code, row: Expr) -> tuple[Expr, Expr, Expr]:
-        """Where a row begins, where its last whole vector ends, and where it ends itself."""
-        first = code.let(row * _INNER, "first")
-        middle = code.let(first + _INNER / LANES * LANES, "middle")
-        return first, middle, code.let(first + _INNER, "last")
-
-    def differs(self, value: Expr, fill: Expr) -> Expr:
-        return Compare("eq", value, value) if self.nan else Compare("ne", value, fill)
-
-    def bits(self, i: Expr) -> Expr:
-        """One bit for each of the values from ``i`` on."""
-        mask = self.differs(VLoad(self.values, i, LANES), Broadcast(self.fill, LANES))
-        return Bitcast(mask, Scalar(DType.U8))
+def _bounds(code: Code, row: Expr) -> tuple[Expr, Expr, Expr]:
+    """Where a row begins, where its last whole vector ends, and where it ends itself."""
+    first = code.let(row * _INNER, "first")
+    middle = code.let(first + _INNER / LANES * LANES, "middle")
+    return first, middle, code.let(first + _INNER, "last")

@@ -112,8 +112,11 @@ def by_level(modes: Sequence[NDArray[Any]], form: Format) -> tuple[NDArray[Any],
     """Coordinates by mode to coordinates by level."""
     if not form.block:
         return tuple(modes[mode] for mode in form.order)
-    parts = [np.divmod(modes[mode], modes[mode].dtype.type(form.block[mode])) for mode in form.order]
-    return (*(outer for outer, _ in parts), *(inner for _, inner in parts))
+    # divmod of NumPy takes several times as long.
+    sizes = [modes[mode].dtype.type(form.block[mode]) for mode in form.order]
+    outer = [modes[mode] // size for mode, size in zip(form.order, sizes, strict=True)]
+    inner = [modes[m] - each * size for m, each, size in zip(form.order, outer, sizes, strict=True)]
+    return (*outer, *inner)
 
 
 def _index(index: DType | None, shape: tuple[int, ...], count: int) -> DType:
