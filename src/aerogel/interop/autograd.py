@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from aerogel.tensor.places import places as places_of
 from aerogel.tensor.tensor import Tensor
 
 Found = torch.Tensor | Sparse
+_KEPT = 1024
+"""Assignments whose derivatives are kept: a step of training asks for the same again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class _Evaluate(torch.autograd.Function):
         for name, value in zip(call.operands.values, values, strict=True):
             places = call.operands.places.get(name)
             given[name] = value.detach().numpy() if places is None else stored(places, value)
-        found = evaluate(text(call.assignment), out_format=call.out_format, threads=call.threads, **given)
+        found = evaluate(_text(call.assignment), out_format=call.out_format, threads=call.threads, **given)
         ctx.call = call
         ctx.save_for_backward(*values)
         if isinstance(found, Tensor):
@@ -97,6 +100,16 @@ class _Evaluate(torch.autograd.Function):
         )
 
 
+@lru_cache(maxsize=_KEPT)
+def _text(assignment: Assignment) -> str:
+    return text(assignment)
+
+
+@lru_cache(maxsize=_KEPT)
+def _gradients(assignment: Assignment, name: str, *, sampled: bool) -> tuple[tuple[Access, Gradient], ...]:
+    return gradients(assignment, name, sampled=sampled)
+
+
 def _gradient(call: _Call, name: str, upstream: torch.Tensor) -> torch.Tensor:
     """Of one operand: as large as it is, or one number for each value that it stores."""
     value, places = call.operands.values[name], call.operands.places.get(name)
@@ -105,7 +118,7 @@ def _gradient(call: _Call, name: str, upstream: torch.Tensor) -> torch.Tensor:
         len(set(a.indices)) < len(a.indices) for a in accesses(call.assignment.expr) if a.tensor == name
     )
     sampled = places is not None and not repeated
-    for access, found in gradients(call.assignment, name, sampled=sampled):
+    for access, found in _gradients(call.assignment, name, sampled=sampled):
         part = _placed(_term(call, found, upstream, places), access, value, places)
         total = part if total is None else total + part
     return torch.zeros_like(value) if total is None else total.to(value.dtype)
@@ -119,7 +132,7 @@ def _term(call: _Call, found: Gradient, upstream: torch.Tensor, places: Storage 
     if call.found:
         spots[found.upstream] = call.found[0]
     dtype = upstream.detach().numpy().dtype
-    sizes = extents(call.assignment, call.operands.shapes())
+    sizes = extents(call.assignment, call.operands.shapes()) if found.ones else {}
     for name, index in found.ones.items():
         constants[name] = Tensor(dense(np.ones(sizes[index], dtype)))
     out_format: Format | str = "dense"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import torch
 
 from aerogel.core.errors import InputError, require
+from aerogel.einsum.nodes import Assignment
 from aerogel.einsum.parse import parse
 from aerogel.einsum.strings import from_string
 from aerogel.formats.storage import Storage
@@ -33,8 +35,9 @@ def einsum(
     names = [f"t{k}" for k in range(len(operands))]
     given = _operands({name: (f"operand {k}", operands[k]) for k, name in enumerate(names)})
     shapes = given.shapes()
-    assignment = from_string(subscripts, [len(shapes[name]) for name in names], names)
-    return compute(assignment, given, out_format, threads)
+    return compute(
+        _product(subscripts, tuple(len(shapes[name]) for name in names)), given, out_format, threads
+    )
 
 
 def evaluate(
@@ -46,8 +49,21 @@ def evaluate(
     max or product do not. UnsupportedError, in backward, for one that is asked for and does not exist.
     """
     return compute(
-        parse(text), _operands({name: (name, value) for name, value in operands.items()}), out_format, threads
+        _parsed(text),
+        _operands({name: (name, value) for name, value in operands.items()}),
+        out_format,
+        threads,
     )
+
+
+@lru_cache(maxsize=1024)
+def _product(subscripts: str, ranks: tuple[int, ...]) -> Assignment:
+    return from_string(subscripts, ranks, [f"t{k}" for k in range(len(ranks))])
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Assignment:
+    return parse(text)
 
 
 def spmm(a: Any, x: torch.Tensor, *, threads: int | None = None) -> torch.Tensor:
