@@ -74,7 +74,12 @@ class GraphblasSide(Side):
         """L.mxm(L.T, plus_pair) under L's structure as mask, reduced by plus."""
         lower = _matrix(problem.sparse[0])
         pair, plus = gb.semiring.plus_pair, gb.monoid.plus
-        return Work(lambda: lower.mxm(lower.T, pair).new(mask=lower.S).reduce_scalar(plus).new().value)
+
+        def count() -> Any:
+            return lower.mxm(lower.T, pair).new(mask=lower.S).reduce_scalar(plus).new().value
+
+        # Of no entries there is no sum.
+        return Work(count, lambda found: 0.0 if found is None else float(found))
 
 
 def _matrix(a: Entries) -> Any:

@@ -134,9 +134,11 @@ def _facts(comparison: Comparison, operation: str) -> dict[str, dict[str, Json]]
 
 
 def tiny(operation: str) -> Pattern:
-    """Four by four (by four): a few entries."""
+    """Four by four (by four): a few entries; of a graph all edges, so that there are triangles."""
     steps = np.arange(4)
+    if OPERATIONS[operation].kind == "graph":
+        return pattern_of(TINY, (4, 4), np.nonzero(1 - np.eye(4)), undirected=True)
     if OPERATIONS[operation].kind == "tensor":
         return pattern_of(TINY, (4, 4, 4), (steps, (steps + 1) % 4, (steps + 2) % 4))
     rows, columns = np.concatenate([steps, steps]), np.concatenate([(steps + 1) % 4, (steps + 3) % 4])
-    return pattern_of(TINY, (4, 4), (rows, columns), undirected=True)
+    return pattern_of(TINY, (4, 4), (rows, columns))
