@@ -284,8 +284,10 @@ def _with_absent(ctx: Context, expr: Reduce, visits: n.Expr, found: list[n.Expr]
         return [ctx.code.let(n.Select(some, _spread(zero, x), x), "sum") for x in found]
     # Of nothing at all, the greatest and the least are what is not stored.
     none = ctx.code.let(n.Compare("eq", visits, i64(0)), "none")
+    # A truth value, where the fold gives one.
+    nothing = ctx.number(int(bool(ctx.zero))) if expr.op in ("or", "and") else zero
     least = [n.Select(some, combine(ctx, expr.op, x, _spread(zero, x)), x) for x in found]
-    return [ctx.code.let(n.Select(none, _spread(zero, x), x), "sum") for x in least]
+    return [ctx.code.let(n.Select(none, _spread(nothing, x), x), "sum") for x in least]
 
 
 # --- sums over dense runs ---------------------------------------------------------------------
