@@ -48,6 +48,9 @@ def place_sums(expr: Expr, kept: Collection[str], op: ReduceOp) -> Expr:
 
 def _placed(expr: Expr, index: str, op: ReduceOp) -> Expr:
     parts = children(expr)
+    if isinstance(expr, Binary) and expr.op == "pair":
+        # How often both are there is counted around the whole product: pair(a + b, c) is 1 all the same.
+        return Reduce(op, index, expr)
     uses = [index in free_indices(part) for part in parts]
     if not parts or (sum(uses) > 1 and not _distributes(expr, op)):
         return Reduce(op, index, expr)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import FormatError, InputError, OrderError, require
+from aerogel.core.memory import address_of
 from aerogel.formats.levels import LEVELS, Singleton
 from aerogel.formats.tensor_format import Format
 
@@ -28,8 +29,8 @@ class Storage:
     """``levels[k]`` holds the arrays of level k as its kind lists them, ``values`` one value per position of
     the last level; all are 1-D and contiguous. What is not stored is ``fill``.
 
-    Made of parts that are known to fit; ``check`` proves it for parts that come from outside. ``memo``: what was
-    worked out from these very arrays, such as the same tensor in another format.
+    Made of parts that are known to fit; ``check`` proves it for parts that come from outside. ``memo``: what
+    was worked out from these very arrays, such as the same tensor in another format.
     """
 
     format: Format
@@ -66,8 +67,7 @@ class Storage:
         found = self.memo.get("addresses")
         if found is None:
             arrays = [array for level in self.levels for array in level]
-            # Half the time of ``array.ctypes.data``.
-            found = tuple([a.__array_interface__["data"][0] for a in (*arrays, self.values)])
+            found = tuple([address_of(array) for array in (*arrays, self.values)])
             self.memo["addresses"] = found
         return found
 

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from itertools import count
+from itertools import count as counting
 
 from aerogel.core.errors import FormatError, require
 from aerogel.formats.levels import LEVELS, Compressed, Dense, Level, Singleton
 
 _TAGS: dict[tuple[tuple[Level, ...], tuple[int, ...], tuple[int, ...]], int] = {}
-_NUMBERS = count()
+_NUMBERS = counting()
 _DENSE, _COMPRESSED = LEVELS["dense"], LEVELS["compressed"]
 
 
@@ -31,11 +31,9 @@ class Format:
     levels: tuple[Level, ...]
     order: tuple[int, ...]
     block: tuple[int, ...] = ()
-    # What calls ask for all the time: a number that equal formats share in this process, whether every level is
-    # dense, and whether modes are stored in their own order.
-    tag: int = field(init=False, repr=False)
-    dense: bool = field(init=False, repr=False)
-    straight: bool = field(init=False, repr=False)
+    # What calls ask for all the time: a number that equal formats share in this process, whether every level
+    is # dense, and whether modes are stored in their own order. tag: int = field(init=False, repr=False)
+    dense: bool = field(init=False, repr=False) straight: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._check()

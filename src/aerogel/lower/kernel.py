@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, require
+from aerogel.core.memory import address_of
 from aerogel.core.target import Target, current
 from aerogel.einsum.nodes import ReduceOp, accesses
 from aerogel.formats.storage import MOST_INDEX, Storage
@@ -92,7 +93,7 @@ class Kernel:
     ) -> Storage | Listed:
         """The output for operands stored as the schedule says; sizes are taken to fit ``extents``."""
         scheduled, order = self.scheduled, self.scheduled.order
-        threads = pool().threads(threads) if scheduled.parallel and threads > 1 else 1
+        threads = pool().ready(threads) if scheduled.parallel and threads > 1 else 1
         outer = extents[order[0]] if order else 1
         head: list[int] = []
         for name in self._names:
@@ -118,17 +119,16 @@ class Kernel:
         compiled = self._phases.get(phase) or self.phase(phase)
         marks = self._borrow_marks(call) if self.scheduled.hoists else []
         arrays += marks
-        tail = [array.__array_interface__["data"][0] for array in arrays]
-        count = len(call.head) + 1 + len(tail)
-        block = (ctypes.c_uint64 * (count + 2))()
+        words = call.head.copy()
+        words.append(0)
+        for array in arrays:
+            words.append(address_of(array))
+        count, order = len(words), self.scheduled.order
+        # Behind the arguments lie the cuts of a single thread: all of the outermost loop.
+        words += (0, call.extents[order[0]] if order else 1)
+        block = (ctypes.c_uint64 * (count + 2))(*words)
         address = ctypes.addressof(block)
-        if call.cuts is None:
-            order = self.scheduled.order
-            block[count + 1] = call.extents[order[0]] if order else 1
-            where = address + 8 * count
-        else:
-            where = call.cuts.ctypes.data
-        block[:count] = [*call.head, where, *tail]
+        block[len(call.head)] = address + 8 * count if call.cuts is None else address_of(call.cuts)
         pool().run(compiled.address, address, call.threads)
         if marks:
             self._marks.append((tuple(array.size for array in marks), marks))
@@ -136,7 +136,7 @@ class Kernel:
     # --- outputs --------------------------------------------------------------------------------
 
     def shape(self, extents: Mapping[str, int]) -> tuple[int, ...]:
-        return tuple(extents[i] for i in self.scheduled.assignment.out.indices)
+        return tuple([extents[i] for i in self.scheduled.assignment.out.indices])
 
     def _dense(self, call: _Call) -> Storage:
         scheduled = self.scheduled

@@ -60,6 +60,15 @@ class Pool:
             raise InputError(f"threads={wanted!r}: give a whole number from 1 on")
         return 1 if wanted == 1 else min(wanted, cores.limit())
 
+    def ready(self, wanted: object) -> int:
+        """How many threads a call for ``wanted`` will surely have, now that they are started: for work that
+        was shared out beforehand."""
+        count = self.threads(wanted)
+        if count <= self._workers + 1:
+            return count
+        with self._busy:
+            return self._grow(count)
+
     def _grow(self, threads: int) -> int:
         """Start the workers that ``threads`` threads need; how many threads there then are."""
         while self._workers < threads - 1:
