@@ -31,9 +31,11 @@ class Format:
     levels: tuple[Level, ...]
     order: tuple[int, ...]
     block: tuple[int, ...] = ()
-    # What calls ask for all the time: a number that equal formats share in this process, whether every level
-    is # dense, and whether modes are stored in their own order. tag: int = field(init=False, repr=False)
-    dense: bool = field(init=False, repr=False) straight: bool = field(init=False, repr=False)
+    # What calls ask for all the time: a number that equal formats share in this process, whether every
+    # level is dense, and whether modes are stored in their own order.
+    tag: int = field(init=False, repr=False)
+    dense: bool = field(init=False, repr=False)
+    straight: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._check()
