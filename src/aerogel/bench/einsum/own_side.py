@@ -42,8 +42,9 @@ class OwnSide(Side):
         return Work(lambda: ag.evaluate(text, A=a, B=b, C=c, out_format="csr", threads=threads), plain)
 
     def transpose(self, problem: Problem) -> Work:
-        """einsum("ij->ji"), both in CSR."""
-        return self._einsum("ij->ji", problem, "csr", "csr")
+        """A.T.asformat("csr"), A in CSR: einsum would keep what it converted, and only copy values next time."""
+        (a,) = self._sparse(problem, "csr")
+        return Work(lambda: a.T.asformat("csr"), plain)
 
     def coo_to_csr(self, problem: Problem) -> Work:
         """tensor((values, coordinates), "csr")."""
