@@ -42,7 +42,7 @@ class OwnSide(Side):
         return Work(lambda: ag.evaluate(text, A=a, B=b, C=c, out_format="csr", threads=threads), plain)
 
     def transpose(self, problem: Problem) -> Work:
-        """A.T.asformat("csr"), A in CSR: einsum would keep what it converted, and only copy values next time."""
+        """A.T.asformat("csr"), A in CSR: einsum would keep what it has converted once."""
         (a,) = self._sparse(problem, "csr")
         return Work(lambda: a.T.asformat("csr"), plain)
 
