@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import assert_never
 
+from aerogel.core.errors import UnsupportedError, require
 from aerogel.einsum.nodes import Access, Binary, Expr, Number, Reduce, Unary, accesses
 from aerogel.einsum.semiring import Absent, rule_of, unary_rule
+
+MOST_POINTS = 1 << 9
+"""Points of a lattice, at most: each is code of its own."""
 
 
 def restrict(expr: Expr, missing: Collection[Access], zero: float) -> Expr | None:
@@ -65,6 +69,12 @@ def live(expr: Expr, walkers: tuple[Access, ...], zero: float) -> tuple[tuple[Ac
     seen: dict[tuple[Access, ...], None] = {}
     waiting = [tuple(walkers)]
     while waiting:
+        require(
+            len(seen) <= MOST_POINTS,
+            UnsupportedError,
+            f"{len(walkers)} sparse operands meet in one loop, any of which may be missing: combine some of "
+            "them first",
+        )
         present = waiting.pop(0)
         rest = restrict(expr, [w for w in walkers if w not in present], zero)
         if rest is None:

@@ -6,9 +6,9 @@ An operand whose levels do not come in the order of the loops must be converted,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice, permutations
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, UnsupportedError, require
@@ -23,10 +23,9 @@ from aerogel.lower.algebra import fold_of, follows, nested, terms
 from aerogel.lower.estimate import Estimate, Sizes
 from aerogel.lower.hoist import hoists
 from aerogel.lower.operand import OperandType, Stored
+from aerogel.lower.orders import orders
 from aerogel.lower.scheduled import Assembly, Scheduled
 
-MOST_ORDERS = 5040
-"""Orders of seven indices; of more, the first ones in lexicographic order of first use."""
 CONVERT = 12.0
 """Work of converting an operand, for each value it stores."""
 SCATTER = 3.0
@@ -37,6 +36,8 @@ VECTOR = 0.2
 """Work of a step that is a lane of a vector."""
 LARGE = 30_000.0
 """Estimated steps from which on another thread is worth waking."""
+EMPTY = 0.05
+"""Work of an element of a dense result, even where nothing is computed: its memory."""
 WIDEST = 1 << 28
 """Elements of a workspace, at most."""
 
@@ -80,7 +81,8 @@ class _Chooser:
         for order in self.orders():
             for scatter in (False, True):
                 try:
-                    candidate = self.candidate(order, scatter=scatter)
+                    limit = math.inf if found is None else found.work
+                    candidate = self.candidate(order, limit, scatter=scatter)
                 except UnsupportedError as error:
                     refused = str(error)
                     continue
@@ -111,18 +113,21 @@ class _Chooser:
                 f"order={self.wanted.order!r} must name each index once: {', '.join(names)}",
             )
             return iter([self.wanted.order])
-        return islice(permutations(names), MOST_ORDERS)
+        return orders(names, [Stored.of(a, self.operands[a.tensor]) for a in accesses(self.assignment.expr)])
 
     def indices(self) -> tuple[str, ...]:
         folded = [node.index for node in walk(self.assignment.expr) if isinstance(node, Reduce)]
         return tuple(dict.fromkeys((*self.assignment.out.indices, *folded)))
 
-    def candidate(self, order: tuple[str, ...], *, scatter: bool) -> Choice | None:
-        """This order, with sums as scalars or scattered; None where that makes no sense."""
+    def candidate(self, order: tuple[str, ...], limit: float, *, scatter: bool) -> Choice | None:
+        """This order, with sums as scalars or scattered; None where that makes no sense, or where conversions
+        alone are as much work as ``limit``."""
         if self.wanted.workspace is not None and scatter != self.wanted.workspace:
             return None
         out = self.assignment.out.indices
         formats = self.formats(order)
+        if self.conversions(formats) >= limit:
+            return None
         operands = {n: replace(o, format=formats[n]) for n, o in self.operands.items()}
         estimate = Estimate(operands, self.converted_sizes(formats), self.assignment.zero)
         first = [i for i in order if i in out]
@@ -376,11 +381,15 @@ class _Chooser:
 
     # --- work ---------------------------------------------------------------------------------------
 
+    def conversions(self, formats: Mapping[str, Format]) -> float:
+        """The work of bringing every operand into its format."""
+        changed = [name for name, operand in self.operands.items() if formats[name] != operand.format]
+        return sum(CONVERT * max(1, self.sizes.counts[name][-1]) for name in changed)
+
     def work(self, scheduled: Scheduled, estimate: Estimate) -> float:
-        total = 0.0
-        for name, operand in self.operands.items():
-            if estimate.operands[name].format != operand.format:
-                total += CONVERT * max(1, self.sizes.counts[name][-1])
+        total = self.conversions({name: operand.format for name, operand in estimate.operands.items()})
+        if scheduled.assembly == "dense":
+            total += EMPTY * math.prod(self.sizes.extents[i] for i in self.assignment.out.indices)
         twice = 2.0 if scheduled.assembly in ("rows", "coordinates") else 1.0
         outer = scheduled.order[: scheduled.outer]
         expr = self.assignment.expr

@@ -8,10 +8,11 @@ which of them have it (the merge lattice of Kjolstad et al., "The tensor algebra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
-from aerogel.einsum.nodes import Access, Expr
+from aerogel.einsum.nodes import Access, Expr, accesses
 from aerogel.loop import nodes as n
 from aerogel.loop.build import i64
 from aerogel.loop.nodes import Binary, Compare, Var
@@ -25,6 +26,8 @@ from aerogel.lower.walker import Range, Walker, bisect, both, step
 Body = Callable[[State, Expr], None]
 """Emits what is done at one coordinate: gets the state there, and what is left of the expression."""
 
+MOST_MERGES = 7
+"""Loops that merge fibers, one for every set of those that have not ended; of more, one loop does all."""
 GALLOP = 32
 """How many times longer one of two intersected fibers must be to be searched instead of walked."""
 
@@ -56,9 +59,15 @@ def _loop(run: _Run, state: State, expr: Expr) -> None:
     if len(walkers) == 1:
         _alone(run, state, expr, walkers[0])
         return
+    if len(walkers) > 3 and _is_masked(ctx, expr, walkers):
+        _union(run, state, expr, walkers)
+        return
     points = live(expr, tuple(walked), ctx.zero)
     if len(walkers) == 2 and len(points) == 1 and all(w.level.unique for w in walkers):
         _intersect(run, state, expr, walkers)
+        return
+    if len(points) > MOST_MERGES:
+        _union(run, state, expr, walkers)
         return
     at = {w.access: w.start(ctx.code) for w in walkers}
     for point in points:
@@ -230,7 +239,7 @@ def _merge(run: _Run, state: State, expr: Expr, walkers: list[Walker], at: dict[
         after = {w.access: _after(ctx, w, begin[w.access], met[w.access], i) for w in walkers}
 
         places = {w.access: w.place(begin[w.access], after[w.access]) for w in walkers}
-        if len(names) > 1 and is_sum(expr, names, ctx.zero) and all(_is_leaf(ctx, w) for w in walkers):
+        if len(names) > 1 and _is_masked(ctx, expr, walkers):
             run.enter(state.moved(places).masking(met), expr, i)
             for w in walkers:
                 code.assign(at[w.access], after[w.access])
@@ -256,6 +265,77 @@ def _merge(run: _Run, state: State, expr: Expr, walkers: list[Walker], at: dict[
         chain(list(live(expr, names, ctx.zero)))
         for w in walkers:
             code.assign(at[w.access], after[w.access])
+
+
+def _union(run: _Run, state: State, expr: Expr, walkers: list[Walker]) -> None:
+    """Every coordinate that any of many fibers has, in one loop: a fiber that has ended is at the extent."""
+    ctx, index = run.ctx, run.index
+    code, end = ctx.code, size_of(index)
+    names = [w.access for w in walkers]
+    at = {w.access: w.start(code) for w in walkers}
+    now = {name: code.define(end, f"c.{index}") for name in names}
+
+    def look(w: Walker) -> None:
+        with code.if_(at[w.access] < w.end):
+            code.assign(now[w.access], w.coordinate(at[w.access]))
+
+    for w in walkers:
+        look(w)
+    least = code.define(_least(list(now.values())), "least")
+    with code.while_(least < end):
+        i = code.let(least, index)
+        met = {name: code.let(Compare("eq", now[name], i), "met") for name in names}
+        begin = {name: code.let(at[name], "p") for name in names}
+        after = {w.access: _after(ctx, w, begin[w.access], met[w.access], i) for w in walkers}
+        places = {w.access: w.place(begin[w.access], after[w.access]) for w in walkers}
+        if _is_masked(ctx, expr, walkers):
+            run.enter(state.moved(places).masking(met, ended=True), expr, i)
+        else:
+            _decide(run, state, expr, met, places, i)
+        for w in walkers:
+            code.assign(at[w.access], after[w.access])
+            with code.if_(met[w.access]):
+                code.assign(now[w.access], end)
+                look(w)
+        code.assign(least, _least(list(now.values())))
+
+
+def _least(coordinates: Sequence[n.Expr]) -> n.Expr:
+    return reduce(lambda a, b: Binary("min", a, b), coordinates)
+
+
+def _decide(
+    run: _Run,
+    state: State,
+    expr: Expr,
+    met: Mapping[Access, n.Expr],
+    places: Mapping[Access, Place],
+    coordinate: n.Expr,
+) -> None:
+    """One fiber after another is asked whether it has the coordinate; then what is left is computed."""
+    code = run.ctx.code
+
+    def decide(left: list[Access], here: State, rest: Expr | None) -> None:
+        if rest is None:
+            return
+        left = [name for name in left if name in accesses(rest)]
+        if not left:
+            run.enter(here, rest, coordinate)
+            return
+        name, *others = left
+        with code.block() as then:
+            decide(others, here.moved({name: places[name]}), rest)
+        with code.block() as orelse:
+            decide(others, here, restrict(rest, [name], run.ctx.zero))
+        code.branch(met[name], tuple(then), tuple(orelse))
+
+    decide(list(met), state, expr)
+
+
+def _is_masked(ctx: Context, expr: Expr, walkers: list[Walker]) -> bool:
+    """Whether values that are not there can be added as nothing, without asking which are."""
+    names = [w.access for w in walkers]
+    return is_sum(expr, names, ctx.zero) and all(_is_leaf(ctx, w) for w in walkers)
 
 
 def _is_leaf(ctx: Context, w: Walker) -> bool:

@@ -105,7 +105,16 @@ class Kernel:
         else:
             bounds = cuts(scheduled, storages, outer, threads) if threads > 1 else None
         call = _Call(storages, extents, threads, head, bounds)
-        match scheduled.assembly:
+        try:
+            return self._made(call)
+        except MemoryError as error:
+            name, form = scheduled.assignment.out.tensor, scheduled.out.short
+            raise InputError(
+                f"the result {name} as {form}: {error}: ask for a sparser format with out_format="
+            ) from error
+
+    def _made(self, call: _Call) -> Storage | Listed:
+        match self.scheduled.assembly:
             case "dense":
                 return self._dense(call)
             case "pattern":

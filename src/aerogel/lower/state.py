@@ -67,13 +67,17 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """At one point of the code: the coordinate of each index, the place of each access. ``masked``: accesses
-    whose place is sound but that may have nothing at this coordinate, and what says whether they do.
-    ``spread``: fibers that can be looked up. ``given``: what must hold for anything to be there at all."""
+    """At one point of the code: the coordinate of each index, the place of each access.
+
+    ``masked``: accesses whose place is sound but that may have nothing at this coordinate, and what says
+    whether they do; ``ended``: those among them whose place is sound only where they do. ``spread``: fibers
+    that can be looked up. ``given``: what must hold for anything to be there at all.
+    """
 
     coordinates: Mapping[str, n.Expr] = field(default_factory=dict[str, n.Expr])
     places: Mapping[Access, Place] = field(default_factory=dict[Access, Place])
     masked: Mapping[Access, n.Expr] = field(default_factory=dict[Access, n.Expr])
+    ended: frozenset[Access] = frozenset()
     spread: Mapping[Access, Spread] = field(default_factory=dict[Access, "Spread"])
     given: tuple[n.Expr, ...] = ()
 
@@ -89,8 +93,9 @@ class State:
     def spreading(self, access: Access, spread: Spread) -> State:
         return replace(self, spread={**self.spread, access: spread})
 
-    def masking(self, conditions: Mapping[Access, n.Expr]) -> State:
-        return replace(self, masked={**self.masked, **conditions})
+    def masking(self, conditions: Mapping[Access, n.Expr], *, ended: bool = False) -> State:
+        beyond = self.ended | frozenset(conditions) if ended else self.ended
+        return replace(self, masked={**self.masked, **conditions}, ended=beyond)
 
 
 @dataclass(frozen=True, slots=True)

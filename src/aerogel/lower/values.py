@@ -106,9 +106,19 @@ def _load(ctx: Context, state: State, access: Access, tile: Tile | None) -> list
     if stored.operand.dtype is not ctx.compute:
         loaded = [n.Cast(x, retyped(x.type, ctx.compute)) for x in loaded]
     condition = state.masked.get(access)
+    if condition is not None and access in state.ended:
+        return [_if_there(ctx, condition, x) for x in loaded]
     if condition is not None:
         loaded = [n.Select(condition, x, n.Const(nothing(ctx), x.type)) for x in loaded]
     return [ctx.code.let(x, "x") for x in loaded]
+
+
+def _if_there(ctx: Context, condition: n.Expr, x: n.Expr) -> n.Expr:
+    """``x`` where the condition holds, which alone makes it sound to load."""
+    found = ctx.code.define(n.Const(nothing(ctx), x.type), "x")
+    with ctx.code.if_(condition):
+        ctx.code.assign(found, x)
+    return found
 
 
 def nothing(ctx: Context) -> float:
