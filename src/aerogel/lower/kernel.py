@@ -138,7 +138,10 @@ class Kernel:
         block = (ctypes.c_uint64 * (count + 2))(*words)
         address = ctypes.addressof(block)
         block[len(call.head)] = address + 8 * count if call.cuts is None else address_of(call.cuts)
-        pool().run(compiled.address, address, call.threads)
+        if call.threads == 1:
+            pool().run(compiled.address, address, 1)
+        else:
+            pool().start(compiled.address, address, call.threads)
         if marks:
             self._marks.append((tuple(array.size for array in marks), marks))
 
@@ -168,19 +171,17 @@ class Kernel:
     def _array(self, count: int, *, covered: bool) -> NDArray[Any]:
         """Room for values, set to what they are where nothing is written."""
         dtype = self.scheduled.dtype
-        name = self.scheduled.assignment.out.tensor
-        require(
-            count * dtype.itemsize < LARGEST,
-            InputError,
-            f"the result {name} would have {count} values: ask for a sparse one with out_format=",
-        )
+        if count * dtype.itemsize >= LARGEST:
+            name = self.scheduled.assignment.out.tensor
+            text = f"the result {name} would have {count} values: ask for a sparse one with out_format="
+            raise InputError(text)
         try:
             if covered:
                 return np.empty(count, dtype.numpy())
             zero = self.scheduled.assignment.zero
             return np.zeros(count, dtype.numpy()) if zero == 0 else np.full(count, zero, dtype.numpy())
         except MemoryError as error:
-            wide = count * dtype.itemsize
+            name, wide = self.scheduled.assignment.out.tensor, count * dtype.itemsize
             raise InputError(
                 f"the result {name} takes {wide} bytes, which cannot be had: ask for a sparse one with "
                 "out_format="

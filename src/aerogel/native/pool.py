@@ -49,7 +49,10 @@ class Pool:
         if threads == 1:
             self._runtime.start(self.state, function, block, 1)
             return
-        count = self.threads(threads)
+        self.start(function, block, self.threads(threads))
+
+    def start(self, function: int, block: int, count: int) -> None:
+        """As ``run``, on as many threads as ``ready`` or ``threads`` said."""
         # Only calls stand inside, no loops: an interrupt cannot fall between the lock and its release.
         with self._busy:
             self._runtime.start(self.state, function, block, self._grow(count))
