@@ -55,6 +55,8 @@ bench: setup  ## write benchmarks/results/*.json, from which the README's number
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/artefact.py
+	$(BIN)/aerogel bench --prepare einsum
+	$(BIN)/python benchmarks/einsum.py
 	$(BIN)/python benchmarks/readme.py
 
 clean:  ## remove what was built and cached, but not .venv

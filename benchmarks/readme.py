@@ -200,6 +200,37 @@ def rooflines(data: Mapping[str, Any]) -> str:
     return "\n\n".join([ROOFLINES, table(["weights", "of the roofline", "bound by, of 12 cases"], rows)])
 
 
+ALGEBRA = (
+    "Two threads, f64 and f32, real patterns with drawn values, each case over the best of SciPy, torch (MKL),"
+    " PyData/sparse, GraphBLAS and loops written for numba in the same run; operands prepared by everyone beforehand,"
+    " results allocated in the call. The worst case is most often the smallest matrix, where a call costs more than"
+    " the work. `benchmarks/results/einsum.json` has every time of everyone."
+)
+
+
+def algebra(data: Mapping[str, Any]) -> str:
+    """The table of sparse algebra: one row for each operation."""
+    rows: list[list[str]] = []
+    for operation in data["operations"].values():
+        found, first = operation["overall"], operation["first_call"]
+        if found is None:
+            continue
+        mean, worst = found["over_best_peer"], found["worst"]
+        rows.append(
+            [
+                found["title"],
+                str(found["cases"]),
+                interval(mean["value"], mean["low"], mean["high"], " x"),
+                interval(worst["value"], worst["low"], worst["high"], " x") + f" {worst['case']}",
+                f"{operation['claim']['wanted']:g} x",
+                "yes" if operation["claim"]["holds"] else "**no**",
+                f"{first['compile_s']:.2f} s" if first else "",
+            ]
+        )
+    head = ["operation", "cases", "over the best", "worst case", "aim", "holds", "first call compiles in"]
+    return table(head, rows)
+
+
 def unit(name: str) -> str:
     """What stands behind a number: units that the claim's own words do not say."""
     return f" {name}" if name == "x" or name.startswith("of ") else ""
@@ -235,6 +266,10 @@ def section() -> str:
             parts.append(rooflines(found["kernels"]))
         parts.append(f"Measured on {where}. With `AEROGEL_TARGET=avx2` on it, against the same aims:")
         parts.append(claims(found["kernels"], "avx2_claims"))
+    if "einsum" in found:
+        facts = found["einsum"]["machine"]
+        where = f"{facts['cpu']}, {facts['usable_cores']} cores, {facts['target'].split('/')[0]}"
+        parts += ["### Sparse algebra", ALGEBRA, algebra(found["einsum"]), f"Measured on {where}."]
     return "\n\n".join(parts) or "Not measured yet: run `make bench` on an idle machine."
 
 

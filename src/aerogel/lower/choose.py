@@ -34,6 +34,8 @@ FAR = 4.0
 """Work of a step that jumps through a dense operand, against one that runs along it."""
 VECTOR = 0.2
 """Work of a step that is a lane of a vector."""
+LONG, CHAINS = 24.0, 4
+"""From which length on fibers are added in several partial sums, and in how many."""
 LARGE = 30_000.0
 """Estimated steps from which on another thread is worth waking."""
 EMPTY = 0.05
@@ -150,8 +152,18 @@ class _Chooser:
             scheduled = replace(scheduled, hoists=met, partial=parts, parallel=scheduled.parallel or parts)
             stored = {a: estimate.stored(a) for a in accesses(self.assignment.expr)}
             soon = aheads(self.assignment.expr, stored, self.sizes.extents, scheduled.vector)
-            scheduled = replace(scheduled, aheads=soon)
+            chains = self.chains(nested(self.assignment.expr, order), order[:outer], estimate)
+            scheduled = replace(scheduled, aheads=soon, chains=chains)
         return Choice(scheduled, formats, work, form)
+
+    def chains(self, expr: Expr, outside: tuple[str, ...], estimate: Estimate) -> int:
+        """Into how many partial sums a fiber is added: several where fibers are long. Of short ones the next
+        sum is begun before the last is done, and the loop over what four do not divide costs more."""
+        if isinstance(expr, Reduce):
+            within = self.chains(expr.body, (*outside, expr.index), estimate)
+            long = estimate.steps(expr.body, expr.index, outside) >= LONG
+            return max(within, CHAINS if long else 1)
+        return max((self.chains(child, outside, estimate) for child in children(expr)), default=1)
 
     def in_parts(self, scheduled: Scheduled, work: float) -> bool:
         """Whether a scalar is worth summing in parts, which threads share."""

@@ -43,7 +43,15 @@ def module(scheduled: Scheduled, phase: Phase, target: Target) -> Module:
     fma = scheduled.compute.is_float and (target.arch != "x86_64" or target.has("fma"))
     operands = {operand.name: operand for operand in scheduled.operands}
     ctx = Context(
-        Code(), operands, scheduled.assignment.zero, scheduled.compute, lanes, fma, scheduled.hoists
+        Code(),
+        operands,
+        zero=scheduled.assignment.zero,
+        compute=scheduled.compute,
+        lanes=lanes,
+        fma=fma,
+        hoists=scheduled.hoists,
+        aheads=scheduled.aheads,
+        chains=scheduled.chains,
     )
     _Kernel(scheduled, phase, ctx, target).emit()
     main = Function("main", params(scheduled, phase), ctx.code.done())

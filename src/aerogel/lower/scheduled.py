@@ -35,7 +35,8 @@ class Scheduled:
     lanes. ``appended``: how many levels of the output are appended to, or are those of the operand
     ``pattern``; dense ones may follow. Values are computed in ``compute`` and stored as ``dtype``;
     coordinates of the output are of type ``index``. ``hoists``: fibers that are spread out for lookups;
-    ``aheads``: rows that are prefetched. ``partial``: a scalar is summed in ``PARTS`` parts, whatever the
+    ``aheads``: rows that are prefetched. ``chains``: into how many
+    partial sums fibers are added. ``partial``: a scalar is summed in ``PARTS`` parts, whatever the
     threads.
     """
 
@@ -56,6 +57,7 @@ class Scheduled:
     hoists: tuple[Hoist, ...] = ()
     aheads: tuple[Ahead, ...] = ()
     partial: bool = False
+    chains: int = 1
 
     @property
     def out_indices(self) -> tuple[str, ...]:

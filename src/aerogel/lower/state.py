@@ -110,6 +110,7 @@ class Context:
     fma: bool
     hoists: tuple[Hoist, ...] = ()
     aheads: tuple[Ahead, ...] = ()
+    chains: int = 1
 
     def stored(self, access: Access) -> Stored:
         return Stored.of(access, self.operands[access.tensor])

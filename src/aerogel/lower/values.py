@@ -24,7 +24,7 @@ from aerogel.lower.state import Context, State, retyped
 from aerogel.lower.walker import Range, Walker, both
 
 CHAINS = 4
-"""Independent sums in flight: a multiply-add takes about four cycles, and two can start in each."""
+"""Independent sums in flight along memory: a multiply-add takes about four cycles, two start in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ def _reduce(
         return [_dense_run(ctx, state, expr, part or (i64(0), size_of(expr.index)))]
     width, lanes = (tile.count, tile.lanes) if tile else (1, 1)
     walker = _single(ctx, state, expr, part)
-    chains = 1 if walker is None else max(1, CHAINS // width)
+    chains = 1 if walker is None else max(1, ctx.chains // width)
     total = _begun(ctx, expr, width, lanes, chains)
     if walker is None:
         flat = not any(isinstance(node, Reduce) for node in walk(expr.body))
