@@ -10,6 +10,7 @@ import numpy as np
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, require
+from aerogel.core.memory import address_of
 from aerogel.loop.nodes import Buf, Var
 
 
@@ -76,7 +77,7 @@ def buffer_span(param: Buf, value: object) -> tuple[int, int]:
                 )
             if not (kind.const or value.flags.writeable):
                 raise InputError(f"buffer {name!r} is written, but the array is read-only: pass a copy")
-            address, size = value.__array_interface__["data"][0], value.nbytes
+            address, size = address_of(value), value.nbytes
         case _:
             raise InputError(f"buffer {name!r} takes a NumPy array or Memory, but got {type(value).__name__}")
     if size and address % kind.align:
