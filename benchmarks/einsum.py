@@ -160,6 +160,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--only", choices=tuple(OPERATIONS), action="append", metavar="OP", help=about)
     about = "what an earlier run found of other operations stays in the output"
     parser.add_argument("--keep", action="store_true", help=about)
+    about = "so many patterns of each kind, from the smallest to the largest; by default all (half an hour)"
+    parser.add_argument("--patterns", type=int, metavar="N", help=about)
     about = f"only these, by default all: {', '.join(LIBRARIES)}"
     parser.add_argument("--libraries", metavar="A,B", help=about)
     about = "longer blocks, and also what takes a library very long"
@@ -180,7 +182,7 @@ def main() -> int:
         settings,
         names,
         slow=asked.all,
-        patterns=2 if asked.quick else None,
+        patterns=asked.patterns or (2 if asked.quick else None),
         dtypes=DTYPES[: 1 if asked.quick else 2],
     )
     wanted = asked.only or list(OPERATIONS)

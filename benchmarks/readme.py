@@ -201,10 +201,10 @@ def rooflines(data: Mapping[str, Any]) -> str:
 
 
 ALGEBRA = (
-    "Two threads, f64 and f32, real patterns with drawn values, each case over the best of SciPy, torch (MKL),"
-    " PyData/sparse, GraphBLAS and loops written for numba in the same run; operands prepared by everyone beforehand,"
-    " results allocated in the call. The worst case is most often the smallest matrix, where a call costs more than"
-    " the work. `benchmarks/results/einsum.json` has every time of everyone."
+    "Two threads, f64 and f32, real patterns with drawn values. Each case is over the best of SciPy, torch"
+    " (MKL), PyData/sparse, GraphBLAS and loops written for numba in the same run. Everyone prepares operands"
+    " beforehand and allocates results in the call. The worst case is most often the smallest matrix, where a"
+    " call costs more than the work. `benchmarks/results/einsum.json` has every time of everyone."
 )
 
 

@@ -60,7 +60,7 @@ class _Elsewhere(Kernel):
         if scheduled.assembly == "pattern" or phase == "once":
             return True
         tails = scheduled.assembly != "dense" and scheduled.out_indices[scheduled.appended :]
-        return self._covers or (scheduled.assembly != "dense" and not tails)
+        return self.covers or (scheduled.assembly != "dense" and not tails)
 
     def execute(self, phase: Phase, given: list[Any], threads: int) -> None:
         raise NotImplementedError

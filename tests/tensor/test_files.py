@@ -47,6 +47,9 @@ def test_matrix_market_comes_back(tmp_path: Path, pair: tuple[Tensor, NDArray[An
         assert back.shape == x.shape
         assert back.dtype == ("int64" if x.dtype.kind == "i" else "float64")
         np.testing.assert_array_equal(back.to_numpy(), x)
+    if 0 in x.shape:
+        # SciPy's reader divides by the extents: the process would end.
+        return
     theirs = scipy.io.mmread(tmp_path / "a.mtx")
     np.testing.assert_array_equal(np.asarray(theirs.todense() if sparse.issparse(theirs) else theirs), x)
 

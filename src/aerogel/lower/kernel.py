@@ -77,7 +77,7 @@ class Kernel:
         self._spaces: list[tuple[tuple[int, int], list[NDArray[Any]]]] = []
         self._marks: list[tuple[tuple[int, ...], list[NDArray[Any]]]] = []
         self._fold: ReduceOp = fold_of(scheduled.assignment.expr)
-        self._covers = _covers(scheduled)
+        self.covers = _covers(scheduled)
         self._once = may_fill_once(scheduled)
         self._names = [operand.name for operand in scheduled.operands]
 
@@ -163,7 +163,7 @@ class Kernel:
                 np.asarray(FOLD[self._fold](parts), parts.dtype).reshape(1),
                 scheduled.assignment.zero,
             )
-        values = self._array(prod(shape), covered=self._covers)
+        values = self._array(prod(shape), covered=self.covers)
         self._run("run", call, [values])
         form = scheduled.out
         return Storage(form, shape, ((),) * len(shape), values, scheduled.assignment.zero)
@@ -190,14 +190,22 @@ class Kernel:
     def _pattern(self, call: _Call) -> Storage:
         scheduled = self.scheduled
         assert scheduled.pattern is not None
-        twin, shared = call.storages[scheduled.pattern], scheduled.appended
-        _, tails = self._split(call.extents)
-        count = twin.counts()[shared - 1] * prod(tails)
-        values = self._array(count, covered=not tails or self._covers)
+        twin = call.storages[scheduled.pattern]
+        whole = scheduled.appended == len(scheduled.out_indices)
+        values = self._array(self.pattern_size(twin, call.extents), covered=whole or self.covers)
         self._run("run", call, [values])
-        levels = (*twin.levels[:shared], *((),) * len(tails))
         zero = scheduled.assignment.zero
+        levels = self.pattern_levels(twin)
         return Storage(scheduled.out, self.shape(call.extents), levels, values, zero, twin.index)
+
+    def pattern_size(self, twin: Storage, extents: Mapping[str, int]) -> int:
+        """How many values an output has that shares the first levels of ``twin``."""
+        return twin.counts()[self.scheduled.appended - 1] * prod(self._split(extents)[1])
+
+    def pattern_levels(self, twin: Storage) -> tuple[tuple[NDArray[Any], ...], ...]:
+        """The levels of such an output."""
+        shared = self.scheduled.appended
+        return (*twin.levels[:shared], *((),) * (len(self.scheduled.out_indices) - shared))
 
     def _rows(self, call: _Call) -> Storage:
         starts = self._bounds(call) if self._once else None
@@ -257,7 +265,7 @@ class Kernel:
         self._check_index(total)
         block = prod(tails)
         crd = np.empty(total, scheduled.index.numpy())
-        values = self._array(total * block, covered=not tails or self._covers)
+        values = self._array(total * block, covered=not tails or self.covers)
         self._run("fill", call, [starts, crd, values, *spaces])
         self._give_back(call, spaces)
         pos = starts.astype(scheduled.index.numpy())
@@ -275,7 +283,7 @@ class Kernel:
         total = int(starts[-1])
         block = prod(tails)
         coordinates = [np.empty(total, scheduled.index.numpy()) for _ in heads]
-        values = self._array(total * block, covered=not tails or self._covers)
+        values = self._array(total * block, covered=not tails or self.covers)
         self._run("fill", call, [starts, *coordinates, values, *spaces])
         self._give_back(call, spaces)
         return Listed(scheduled.out_indices[: len(heads)], tuple(coordinates), values)

@@ -19,7 +19,7 @@ from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format
 from aerogel.lower.choose import Wanted
 from aerogel.native import cores
-from aerogel.native.pool import pool
+from aerogel.tensor import again
 from aerogel.tensor.coerce import operand
 from aerogel.tensor.diagonals import diagonal
 from aerogel.tensor.request import Prepared, Request, prepare, wanted_format
@@ -51,9 +51,8 @@ def evaluate(
 
     InputError (NotationError with the place) for a text that cannot be read, and operands that do not fit.
     """
-    given = {name: operand(value, name) for name, value in operands.items()}
     wanted = (semiring, _hashable(out_format), _hashable(order), parallel, workspace)
-    return _computed(("evaluate", text), given, wanted, threads)
+    return _called(("evaluate", text), operands, wanted, threads)
 
 
 def einsum(
@@ -67,12 +66,9 @@ def einsum(
     threads: int | None = None,
 ) -> Any:
     """``numpy.einsum`` for tensors in any format: ``einsum("ij,jk->ik", A, B)``. Options as in evaluate."""
-    names = [f"t{k}" for k in range(len(operands))]
-    given = {
-        name: operand(value, _ordinal(k)) for k, (name, value) in enumerate(zip(names, operands, strict=True))
-    }
     wanted = (semiring, _hashable(out_format), _hashable(order), parallel, workspace)
-    return _computed(("einsum", subscripts), given, wanted, threads)
+    named = {f"t{k}": value for k, value in enumerate(operands)}
+    return _called(("einsum", subscripts), named, wanted, threads)
 
 
 def explain(text: str, **operands: Any) -> str:
@@ -94,10 +90,6 @@ def explain(text: str, **operands: Any) -> str:
     if prepared.out != prepared.choice.scheduled.out:
         lines.append(f"  the result becomes {prepared.out.short}")
     return "\n".join(lines)
-
-
-def _ordinal(k: int) -> str:
-    return f"operand {k}"
 
 
 def _hashable(value: Any) -> Any:
@@ -166,12 +158,34 @@ def _loops(order: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(words) if len(words) > 1 else tuple(order.strip())
 
 
-def _computed(
-    spelt: tuple[str, str], given: dict[str, Storage], wanted: tuple[Any, ...], threads: int | None
+def _called(
+    spelt: tuple[str, str], operands: dict[str, Any], wanted: tuple[Any, ...], threads: int | None
 ) -> Any:
+    if threads is None:
+        threads = cores.MOST
+    elif not isinstance(threads, int) or threads < 1:
+        raise InputError(f"threads={threads!r}: give a whole number from 1 on")
+    key = again.signature(spelt, wanted, operands) if isinstance(spelt[1], str) else None
+    ready = None if key is None else again.find(key, operands)
+    if ready is not None:
+        try:
+            return ready.run(operands, threads)
+        except MemoryError:
+            # The long way says what could not be had.
+            pass
+    given = {name: operand(value, _said(spelt, name)) for name, value in operands.items()}
     prepared = _prepared(spelt, given, wanted)
-    count = cores.limit() if threads is None else pool().threads(threads)
-    return presented(prepared.run(given, count))
+    sizes = prepared.extents(given)
+    storages = prepared.stored(given)
+    result = prepared.of_stored(storages, sizes, threads)
+    if key is not None:
+        again.keep(key, prepared, operands, storages)
+    return presented(result)
+
+
+def _said(spelt: tuple[str, str], name: str) -> str:
+    """How messages call an operand: those of ``einsum`` have no name."""
+    return name if spelt[0] == "evaluate" else f"operand {name[1:]}"
 
 
 def presented(storage: Storage) -> Any:

@@ -104,17 +104,25 @@ class Prepared:
                 checked_extents(self.request.spelt, {name: storage.shape for name, storage in given.items()})
         return found
 
-    def run(self, given: Mapping[str, Storage], threads: int) -> Storage:
-        """The result of operands under their own names."""
-        sizes = self.extents(given)
+    def stored(self, given: Mapping[str, Storage]) -> dict[str, Storage]:
+        """The operands as the kernel takes them, under its names for them."""
         storages: dict[str, Storage] = {}
         for name, source, form in self.uses:
             storage = given[source]
             if self.request.along[name]:
                 storage = diagonal(storage, self.request.along[name])
-            storages[name] = (
-                storage if storage.format is form else converted(storage, form, self.request.assignment.zero)
-            )
+            if storage.format is not form:
+                storage = converted(storage, form, self.request.assignment.zero)
+            storages[name] = storage
+        return storages
+
+    def run(self, given: Mapping[str, Storage], threads: int) -> Storage:
+        """The result of operands under their own names."""
+        sizes = self.extents(given)
+        return self.of_stored(self.stored(given), sizes, threads)
+
+    def of_stored(self, storages: Mapping[str, Storage], sizes: Mapping[str, int], threads: int) -> Storage:
+        """The result of operands as the kernel takes them."""
         found = self.kernel(storages, sizes, threads if self.choice.work > LARGE else 1)
         if isinstance(found, Listed):
             return storage_of(found, self.choice.scheduled, self.out, sizes)
