@@ -231,10 +231,7 @@ def _merge(run: _Run, state: State, expr: Expr, walkers: list[Walker], at: dict[
     with code.while_(both([at[w.access] < w.end for w in walkers])):
         begin = {w.access: code.let(at[w.access], "p") for w in walkers}
         now = {w.access: code.let(w.coordinate(begin[w.access]), f"c.{index}") for w in walkers}
-        least = now[names[0]]
-        for name in names[1:]:
-            least = Binary("min", least, now[name])
-        i = code.let(least, index)
+        i = code.let(_least(list(now.values())), index)
         met = {name: code.let(Compare("eq", now[name], i), "met") for name in names}
         after = {w.access: _after(ctx, w, begin[w.access], met[w.access], i) for w in walkers}
 

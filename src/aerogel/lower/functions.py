@@ -17,15 +17,16 @@ Results are NumPy's, but for these:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from typing import get_args
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import UnsupportedError, require
+from aerogel.einsum.arithmetic import identity
+from aerogel.einsum.nodes import ReduceOp
 from aerogel.loop import nodes as n
 from aerogel.loop.build import Code
 from aerogel.loop.nodes import Binary, Compare, Const, Expr, Select, Unary
-from aerogel.loop.values import bounds
 from aerogel.lower import elementary
 from aerogel.lower.power import literal, power
 
@@ -248,33 +249,9 @@ BINARY: dict[str, Binop] = {
 """The builder of every ``BinaryOp``."""
 
 
-def _least(dtype: DType) -> int | float | bool:
-    if dtype is DType.BOOL:
-        return False
-    return -math.inf if dtype.is_float else bounds(dtype)[0]
+def _identity(op: ReduceOp) -> Identity:
+    return lambda dtype: identity(op, dtype.numpy()).item()
 
 
-def _greatest(dtype: DType) -> int | float | bool:
-    if dtype is DType.BOOL:
-        return True
-    return math.inf if dtype.is_float else bounds(dtype)[1]
-
-
-def _fixed(value: int) -> Identity:
-    def identity(dtype: DType) -> int | float | bool:
-        if dtype is DType.BOOL:
-            return bool(value)
-        return float(value) if dtype.is_float else value
-
-    return identity
-
-
-REDUCE: dict[str, Identity] = {
-    "add": _fixed(0),
-    "mul": _fixed(1),
-    "min": _greatest,
-    "max": _least,
-    "or": _fixed(0),
-    "and": _fixed(1),
-}
+REDUCE: dict[str, Identity] = {op: _identity(op) for op in get_args(ReduceOp)}
 """For every ``ReduceOp`` and a type, the value that changes no other (``or`` and ``and`` make it 1 or 0)."""

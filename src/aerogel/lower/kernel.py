@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, require
 from aerogel.core.memory import address_of
-from aerogel.core.target import Target, current
+from aerogel.core.target import Target
+from aerogel.einsum.arithmetic import FOLDS
 from aerogel.einsum.nodes import ReduceOp, accesses
 from aerogel.formats.storage import MOST_INDEX, Storage
 from aerogel.lower.algebra import fold_of
@@ -33,17 +34,6 @@ ROOM = 1 << 26
 """Elements that are asked for, at most, before it is known how many are needed."""
 LARGEST = 1 << 47
 """Bytes of an array, at most: what a process can address."""
-
-
-FOLD: dict[ReduceOp, Callable[[NDArray[Any]], Any]] = {
-    "add": np.add.reduce,
-    "min": np.minimum.reduce,
-    "max": np.maximum.reduce,
-    "mul": np.multiply.reduce,
-    "or": np.logical_or.reduce,
-    "and": np.logical_and.reduce,
-}
-"""How the parts of a scalar are put together, always in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +150,7 @@ class Kernel:
                 scheduled.out,
                 (),
                 (),
-                np.asarray(FOLD[self._fold](parts), parts.dtype).reshape(1),
+                np.asarray(FOLDS[self._fold].reduce(parts), parts.dtype).reshape(1),
                 scheduled.assignment.zero,
             )
         values = self._array(prod(shape), covered=self.covers)
@@ -353,8 +343,3 @@ def _covers(scheduled: Scheduled) -> bool:
 def kernel(scheduled: Scheduled, target: Target) -> Kernel:
     """The kernel of a schedule in this process."""
     return Kernel(scheduled, target)
-
-
-def kernel_of(scheduled: Scheduled) -> Kernel:
-    """The kernel of a schedule for the current target."""
-    return kernel(scheduled, current())

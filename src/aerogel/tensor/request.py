@@ -13,8 +13,7 @@ from aerogel.core.errors import InputError, require
 from aerogel.core.target import current
 from aerogel.einsum.check import extents as checked_extents
 from aerogel.einsum.dtypes import compute_dtype, result_dtype
-from aerogel.einsum.nodes import Access, Assignment, Binary, BinaryOp, Expr, accesses, children, rebuilt
-from aerogel.einsum.semiring import ReduceOp
+from aerogel.einsum.nodes import Access, Assignment, Binary, Expr, accesses, children, rebuilt
 from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format, format_of, named
 from aerogel.lower.choose import LARGE, Choice, Wanted, choose
@@ -71,15 +70,10 @@ def _renamed(expr: Expr, names: Mapping[Access, str]) -> Expr:
     return rebuilt(expr, tuple(_renamed(child, names) for child in children(expr)))
 
 
-_ACCUMULATE: dict[ReduceOp, BinaryOp] = {
-    "add": "add", "mul": "mul", "min": "min", "max": "max", "or": "or", "and": "and",
-}  # fmt: skip
-
-
 def _accumulated(assignment: Assignment) -> Assignment:
     if assignment.accumulate is None:
         return assignment
-    expr = Binary(_ACCUMULATE[assignment.accumulate], assignment.out, assignment.expr)
+    expr = Binary(assignment.accumulate, assignment.out, assignment.expr)
     return replace(assignment, expr=expr, accumulate=None)
 
 
