@@ -136,12 +136,12 @@ def find(key: Any, operands: Mapping[str, Any]) -> Ready | None:
     return found if found is not None and found.fits(operands) else None
 
 
-def keep(key: Any, prepared: Prepared, operands: Mapping[str, Any], storages: Mapping[str, Storage]) -> None:
-    """Keeps a call that was made, where it is one of those that can be: ``storages`` under the names of the
-    request, as the kernel took them."""
+def keep(key: Any, prepared: Prepared, operands: Mapping[str, Any], given: Mapping[str, Storage]) -> None:
+    """Keeps a call that was made, where it is one of those that can be; ``given``: the operands' storages."""
     scheduled = prepared.choice.scheduled
     if scheduled.partial or scheduled.hoists or prepared.out != scheduled.out:
         return
+    storages = prepared.stored(given)
     if scheduled.assembly == "dense":
         twin = None
         if not scheduled.out.straight:
@@ -166,7 +166,7 @@ def keep(key: Any, prepared: Prepared, operands: Mapping[str, Any], storages: Ma
                 return
             fills.append((len(words), source))
         words += storage.addresses()
-    extents = prepared.extents({sources[name]: storage for name, storage in storages.items()})
+    extents = prepared.extents(given)
     words += [extents[index] for index in scheduled.order]
     shape = prepared.kernel.shape(extents) if twin is None else (prepared.kernel.pattern_size(twin, extents),)
     if prod(shape) * scheduled.dtype.itemsize >= LARGEST:

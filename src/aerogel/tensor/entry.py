@@ -175,11 +175,9 @@ def _called(
             pass
     given = {name: operand(value, _said(spelt, name)) for name, value in operands.items()}
     prepared = _prepared(spelt, given, wanted)
-    sizes = prepared.extents(given)
-    storages = prepared.stored(given)
-    result = prepared.of_stored(storages, sizes, threads)
+    result = prepared.run(given, threads)
     if key is not None:
-        again.keep(key, prepared, operands, storages)
+        again.keep(key, prepared, operands, given)
     return presented(result)
 
 

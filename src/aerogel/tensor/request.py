@@ -113,11 +113,7 @@ class Prepared:
     def run(self, given: Mapping[str, Storage], threads: int) -> Storage:
         """The result of operands under their own names."""
         sizes = self.extents(given)
-        return self.of_stored(self.stored(given), sizes, threads)
-
-    def of_stored(self, storages: Mapping[str, Storage], sizes: Mapping[str, int], threads: int) -> Storage:
-        """The result of operands as the kernel takes them."""
-        found = self.kernel(storages, sizes, threads if self.choice.work > LARGE else 1)
+        found = self.kernel(self.stored(given), sizes, threads if self.choice.work > LARGE else 1)
         if isinstance(found, Listed):
             return storage_of(found, self.choice.scheduled, self.out, sizes)
         return found if found.format == self.out else convert(found, self.out)
