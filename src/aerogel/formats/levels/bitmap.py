@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import FormatError, LoopError, refuse, require
-from aerogel.formats.levels.level import Element, Entry, Parent, View
+from aerogel.formats.levels.level import Element, Entry, Parent, View, every_position, position_in_row
 from aerogel.loop.build import Code
 from aerogel.loop.nodes import Compare, Const, Expr, Load, Scalar
 
@@ -38,8 +38,7 @@ class Bitmap:
         refuse(LoopError, f"{view.prefix} is a bitmap: it is visited by coordinate")
 
     def locate(self, view: View, parent: Expr, coordinate: Expr) -> Expr:
-        first = isinstance(parent, Const) and parent.value == 0
-        return coordinate if first else parent * view.size + coordinate
+        return position_in_row(view, parent, coordinate)
 
     def present(self, view: View, position: Expr) -> Expr:
         return Compare("ne", Load(view.buffer("set", "flag"), position), Const(0, _U8))
@@ -72,4 +71,4 @@ class Bitmap:
     def expand(
         self, arrays: Sequence[NDArray[Any]], parents: NDArray[np.int64], size: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return np.repeat(parents, size), np.tile(np.arange(size, dtype=np.int64), len(parents))
+        return every_position(parents, size)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import LoopError, refuse
-from aerogel.formats.levels.level import Element, Entry, Parent, View
+from aerogel.formats.levels.level import Element, Entry, Parent, View, every_position, position_in_row
 from aerogel.loop.build import Code
-from aerogel.loop.nodes import Const, Expr
+from aerogel.loop.nodes import Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,7 @@ class Dense:
         refuse(LoopError, f"{view.prefix} is dense: it is visited by coordinate")
 
     def locate(self, view: View, parent: Expr, coordinate: Expr) -> Expr:
-        first = isinstance(parent, Const) and parent.value == 0
-        return coordinate if first else parent * view.size + coordinate
+        return position_in_row(view, parent, coordinate)
 
     def present(self, view: View, position: Expr) -> None:
         return None
@@ -56,4 +55,4 @@ class Dense:
     def expand(
         self, arrays: Sequence[NDArray[Any]], parents: NDArray[np.int64], size: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return np.repeat(parents, size), np.tile(np.arange(size, dtype=np.int64), len(parents))
+        return every_position(parents, size)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
 from aerogel.loop.build import Code
-from aerogel.loop.nodes import I64, Buf, BufferType, Cast, Expr, Load, Scalar
+from aerogel.loop.nodes import I64, Buf, BufferType, Cast, Const, Expr, Load, Scalar
 
 Element = Literal["index", "flag"]
 """What an array of a level holds: positions or coordinates in the tensor's index type, or a byte, 0 or 1."""
@@ -145,3 +145,14 @@ class Level(Protocol):
         the definition that tests and conversions of odd formats use.
         """
         ...
+
+
+def position_in_row(view: View, parent: Expr, coordinate: Expr) -> Expr:
+    """The position of a coordinate in a level that has room for all: parent x size + coordinate."""
+    first = isinstance(parent, Const) and parent.value == 0
+    return coordinate if first else parent * view.size + coordinate
+
+
+def every_position(parents: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of such a level, the parent and the coordinate of every position."""
+    return np.repeat(parents, size), np.tile(np.arange(size, dtype=np.int64), len(parents))
