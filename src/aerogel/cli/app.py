@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import aerogel
 from aerogel.cli.command import BAD_INPUT, BROKEN_PIPE, Command, flush_output, give_up_output, note
+from aerogel.cli.group import Group
 from aerogel.core.errors import AerogelError
 
 COMMANDS = {
@@ -20,8 +21,9 @@ COMMANDS = {
     "run": "run a model on arrays or text",
     "evaluate": "index notation on tensors in files, sparse or dense",
     "bench": "time a model against other runtimes",
+    "carbon": "kWh, CO2e, water and money of what was run, or would be",
 }
-"""Each is a module of this package with a ``COMMAND``, imported only when it is asked for."""
+"""Each is a module of this package with a ``COMMAND``, or a group of them, imported only when it is asked for."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -50,7 +52,9 @@ def _dispatch(words: list[str]) -> int:
         parser.parse_args(words or ["--help"])  # ends here: help, version, or a usage error
         parser.error("give a command")
     module = importlib.import_module(f"aerogel.cli.{words[0]}")
-    command: Command = module.COMMAND
+    command: Command | Group = module.COMMAND
+    if isinstance(command, Group):
+        return command.run(words[0], words[1:])
     return command.run(command.parser(words[0]).parse_args(words[1:]))
 
 
