@@ -23,7 +23,7 @@ COMMANDS = {
     "bench": "time a model against other runtimes",
     "carbon": "kWh, CO2e, water and money of what was run, or would be",
 }
-"""Each is a module of this package with a ``COMMAND``, or a group of them, imported only when it is asked for."""
+"""Each is a module of this package with a ``COMMAND``, maybe a ``Group``, imported only when asked for."""
 
 
 def run(words: Sequence[str]) -> int:
