@@ -5,20 +5,28 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from aerogel.core.errors import MeasureError, require
 from aerogel.energy.host import Host, this_host
-from aerogel.energy.models import Method, Model, Usage, choose_model
+from aerogel.energy.models import Estimate, Method, Model, Usage, choose_model
 from aerogel.energy.rapl import survey
 from aerogel.energy.reading import Reading
 from aerogel.energy.recording import Counted, Recording
 
+CpuTime = Callable[[], float]
+"""CPU seconds so far."""
+
 
 def meter(
-    *, tdp_watts: float | None = None, tdp_threads: int | None = None, root: Path | str = Path("/")
+    *,
+    tdp_watts: float | None = None,
+    tdp_threads: int | None = None,
+    root: Path | str = Path("/"),
+    cpu_time: CpuTime | None = None,
 ) -> Meter:
     """The energy of one block.
 
@@ -35,16 +43,18 @@ def meter(
 
     Blocks may be nested, run in several threads at once, and fail: the reading is there all the same.
     InputError where a power or a number of threads is none. ``root``: where the system's files are looked up.
+    ``cpu_time``: the CPU seconds so far of whatever the block is charged for, where that is not this process
+    and the children it has waited for; power models need it.
     """
     host = this_host(Path(root))
-    return Meter(choose_model(tdp_watts, tdp_threads, host), host, Path(root))
+    return Meter(choose_model(tdp_watts, tdp_threads, host), host, Path(root), cpu_time or cpu_s)
 
 
 class Meter:
     """Made by ``meter``; good for one block. All but entering it is an error until the block has ended."""
 
-    def __init__(self, model: Model, host: Host, root: Path) -> None:
-        self._model, self._host, self._root = model, host, root
+    def __init__(self, model: Model, host: Host, root: Path, cpu_time: CpuTime) -> None:
+        self._model, self._host, self._root, self._cpu_time = model, host, root, cpu_time
         self._unused = threading.Lock()
         self._running: _Running | None = None
         self._reading: Reading | None = None
@@ -56,7 +66,7 @@ class Meter:
             MeasureError,
             "this meter has been used already: make one for each block, with meter()",
         )
-        self._running = _Running(self._root)
+        self._running = _Running(self._root, self._cpu_time)
         return self
 
     def __exit__(
@@ -75,6 +85,15 @@ class Meter:
             so_far = "has not begun" if self._running is None else "has not ended"
             raise MeasureError(f"the metered block {so_far}: read the meter after `with meter() as m: ...`")
         return self._reading
+
+    @property
+    def idle(self) -> Estimate | None:
+        """What the power model says the block would have taken without its load; None where it was measured:
+        a counter does not tell the two apart."""
+        reading = self.reading
+        if reading.model is None:
+            return None
+        return self._model.estimate(Usage(reading.seconds, 0.0, self._host.reserved))
 
     @property
     def joules(self) -> float | None:
@@ -114,11 +133,11 @@ class Meter:
 class _Running:
     """From entering a block to leaving it. Nothing that is wrong with a meter is an error of the block."""
 
-    def __init__(self, root: Path) -> None:
-        self._survey = survey(root)
+    def __init__(self, root: Path, cpu_time: CpuTime) -> None:
+        self._survey, self._cpu_time = survey(root), cpu_time
         self._obstacle = self._survey.obstacle
         self._recording = self._record()
-        self._cpu_s, self._began = cpu_s(), time.perf_counter()
+        self._cpu_s, self._began = cpu_time(), time.perf_counter()
 
     def _record(self) -> Recording | None:
         if self._obstacle:
@@ -130,7 +149,7 @@ class _Running:
             return None
 
     def finish(self, model: Model, host: Host) -> Reading:
-        seconds, cpu_seconds = time.perf_counter() - self._began, cpu_s() - self._cpu_s
+        seconds, cpu_seconds = time.perf_counter() - self._began, self._cpu_time() - self._cpu_s
         if self._recording is not None:
             try:
                 counted = self._recording.finish()
