@@ -1,0 +1,140 @@
+"""From metered loops to an energy roofline: least squares of relative errors, no coefficient below zero.
+
+Every loop counts alike, short or long: what is minimised is the sum of ((predicted - metered) / metered)^2.
+Some loops are held out: what the fit says of them, beside what the meter said, is its error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.core.errors import MeasureError, require
+from aerogel.energy.activity import AWAKE, STATIC, Activity
+from aerogel.energy.roofline import Coefficient, HeldOut, Roofline
+
+Floats = NDArray[np.float64]
+
+WORST = 0.5
+"""A fit that misses a loop by more describes some other machine."""
+_SPARE = 3
+"""So many loops more than coefficients: else they would fit anything."""
+_SINGULAR = 1e-6
+"""Two terms whose shares of the loops' energy are as alike as that cannot be told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A metered loop: what it did, and the joules the meter counted, between ``low`` and ``high``.
+    ``held_out``: it is not fitted to, but predicted, to see how well that goes."""
+
+    name: str
+    activity: Activity
+    joules: float
+    low: float
+    high: float
+    held_out: bool = False
+
+
+def fit(samples: Sequence[Sample], meter: str, machine: str, day: date) -> Roofline:
+    """The energy roofline of these loops. MeasureError, saying why, where they do not tell its coefficients
+    apart, or where it misses one that was held out by more than WORST."""
+    fitted = [sample for sample in samples if not sample.held_out]
+    _require_joules(samples)
+    terms = _terms(fitted)
+    told = f"{len(fitted)} metered loops are too few for {len(terms)} coefficients: give {_SPARE} more"
+    require(len(fitted) >= len(terms) + _SPARE, MeasureError, told)
+    rows = np.array([[s.activity.amounts().get(term, 0.0) / s.joules for term in terms] for s in fitted])
+    scale = np.sqrt((rows**2).sum(axis=0))
+    columns = rows / scale
+    _require_apart(columns, terms)
+    found = nonnegative(columns, np.ones(len(fitted)))
+    left = columns @ found - 1.0
+    spread = float(left @ left) / (len(fitted) - len(terms))
+    covariance = spread * np.linalg.inv(columns.T @ columns) / np.outer(scale, scale)
+    # What is unsure of every reading alike is unsure of every coefficient.
+    alike = median(max(s.high - s.joules, s.joules - s.low) / s.joules for s in fitted)
+    coefficients = tuple(
+        _bounded(term, float(value), float(np.sqrt(variance)), alike)
+        for term, value, variance in zip(terms, found / scale, covariance.diagonal(), strict=True)
+    )
+    kept = tuple(tuple(map(float, line)) for line in covariance)
+    unchecked = Roofline(
+        coefficients, kept, HeldOut(0, 0.0, 0.0), len(fitted), meter, machine, day.isoformat()
+    )
+    return _checked(unchecked, [sample for sample in samples if sample.held_out])
+
+
+def _bounded(term: str, value: float, deviation: float, alike: float) -> Coefficient:
+    off = 2 * deviation + alike * value
+    return Coefficient(term, value, max(0.0, value - off), value + off)
+
+
+def _require_joules(samples: Sequence[Sample]) -> None:
+    for sample in samples:
+        told = f"the meter counted nothing in loop {sample.name!r}: run it for longer"
+        require(sample.joules > 0, MeasureError, told)
+
+
+def _terms(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Every term that some loop has, power first."""
+    found = dict.fromkeys((STATIC, AWAKE))
+    for sample in samples:
+        found |= dict.fromkeys(sample.activity.amounts())
+    used = {term for sample in samples for term in sample.activity.amounts()}
+    return tuple(term for term in found if term in used)
+
+
+def _require_apart(columns: Floats, terms: Sequence[str]) -> None:
+    _, sizes, directions = np.linalg.svd(columns)
+    if sizes[-1] > _SINGULAR * sizes[0]:
+        return
+    alike = [term for term, part in zip(terms, directions[-1], strict=True) if abs(part) > 0.1]
+    raise MeasureError(
+        f"the metered loops do not tell apart {' and '.join(alike)}: add one that has them unequally"
+    )
+
+
+def _checked(model: Roofline, held_out: Sequence[Sample]) -> Roofline:
+    """With how far loops that were not fitted to are missed."""
+    require(held_out, MeasureError, "no loop was held out: how far the fit is off would not be known")
+    missed = {s.name: abs(model.predict(s.activity).joules / s.joules - 1) for s in held_out}
+    off = [abs(model.predict(s.activity).joules / s.joules - 1) for s in held_out]
+    name = max(missed, key=lambda loop: missed[loop])
+    told = (
+        f"the energy roofline does not describe this machine: it misses loop {name!r} by "
+        f"{100 * max(off):.0f} %. Let nothing else run, and fit it again"
+    )
+    require(max(off) <= WORST, MeasureError, told)
+    error = HeldOut(len(off), median(off), max(off))
+    return Roofline(
+        model.coefficients, model.covariance, error, model.runs, model.meter, model.machine, model.fitted
+    )
+
+
+def nonnegative(a: Floats, y: Floats) -> Floats:
+    """The x >= 0 that minimises |a x - y|, by the active set method (Lawson and Hanson, 1974, chapter 23)."""
+    size = a.shape[1]
+    x, free = np.zeros(size), np.zeros(size, bool)
+    tolerance = 1e-12 * max(1.0, float(np.abs(a.T @ y).max(initial=0.0)))
+    while True:
+        slope = np.where(free, -np.inf, a.T @ (y - a @ x))
+        if free.all() or slope.max() <= tolerance:
+            return x
+        free[int(slope.argmax())] = True
+        while True:
+            tried = np.zeros(size)
+            tried[free] = np.linalg.lstsq(a[:, free], y, rcond=None)[0]
+            if (tried[free] > 0).all():
+                break
+            # As far towards it as no coefficient falls below zero; those at zero are set free no longer.
+            falling = free & (tried <= 0)
+            step = float((x[falling] / (x[falling] - tried[falling])).min())
+            x = x + step * (tried - x)
+            free &= x > 1e-15
+            x[~free] = 0.0
+        x = tried
