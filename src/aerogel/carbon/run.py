@@ -177,8 +177,10 @@ def _matches(run: Run, name: str, pattern: re.Pattern[str], form: str) -> None:
 
 def _not_negative(run: Run, name: str) -> None:
     value = getattr(run, name)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    good = (value is None and name != "seconds") or (number and math.isfinite(value) and value >= 0)
+    if value is None and name != "seconds":
+        return
+    good = isinstance(value, int | float) and math.isfinite(value) and value >= 0
+    good = good and not isinstance(value, bool)
     require(good, InputError, f"run {run.label!r} has {name}={value!r}: it must be a number from 0 on")
 
 
