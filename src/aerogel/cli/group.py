@@ -13,14 +13,18 @@ from aerogel.cli.command import Command
 @dataclass(frozen=True, slots=True)
 class Group:
     """``commands``: what each does, by name. Command ``report`` of group ``carbon`` is the ``COMMAND`` of
-    ``cli/carbon_report.py``, which is imported only when it is asked for."""
+    ``cli/carbon_report.py``, which is imported only when it is asked for. ``usual``: the command that is
+    meant where the words begin with an option or with ``--``, not with a command."""
 
     about: str
     example: str
     commands: Mapping[str, str]
+    usual: str | None = None
 
     def run(self, name: str, words: Sequence[str]) -> int:
         """The exit status of the command of group ``name`` that ``words`` call."""
+        if self.usual is not None and words and words[0].startswith("-") and words[0] not in ("-h", "--help"):
+            words = [self.usual, *words]
         if not words or words[0] not in self.commands:
             parser = self._parser(name)
             parser.parse_args(words or ["--help"])  # ends here: help, or a usage error
