@@ -30,6 +30,7 @@ from aerogel.measure import (
     machine,
 )
 from aerogel.model.explain import Explanation, StepCost
+from aerogel.model.work import NOTHING, Work
 from aerogel.tune.peaks import Peaks
 
 ROWS = ("onnxruntime fp32", "aerogel dense")
@@ -135,9 +136,10 @@ def test_bench_asks_for_precisions_a_control_and_what_a_file_can_be_compared_wit
 def test_a_profile_is_shown_below_the_table_and_is_in_json(
     asked: list[EncoderBench], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    layer = Work(128, 12, 128, 160, 60)
     costs = (
-        StepCost("a.very." + "long." * 10 + "name", "linear quad", "8 x 4", 0.9, 10, 3e-4, None, None),
-        StepCost("mix", "attention", "2 x 4", None, 10, 1e-4, None, None),
+        StepCost("a.very." + "long." * 10 + "name", "linear quad", "8 x 4", 0.9, layer, 3e-4, None, None),
+        StepCost("mix", "attention", "2 x 4", None, NOTHING, 1e-4, None, None),
     )
     found = Explanation("avx2", 1, "2 tokens", Peaks(*[1] * len(fields(Peaks))), 5e-4, costs)
 
@@ -150,12 +152,15 @@ def test_a_profile_is_shown_below_the_table_and_is_in_json(
     shown = capsys.readouterr()
     lines = [" ".join(line.split()) for line in shown.out.splitlines()]
     at = lines.index("aerogel dense at 2x8, 1 thread(s): 0.50 ms the whole call, 0.40 ms its steps alone")
-    assert lines[at + 1].split() == ["step", "kernel", "shape", "zeros", "time", "share"]
+    assert lines[at + 1].split() == [
+        "step", "kernel", "shape", "zeros", "operations", "bytes", "time", "share",
+    ]  # fmt: skip
     assert lines[at + 3].startswith("...") and lines[at + 3].endswith(
-        "name linear quad 8 x 4 90 % 300 us 75 %"
+        "name linear quad 8 x 4 90 % 128 / 12 flop 160 / 60 B 300 us 75 %"
     )
-    assert lines[at + 4] == "mix attention 2 x 4 100 us 25 %"
+    assert lines[at + 4] == "mix attention 2 x 4 0 B 100 us 25 %"
     assert lines[at + 5] == "In all: linear quad 75 %, attention 25 %."
+    assert lines[at + 6].startswith("128 / 12 flop, 160 / 60 B: gross (dense) / effective")
     assert "[  0%] the steps of aerogel dense at 2x8" in shown.err
     assert main(["bench", "here", "--profile", "2x8", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)["profiles"]

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from tests.find.networks import encoder, mlp, subject
+from tests.model.graphs import quick
 from tests.model.zoo import hugging
 
 from aerogel.find.activations import measure_activations
@@ -90,3 +91,12 @@ def test_json(graph: object) -> None:
     for cost in document["costs"]:
         assert cost["total"]["flops"] == sum(layer["flops"] for layer in cost["layers"])
         assert cost["total"]["effective_flops"] <= cost["total"]["flops"]
+
+
+def test_a_program_counts_the_same_operations() -> None:
+    made = subject(encoder())
+    program = quick(encoder())
+    for cost in count_costs(made, measure_weights(made.weights, quiet), {}).costs:
+        found = program.work(np.zeros((1, cost.tokens), int))
+        assert found.flops_gross == cost.total("flops")
+        assert found.flops_effective == cost.total("effective_flops")

@@ -52,7 +52,7 @@ def test_costs() -> None:
     made = subject(mlp())
     shown = text(count_costs(made, measure_weights(made.weights, lambda _: None), {}))
     assert "COSTS of one call on 128 rows" in shown
-    assert "At 16 rows:" in shown and "not known" in shown
+    assert "At 16 rows, gross / effective:" in shown and "not known" in shown
 
 
 def test_the_map_the_split_and_the_estimates() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aerogel.find.words import breaks_even, count, interval, milliseconds, percent, size
+from aerogel.find.words import breaks_even, count, interval, milliseconds, percent
 from aerogel.tune.breakeven import Bounds, Breakeven
 
 
@@ -31,14 +31,6 @@ def test_percent(share: float, digits: int, wanted: str) -> None:
 )
 def test_a_break_even(found: Breakeven, wanted: str) -> None:
     assert breaks_even(found) == wanted
-
-
-@pytest.mark.parametrize(
-    ("number", "wanted"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (15_000, "15.0 kB"), (2_359_296, "2.36 MB")],
-)  # fmt: skip
-def test_sizes(number: float, wanted: str) -> None:
-    assert size(number, "B") == wanted
 
 
 def test_others() -> None:

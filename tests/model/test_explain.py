@@ -14,6 +14,7 @@ from aerogel.core.errors import InputError
 from aerogel.model.explain import Explanation, StepCost, _cost, default_inputs
 from aerogel.model.program import Program
 from aerogel.model.steps import LinearStep
+from aerogel.model.work import NOTHING
 from aerogel.tune.peaks import Peaks, peaks
 from aerogel.tune.roofline import roofline
 
@@ -71,13 +72,15 @@ def test_bytes_are_constants_inputs_and_outputs_each_once() -> None:
     packed = next(iter(p.built.packed.values())).at(5)
     assert feed == 2 * 4 * 5 * 4
     assert linear == packed.nbytes + 4 * (3 + 5 * 4 + 5 * 3)
+    steps = [_cost(p.built, i, work, 1e-3, PEAKS) for i in range(3)]
+    assert [step.to_json()["bytes"] for step in steps] == [feed, linear, fetch]
     assert fetch == 2 * 4 * 5 * 3
 
 
 def test_the_table_has_a_line_for_each_step() -> None:
     text = str(explained())
     lines = text.splitlines()
-    assert lines[0].split() == ["step", "kernel", "shape", "zeros", "bytes", "time", "roofline"]
+    assert lines[0].split() == ["step", "kernel", "shape", "zeros", "operations", "bytes", "time", "roofline"]
     assert all(any(line.startswith(s.name[:40]) for line in lines) for s in explained().steps)
     assert "39 tokens in 2 sequence(s) on 1 thread(s)" in text and "Gflop/s" in text
     assert "75 %" in text and not any(line != line.rstrip() for line in lines)
@@ -94,6 +97,7 @@ def test_it_can_be_written_down() -> None:
     assert [s["name"] for s in data["steps"]] == [s.name for s in explained().steps]
     assert data["peaks"]["flops"] == explained().peaks.flops
     assert data["seconds"] == explained().seconds
+    assert data["work"] == program().work(**tokens((9, 30))).to_json()
 
 
 def test_seconds_by_kind_add_up() -> None:
@@ -131,6 +135,6 @@ def test_peaks_are_rates() -> None:
 
 
 def test_a_step_is_data() -> None:
-    cost = StepCost("a", "b", "c", None, 1, 1.0, None, None)
+    cost = StepCost("a", "b", "c", None, NOTHING, 1.0, None, None)
     with pytest.raises(AttributeError):
         cost.name = "other"  # type: ignore[misc]

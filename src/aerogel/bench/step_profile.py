@@ -13,6 +13,7 @@ from aerogel.bench.cases import shape_case
 from aerogel.bench.render import aligned, milliseconds
 from aerogel.bench.table import Table
 from aerogel.model.explain import Explanation, StepCost
+from aerogel.model.work import HOW
 
 _LONGEST_NAME = 44
 
@@ -42,14 +43,16 @@ class StepProfile:
         return {"row": self.row, "shape": self.shape, "steps_s": self.steps_s, "by_kernel": kernels, **told}
 
     def __str__(self) -> str:
-        head = ("step", "kernel", "shape", "zeros", "time", "share")
+        head = ("step", "kernel", "shape", "zeros", "operations", "bytes", "time", "share")
         rows = [self._line(step) for step in self.found.steps]
         kernels = ", ".join(f"{k} {_percent(v / self.steps_s)}" for k, v in self.found.by_kernel().items())
         whole = (
             f"{milliseconds(self.found.seconds)} the whole call, {milliseconds(self.steps_s)} its steps alone"
         )
         title = f"{self.row} at {self.shape}, {self.found.threads} thread(s): {whole}"
-        return "\n".join([title, *aligned([head, *rows], left=(0, 1)), f"In all: {kernels}."])
+        work = self.found.work
+        counted = f"{work.flops}, {work.bytes}: {HOW}."
+        return "\n".join([title, *aligned([head, *rows], left=(0, 1)), f"In all: {kernels}.", counted])
 
     def _line(self, step: StepCost) -> tuple[str, ...]:
         short = step.name if len(step.name) <= _LONGEST_NAME else f"...{step.name[3 - _LONGEST_NAME :]}"
@@ -59,6 +62,8 @@ class StepProfile:
             step.kernel,
             step.shape,
             zeros,
+            step.work.flops if step.work.flops_gross else "",
+            step.work.bytes,
             _microseconds(step.seconds),
             _percent(self.share(step)),
         )

@@ -25,10 +25,15 @@ from aerogel.find.tables import (
 from aerogel.find.timing import Timing
 from aerogel.find.verdict import Verdict, whole_control_words
 from aerogel.find.weights import SPARSE, WeightReport
-from aerogel.find.words import count, interval, milliseconds, percent, size
+from aerogel.find.words import count, interval, milliseconds, percent
 from aerogel.find.zeros import DEFINITION
+from aerogel.model.work import both
 
 _WIDTH, _NAME = 110, 56
+GROSS_AND_EFFECTIVE = (
+    "gross (dense, in float32, moved once) and effective (weights that are not zero, in their smallest form "
+    "that loses nothing); live: if zero inputs were skipped too, which aerogel does not"
+)
 
 
 def text(section: Section, *, every_layer: bool = False) -> str:
@@ -104,9 +109,9 @@ def _costs(report: CostReport, *, every_layer: bool) -> str:
 
 def cost_words(cost: Cost, unit: str) -> str:
     """The totals at one length."""
-    flops = f"{size(cost.total('flops'), 'flop')} dense, {size(cost.total('effective_flops'), 'flop')} left"
-    moved = f"{size(cost.total('bytes'), 'B')} dense, {size(cost.total('effective_bytes'), 'B')} left"
-    return f"At {cost.tokens} {unit}: {flops}; {moved}"
+    flops = both(cost.total("flops"), cost.total("effective_flops"), "flop")
+    moved = both(cost.total("bytes"), cost.total("effective_bytes"), "B")
+    return f"At {cost.tokens} {unit}, gross / effective: {flops}, {moved}"
 
 
 def _timing(timing: Timing) -> str:

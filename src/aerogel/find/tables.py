@@ -13,8 +13,9 @@ from aerogel.find.held import Role
 from aerogel.find.paymap import PayMap
 from aerogel.find.sensitivity import SPARSITIES, SensitivityReport
 from aerogel.find.weights import WeightReport
-from aerogel.find.words import breaks_even, count, interval, milliseconds, percent, size
+from aerogel.find.words import breaks_even, count, interval, milliseconds, percent
 from aerogel.find.zeros import Zeros
+from aerogel.model.work import size
 from aerogel.tune.breakeven import DENSE_INT8
 
 T = TypeVar("T")
@@ -84,13 +85,13 @@ def _place(row: ActivationZeros) -> str:
 
 
 def cost_sheet(cost: Cost, *, every_layer: bool) -> Sheet:
-    """Operations, then bytes; of each what is left without the zeros."""
+    """Operations, then bytes: gross, and effective, without the zeros."""
     rows: list[Row] = []
     for name, group in _alike(cost.layers, _costed, every_layer=every_layer):
         rows.append((name, _shapes(layer.shape for layer in group), count(len(group)), *_sums(group)))
     rows.append(("all", "", count(len(cost.layers)), *_sums(cost.layers)))
     return Sheet(
-        ("layer", "shape", "layers", "operations", "left", "left, inputs too", "bytes", "left"), tuple(rows)
+        ("layer", "shape", "layers", "operations", "effective", "live", "bytes", "effective"), tuple(rows)
     )
 
 

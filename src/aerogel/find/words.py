@@ -49,13 +49,3 @@ def breaks_even(found: Breakeven) -> str:
 def count(number: int) -> str:
     """``10,616,832``."""
     return f"{number:,}"
-
-
-def size(number: float, unit: str) -> str:
-    """``2.36 MB``, ``151 Mflop``: powers of 1000."""
-    for prefix in ("", "k", "M", "G"):
-        if number < 1000:
-            digits = 0 if prefix == "" or number >= 100 else 1 if number >= 10 else 2
-            return f"{number:.{digits}f} {prefix}{unit}"
-        number /= 1000
-    return f"{number:.1f} T{unit}"

@@ -33,9 +33,8 @@ from aerogel.model.steps import (
     PoolStep,
     QuantiseStep,
     Step,
-    reads,
-    writes,
 )
+from aerogel.model.work import HOW, Work, columns_of, step_work, total
 from aerogel.tune.peaks import Peaks, peaks
 from aerogel.tune.roofline import roofline
 
@@ -46,18 +45,26 @@ DEFAULT_SHAPE = (1, 128)
 
 @dataclass(frozen=True, slots=True)
 class StepCost:
-    """One step. ``zeros``: share of zero weights (linear layers); ``bytes``: constants, inputs, outputs, each
-    once; ``seconds``: median, launch cost taken off; ``share``: of the nonzero roofline; ``binds``: the term
-    of it that is the largest. None: does not apply."""
+    """One step. ``zeros``: share of zero weights (linear layers); ``work``: operations and bytes, gross and
+    effective; ``seconds``: median, launch cost taken off; ``share``: of the nonzero roofline; ``binds``: the
+    term of it that is the largest. None: does not apply."""
 
     name: str
     kernel: str
     shape: str
     zeros: float | None
-    bytes: int
+    work: Work
     seconds: float
     share: float | None
     binds: str | None
+
+    @property
+    def bytes(self) -> int:
+        """What is moved: constants as they are stored, inputs and outputs, each once."""
+        return self.work.bytes_effective
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "bytes": self.bytes}
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,12 @@ class Explanation:
     steps: tuple[StepCost, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "steps": [asdict(s) for s in self.steps]}
+        return {**asdict(self), "work": self.work.to_json(), "steps": [s.to_json() for s in self.steps]}
+
+    @property
+    def work(self) -> Work:
+        """Of all steps."""
+        return total(step.work for step in self.steps)
 
     def by_kernel(self) -> Mapping[str, float]:
         """Seconds per kind of kernel, largest first."""
@@ -82,15 +94,16 @@ class Explanation:
         return dict(sorted(total.items(), key=lambda item: -item[1]))
 
     def __str__(self) -> str:
-        head = ("step", "kernel", "shape", "zeros", "bytes", "time", "roofline")
+        head = ("step", "kernel", "shape", "zeros", "operations", "bytes", "time", "roofline")
         rows: list[tuple[str, ...]] = [head]
         for s in self.steps:
             zeros = "" if s.zeros is None else f"{100 * s.zeros:.0f} %"
             share = "" if s.share is None else f"{100 * s.share:.0f} % of {s.binds}"
             name = s.name if len(s.name) <= 44 else "..." + s.name[-41:]
-            rows.append((name, s.kernel, s.shape, zeros, _bytes(s.bytes), _time(s.seconds), share))
+            flops = s.work.flops if s.work.flops_gross else ""
+            rows.append((name, s.kernel, s.shape, zeros, flops, s.work.bytes, _time(s.seconds), share))
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-        left = (0, 1, 6)
+        left = (0, 1, 7)
         lines = [
             "  ".join(
                 c.ljust(w) if i in left else c.rjust(w)
@@ -114,6 +127,7 @@ class Explanation:
                 *(line.rstrip() for line in lines),
                 "",
                 f"{where}: {self.seconds * 1e3:.2f} ms ({parts})",
+                f"{self.work.flops}, {self.work.bytes} a call: {HOW}",
                 f"ceilings: {ceilings}",
             ]
         )
@@ -160,38 +174,21 @@ def default_inputs(graph: Graph) -> dict[str, NDArray[Any]]:
     return given
 
 
-def _activation_bytes(step: Step, work: Batch) -> int:
-    """Activations read and made, the caller's arrays, and the rows that are looked up, each once."""
-    columns = {"tokens": work.tokens, "rows": work.rows}
-    moved = sum(4 * p.features * columns[p.columns] for p in (*reads(step), *writes(step)))
-    match step:
-        case FeedStep():
-            return 2 * moved
-        case FetchStep():
-            handed = work.padded if step.x.columns == "tokens" else work.rows
-            return moved + 4 * step.x.features * handed
-        case EmbedStep():
-            return moved + 4 * step.out.features * work.tokens * len(step.tables)
-        case _:
-            return moved
-
-
 def _cost(built: Built, number: int, work: Batch, seconds: float, top: Peaks) -> StepCost:
     step = built.steps[number]
     kernel, shape = _describe(step)
-    moved = _activation_bytes(step, work) + built.constant_bytes[number]
+    counted = step_work(built, number, work)
     if not isinstance(step, LinearStep):
-        return StepCost(step.name, kernel, shape, None, moved, seconds, None, None)
-    n = {"tokens": work.tokens, "rows": work.rows}[step.out.columns]
+        return StepCost(step.name, kernel, shape, None, counted, seconds, None, None)
+    n = columns_of(step, work)
     packed = built.packed[step.name].at(n)
-    moved += packed.nbytes
-    limits = roofline(packed, n, built.layout.lanes, top, moved)
+    limits = roofline(packed, n, built.layout.lanes, top, counted.bytes_effective)
     binds = max(limits, key=lambda term: limits[term])
     share = limits[binds] / seconds if seconds >= SHORTEST else None
     zeros = 1 - packed.nonzeros / (packed.rows * packed.columns)
     kernel = f"linear {'int8 ' if step.element == 'i8' else ''}{built.plan.of(step.name).choice(n)}"
     kernel += "" if step.rounded is None else " + quantise static"
-    return StepCost(step.name, kernel, shape, zeros, moved, seconds, share, binds)
+    return StepCost(step.name, kernel, shape, zeros, counted, seconds, share, binds)
 
 
 def _describe(step: Step) -> tuple[str, str]:
@@ -226,12 +223,3 @@ def _describe(step: Step) -> tuple[str, str]:
 
 def _time(seconds: float) -> str:
     return "< 1 us" if seconds < SHORTEST else f"{seconds * 1e6:.0f} us"
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -27,6 +27,7 @@ from aerogel.tune.plan import Plan
 
 if TYPE_CHECKING:
     from aerogel.model.explain import Explanation
+    from aerogel.model.work import Work
 
 # Bytes of working memory that an idle program keeps for its next call.
 KEPT_ARENA = 64 << 20
@@ -203,6 +204,12 @@ class Program:
 
         work = self.batch(*args, **(named if args or named else default_inputs(self.built.graph)))
         return explain(self.built, self.run, work, self.threads if threads is None else _threads(threads))
+
+    def work(self, *args: Any, **named: Any) -> Work:
+        """Operations and bytes of a call with these arguments, gross and effective; nothing is run."""
+        from aerogel.model.work import work_of  # as above
+
+        return work_of(self.built, self.batch(*args, **named))
 
     def _take(self) -> _Lane:
         # No lock: pop and append are atomic, and a lock held while another thread forks never opens again.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aerogel.find.estimate import MEASURED, METHOD
 from aerogel.find.paymap import SMALLEST
-from aerogel.find.render import cost_words, remarks, timing_words
+from aerogel.find.render import GROSS_AND_EFFECTIVE, cost_words, remarks, timing_words
 from aerogel.find.result import Inspection
 from aerogel.find.sensitivity import METHOD as SENSITIVITY_METHOD
 from aerogel.find.skipped import summed
@@ -118,10 +118,7 @@ def _activations(found: Inspection, *, every_layer: bool) -> list[Section]:
 
 def _costs(found: Inspection, *, every_layer: bool) -> Section:
     costs, unit = found.costs.costs, found.costs.unit
-    caption = (
-        f"Of one call on {costs[-1].tokens} {unit}: operations and bytes (float32, moved once); what is left "
-        "if zero weights are skipped, and if zero inputs were too, which aerogel does not."
-    )
+    caption = f"Of one call on {costs[-1].tokens} {unit}: operations and bytes, {GROSS_AND_EFFECTIVE}."
     more = [f"{cost_words(cost, unit)}." for cost in costs[:-1]]
     if found.costs.assumed:
         more.append(f"Assumed: {found.costs.assumed}.")
