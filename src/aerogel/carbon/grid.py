@@ -22,8 +22,9 @@ YEARS_DIFFER = 1.2
 changed by a median of 1.12, and of three by more than 1.27 (Portugal: 1.50); all lie within 1.2 x 1.27."""
 
 LIFE_CYCLE_G = 48.0
-"""What building plants and providing their fuel may add to intensities of operation alone: at most all of solar
-power's, the highest of sources without smoke (World Nuclear Association, Comparison of Lifecycle Emissions)."""
+"""What building plants and providing their fuel may add to intensities of operation alone: at most all of
+solar power's, the highest of sources without smoke (World Nuclear Association, Comparison of Lifecycle
+Emissions)."""
 
 UNIT = "gCO2e/kWh"
 
@@ -31,7 +32,7 @@ _OWID = (
     "Our World in Data, from Ember and the Energy Institute, CC BY 4.0 "
     "(ourworldindata.org/grapher/carbon-intensity-electricity, retrieved {year})"
 )
-_GOOGLE = "Google Cloud, Carbon free energy for Google Cloud regions (cloud.google.com/sustainability/region-carbon)"
+_GOOGLE = "Google Cloud, Carbon free energy for Google Cloud regions (cloud.google.com/sustainability)"
 _COUNTRY_NOTE = "of generation, over the life cycle; bounds: sources differ by up to 27 %"
 
 
@@ -63,8 +64,8 @@ def _country(row: Mapping[str, str]) -> Factor:
 
 
 def region_factors(held: Iterable[Factor]) -> list[Factor]:
-    """Under "grid/aws/eu-west-1" and "market/aws/eu-west-1", of every region that ``held`` has none of: by the
-    region's own published intensity, by that of a region on the same grid, or by its country's in ``held``."""
+    """Under "grid/aws/eu-west-1" and "market/aws/eu-west-1", of every region that ``held`` has none of: by
+    its own published intensity, by that of a region on the same grid, or by its country's in ``held``."""
     known: dict[str, list[Factor]] = defaultdict(list)
     for factor in held:
         known[factor.key].append(factor)
