@@ -58,6 +58,8 @@ def fit(samples: Sequence[Sample], meter: str, machine: str, day: date) -> Roofl
     covariance = spread * np.linalg.inv(columns.T @ columns) / np.outer(scale, scale)
     # What is unsure of every reading alike is unsure of every coefficient.
     alike = median(max(s.high - s.joules, s.joules - s.low) / s.joules for s in fitted)
+    told = f"the meter leaves {100 * alike:.0f} % of each loop open: one that counts more often is needed"
+    require(alike <= WORST, MeasureError, told)
     coefficients = tuple(
         _bounded(term, float(value), float(np.sqrt(variance)), alike)
         for term, value, variance in zip(terms, found / scale, covariance.diagonal(), strict=True)
