@@ -35,11 +35,9 @@ from aerogel.carbon.conditions import (
 )
 from aerogel.carbon.factor import Book, Factor
 from aerogel.carbon.inventory import Inventory, Line, LineScope
+from aerogel.carbon.method import METHOD
 from aerogel.carbon.run import Run
 from aerogel.core.errors import InputError, require
-
-METHOD = "aerogel carbon 1.0"
-"""Changes whenever a rule here changes a figure."""
 
 JOULES_PER_KWH = 3.6e6
 HOURS_PER_YEAR = 8760.0

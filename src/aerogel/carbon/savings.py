@@ -1,34 +1,33 @@
 """What sparse models save over the dense ones they came from, projected to a year's volume.
 
-A projection, never part of an inventory: an inventory says what was emitted, and what was not emitted is not
-in it. The baseline is measured by the identical method (ISO/IEC 21031): runs that differ in method, source,
-coverage, place or unit are not compared. The net figure is less what pruning took.
+A projection, never part of an inventory: an inventory says what was emitted, and what was not is not in it.
+The baseline is measured by the identical method (ISO/IEC 21031): runs that differ in method, source, coverage,
+place or unit are not compared. The net figure is less what pruning took.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from aerogel.carbon.amount import Amount
 from aerogel.carbon.factor import Factor
-from aerogel.carbon.inventory import Inventory, Quantity
+from aerogel.carbon.inventory import UNITS, Inventory, Quantity
 from aerogel.carbon.run import Run
 
-Verdict = Literal["saves", "loses", "not proven"]
+Verdict = Literal["saves", "loses", "not proven", "not comparable"]
 
-_QUANTITIES: tuple[Quantity, ...] = ("energy", "location")
+_ALIKE = ("unit", "method", "source", "covers", "place", "facility", "scope")
+"""What dense and sparse runs must have in common."""
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Of one quantity ("energy" in kWh, "location" in kgCO2e, "money" in its currency): what a unit of work
-    takes dense and sparse, what is saved in a year before and after ``cost``, what pruning took once.
+    """Of one quantity: what a unit of work takes ``dense`` and ``sparse``, and what is saved of it.
 
-    saved, net: None where no yearly volume was given. break_even: units after which the cost is repaid; None
-    where that is not certain to happen.
+    cost: what pruning took, once; not known where no run says so.
+    saved, net: in a year, before and after ``cost``; None where no yearly volume was given.
     """
 
     quantity: Quantity
@@ -38,12 +37,11 @@ class Projection:
     cost: Amount
     saved: Amount | None
     net: Amount | None
-    break_even: Amount | None
 
     def to_json(self) -> dict[str, Any]:
         """All fields, as ``json.dumps`` takes them."""
         said: dict[str, Any] = {"quantity": self.quantity}
-        for name in ("dense", "sparse", "saved_each", "cost", "saved", "net", "break_even"):
+        for name in ("dense", "sparse", "saved_each", "cost", "saved", "net"):
             amount: Amount | None = getattr(self, name)
             said[name] = None if amount is None else amount.to_json()
         return said
@@ -51,39 +49,44 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """Of one ``pair``. ``obstacle``: why it cannot be projected; then there are no projections.
+    """Of one ``pair``, whose runs' ids are ``runs``.
 
-    verdict: of energy per unit: "not proven" where its bounds hold 0. seconds: of a unit, dense and sparse.
+    verdict: of energy: "not proven" where the bounds of what is saved hold 0; "not comparable" where
+        ``obstacle`` says why.
+    seconds: of a unit of work, dense and sparse.
+    repaid: units of work after which the energy of pruning is saved; None where that is not certain to come.
     missing: what the figures lack.
     """
 
     pair: str
-    unit: str
-    yearly_units: float | None
     verdict: Verdict
-    method: str
-    source: str
-    seconds: tuple[float, float] | None
-    projections: tuple[Projection, ...]
-    factors: tuple[Factor, ...]
     runs: tuple[str, ...]
     obstacle: str = ""
+    unit: str = ""
+    yearly_units: float | None = None
+    method: str = ""
+    source: str = ""
+    seconds: tuple[float, float] | None = None
+    projections: tuple[Projection, ...] = ()
+    repaid: Amount | None = None
+    factors: tuple[Factor, ...] = ()
     missing: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All fields, as ``json.dumps`` takes them."""
         return {
             "pair": self.pair,
+            "verdict": self.verdict,
+            "runs": list(self.runs),
+            "obstacle": self.obstacle,
             "unit": self.unit,
             "yearly_units": self.yearly_units,
-            "verdict": self.verdict,
             "method": self.method,
             "source": self.source,
             "seconds": None if self.seconds is None else list(self.seconds),
             "projections": [each.to_json() for each in self.projections],
+            "repaid": None if self.repaid is None else self.repaid.to_json(),
             "factors": [factor.key for factor in self.factors],
-            "runs": list(self.runs),
-            "obstacle": self.obstacle,
             "missing": list(self.missing),
         }
 
@@ -110,11 +113,10 @@ def _pairs(runs: Iterable[Run]) -> list[_Pair]:
     for run in runs:
         if run.pair is not None and run.role is not None:
             found.setdefault(run.pair, []).append(run)
+    roles = ("dense", "sparse", "cost")
     return [
-        _Pair(
-            name, *(tuple(r for r in found[name] if r.role == role) for role in ("dense", "sparse", "cost"))
-        )
-        for name in sorted(found)
+        _Pair(name, *(tuple(run for run in own if run.role == role) for role in roles))
+        for name, own in sorted(found.items())
     ]
 
 
@@ -123,29 +125,27 @@ def _volume(pair: _Pair, given: Mapping[str, float] | float | None) -> float | N
 
 
 def _saving(inventory: Inventory, pair: _Pair, yearly_units: float | None) -> Saving:
-    obstacle = _obstacle(pair)
-    first = (pair.sparse or pair.dense or pair.cost)[0]
     ids = tuple(run.id for run in pair.every)
+    obstacle = _obstacle(pair)
     if obstacle:
-        return Saving(
-            pair.name, first.unit or "", yearly_units, "not proven", first.method, first.source,
-            None, (), (), ids, obstacle,
-        )  # fmt: skip
-    projections = [_projection(inventory, pair, quantity, yearly_units) for quantity in _QUANTITIES]
-    money = _money(inventory, pair, yearly_units)
-    lines = [line for q in (*_QUANTITIES, "money") for line in inventory.select(q, runs=pair.every)]
+        return Saving(pair.name, "not comparable", ids, obstacle)
+    computer = _Difference.of(inventory, pair, "computer")
+    projections = _projections(inventory, pair, computer, yearly_units)
+    lines = [line for each in projections for line in inventory.select(each.quantity, runs=pair.every)]
     factors = {(f.key, f.year): f for line in lines for f in line.factors}
+    first = pair.sparse[0]
     return Saving(
         pair.name,
-        first.unit or "",
-        yearly_units,
-        _verdict(projections[0].saved_each),
-        first.method,
-        first.source,
-        (_seconds(pair.dense), _seconds(pair.sparse)),
-        tuple(projections if money is None else [*projections, money]),
-        tuple(factors.values()),
+        _verdict(computer.saved),
         ids,
+        unit=first.unit or "",
+        yearly_units=yearly_units,
+        method=first.method,
+        source=first.source,
+        seconds=(_seconds(pair.dense), _seconds(pair.sparse)),
+        projections=projections,
+        repaid=_repaid(inventory, pair, computer.saved),
+        factors=tuple(factors.values()),
         missing=_missing(pair, yearly_units),
     )
 
@@ -156,10 +156,9 @@ def _obstacle(pair: _Pair) -> str:
         if not runs:
             return f"no {role} run is recorded for this pair"
         if any(not run.units for run in runs):
-            return f"a {role} run does not say how many units it did"
-    both = (*pair.dense, *pair.sparse)
-    for name in ("unit", "method", "source", "covers", "place", "facility", "scope"):
-        values = sorted({str(getattr(run, name)) for run in both})
+            return f"a {role} run does not say how many units of work it did"
+    for name in _ALIKE:
+        values = sorted({str(getattr(run, name)) for run in (*pair.dense, *pair.sparse)})
         if len(values) > 1:
             listed = " and ".join(values)
             return f"the runs differ in {name} ({listed}): a baseline is measured by the identical method"
@@ -175,68 +174,75 @@ def _missing(pair: _Pair, yearly_units: float | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _projection(
-    inventory: Inventory, pair: _Pair, quantity: Quantity, yearly_units: float | None
-) -> Projection:
-    """Building, grid and price are the same for both, so it is the difference that they multiply: their own
-    range does not widen it twice."""
-    dense, sparse = (_each(inventory, runs, quantity) for runs in (pair.dense, pair.sparse))
-    computer = _each(inventory, pair.dense, "computer") - _each(inventory, pair.sparse, "computer")
-    saved_each = _times(computer, _multiplier(inventory, pair, quantity), dense.unit)
-    unknown = Amount(None, 0.0, math.inf, dense.unit)
-    cost = inventory.total(quantity, runs=pair.cost).amount if pair.cost else unknown
-    return _project(quantity, dense, sparse, saved_each, cost, yearly_units)
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """Of a unit of work: what it takes dense and sparse, and the difference."""
+
+    dense: Amount
+    sparse: Amount
+    saved: Amount
+
+    @classmethod
+    def of(
+        cls, inventory: Inventory, pair: _Pair, quantity: Quantity, unit: str | None = None
+    ) -> _Difference:
+        dense, sparse = (_each(inventory, runs, quantity, unit) for runs in (pair.dense, pair.sparse))
+        return cls(dense, sparse, dense - sparse)
 
 
-def _project(
-    quantity: Quantity,
-    dense: Amount,
-    sparse: Amount,
-    saved_each: Amount,
-    cost: Amount,
-    yearly_units: float | None,
-) -> Projection:
-    saved = None if yearly_units is None else saved_each.scaled(yearly_units)
-    net = None if saved is None else saved - cost
-    repaid = saved_each.low > 0 and cost.bounded
-    break_even = cost.over(saved_each, "units") if repaid else None
-    return Projection(quantity, dense, sparse, saved_each, cost, saved, net, break_even)
+def _projections(
+    inventory: Inventory, pair: _Pair, computer: _Difference, yearly_units: float | None
+) -> tuple[Projection, ...]:
+    """Building, grid and price are the same for dense and sparse, so they multiply the difference at the
+    computer: taken for each, their range would count twice."""
+    found: list[Projection] = []
+    for quantity in ("energy", "location", "money"):
+        unit = UNITS.get(quantity) or _currency(inventory, pair)
+        if unit is None:
+            continue
+        own = _Difference.of(inventory, pair, quantity, unit)
+        factors = inventory.select(quantity, runs=pair.sparse[:1])[0].factors
+        by_computer = quantity != "money" or any(factor.key.startswith("pue/") for factor in factors)
+        saved = _times(computer.saved, factors, unit) if by_computer else own.saved
+        cost = _cost(inventory, pair, quantity, unit)
+        yearly = None if yearly_units is None else saved.scaled(yearly_units)
+        net = None if yearly is None else yearly - cost
+        found.append(Projection(quantity, own.dense, own.sparse, saved, cost, yearly, net))
+    return tuple(found)
 
 
-def _each(inventory: Inventory, runs: tuple[Run, ...], quantity: Quantity) -> Amount:
-    units = sum(run.units or 0.0 for run in runs)
-    return inventory.total(quantity, runs=runs).amount.scaled(1 / units)
-
-
-def _multiplier(inventory: Inventory, pair: _Pair, quantity: Quantity) -> list[Amount]:
-    """The factors from a kWh of the computer to the quantity, of a sparse run: that is how it will run."""
-    line = inventory.select(quantity, runs=pair.sparse[:1])[0]
-    return [factor.amount for factor in line.factors]
-
-
-def _times(amount: Amount, factors: list[Amount], unit: str) -> Amount:
+def _times(kilowatt_hours: Amount, factors: Iterable[Factor], unit: str) -> Amount:
+    """Through ``factors``, of which an intensity is in grams, to ``unit``."""
+    product = kilowatt_hours
     for factor in factors:
-        amount = amount.times(factor, unit)
-    return amount.scaled(1e-3) if unit == "kgCO2e" else Amount(amount.value, amount.low, amount.high, unit)
+        product = product.times(factor.amount, unit)
+    return product.scaled(1e-3) if unit == "kgCO2e" else product
 
 
-def _money(inventory: Inventory, pair: _Pair, yearly_units: float | None) -> Projection | None:
-    """By price; None where the pair's runs were paid otherwise, in several currencies, or not at all."""
-    lines = inventory.select("money", runs=(*pair.dense, *pair.sparse))
-    currencies = {line.amount.unit for line in lines}
-    if len(lines) < len(pair.dense) + len(pair.sparse) or len(currencies) != 1:
+def _each(inventory: Inventory, runs: tuple[Run, ...], quantity: Quantity, unit: str | None) -> Amount:
+    amounts = (line.amount for line in inventory.select(quantity, runs=runs))
+    return Amount.total(amounts, unit or UNITS[quantity]).scaled(1 / sum(run.units or 0.0 for run in runs))
+
+
+def _currency(inventory: Inventory, pair: _Pair) -> str | None:
+    """That of every dense and sparse run; None where one has no money, or they have several currencies."""
+    both = (*pair.dense, *pair.sparse)
+    lines = inventory.select("money", runs=both)
+    units = {line.amount.unit for line in lines}
+    return units.pop() if len(lines) == len(both) and len(units) == 1 else None
+
+
+def _cost(inventory: Inventory, pair: _Pair, quantity: Quantity, unit: str) -> Amount:
+    amounts = [line.amount for line in inventory.select(quantity, runs=pair.cost)]
+    known = len(amounts) == len(pair.cost) and all(amount.unit == unit for amount in amounts)
+    return Amount.total(amounts, unit) if pair.cost and known else Amount.unknown(unit)
+
+
+def _repaid(inventory: Inventory, pair: _Pair, saved_each: Amount) -> Amount | None:
+    cost = _cost(inventory, pair, "computer", UNITS["computer"])
+    if saved_each.low <= 0 or not cost.bounded:
         return None
-    unit = currencies.pop()
-    dense, sparse = (
-        Amount.total((line.amount for line in inventory.select("money", runs=runs)), unit).scaled(
-            1 / sum(run.units or 0.0 for run in runs)
-        )
-        for runs in (pair.dense, pair.sparse)
-    )
-    spent = [line.amount for line in inventory.select("money", runs=pair.cost) if line.amount.unit == unit]
-    known = bool(pair.cost) and len(spent) == len(pair.cost)
-    cost = Amount.total(spent, unit) if known else Amount.unknown(unit)
-    return _project("money", dense, sparse, dense - sparse, cost, yearly_units)
+    return cost.over(saved_each, pair.sparse[0].unit or "")
 
 
 def _verdict(saved_each: Amount) -> Verdict:
