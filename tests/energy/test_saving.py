@@ -26,7 +26,7 @@ def test_measured_energy_with_its_interval() -> None:
 def test_without_a_meter_energy_is_not_measured() -> None:
     faster = replace(UNMETERED, low=0.65, high=130.0, seconds=1.3)
     assert saving(UNMETERED, faster, speedup(1.54, 1.5, 1.6)) == (
-        "energy not measured: time -35 % [-38 %, -33 %]; under power model watts-per-thread, "
+        "energy not measured; time -35 % [-38 %, -33 %]; under power model watts-per-thread, "
         "dense 1 J to 200 J, sparse 650 mJ to 130 J"
     )
 
@@ -37,8 +37,8 @@ def test_estimates_are_no_measurements() -> None:
     )
     text = saving(dense, dense.per_run(2))
     assert text == (
-        "energy not measured: time -50 % (one reading each, no interval); "
-        "estimated by power model linear-tdp (65 W, 8 threads), "
+        "energy not measured; time -50 % (one reading each, no interval); "
+        "under power model linear-tdp (65 W, 8 threads), "
         "dense 100 J [25 J, 400 J], sparse 50 J [12.5 J, 200 J]"
     )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aerogel.bench.apart import apart
 from aerogel.bench.cases import lengths_case, shape_case, texts_case
+from aerogel.bench.energy import watch_energy
 from aerogel.bench.given_model import Given, is_given, read_given
 from aerogel.bench.hugging_face import ModelFolder
 from aerogel.bench.native_program import SUFFIX
@@ -46,8 +47,8 @@ class EncoderBench:
     against ``reference``, one of its rows, by default onnxruntime fp32 if it is there, else the first.
     ``shapes`` None: those of ``SHAPES`` that the model has positions for. ``dense``: what ``model`` was
     before it was pruned, as a control of our own. ``profile``: a shape that the model must take too, since
-    its steps will be timed there. ``environment`` is for aerogel's own rows. ``threads``: how many every
-    contender uses, None for its own default."""
+    its steps will be timed there. ``energy``: meter every block. ``environment`` is for aerogel's own rows.
+    ``threads``: how many every contender uses, None for its own default."""
 
     model: Path
     against: tuple[str, ...] = USUAL
@@ -59,6 +60,7 @@ class EncoderBench:
     threads: int | None = None
     dense: Path | None = None
     profile: str | None = None
+    energy: bool = False
 
     def labelled(self, zeros: float, precision: Precision = "fp32") -> EncoderBench:
         """With variants named after the zeros and the precision that the model has, and beside them those of
@@ -146,6 +148,7 @@ def compare_encoder(
             reference=bench.reference or _default_reference(names),
             preview=shapes[0],
             progress=progress,
+            watch=watch_energy if bench.energy else None,
         )
     dense = _truth(bench, names)
     qualities = _qualities(found, dense) if texts and dense else {}

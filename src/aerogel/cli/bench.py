@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aerogel.bench.cases import shape_case
 from aerogel.bench.encoder import SHAPES, EncoderBench, Variant, compare_encoder, require_comparable
+from aerogel.bench.energy import metered, table_energy
 from aerogel.bench.environments import ENVIRONMENTS, announcement, environment, prepare
 from aerogel.bench.native_program import SUFFIX
 from aerogel.bench.peers import PEERS, USUAL
@@ -43,6 +44,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", type=_precisions, default=("fp32",), metavar="P,...", help=about)
     about = "what MODEL was before it was pruned: timed too, so that the gain of its zeros is seen by itself"
     parser.add_argument("--dense", type=Path, metavar="MODEL", help=about)
+    about = "also meter every block, and say what the zeros save; without a meter, between what bounds"
+    parser.add_argument("--energy", action="store_true", help=about)
     about = "also show where the time of our own rows goes at this shape, step by step"
     parser.add_argument("--profile", metavar="BxS", help=about)
     _add_care(parser)
@@ -112,15 +115,26 @@ def _run(args: argparse.Namespace) -> int:
         threads=args.threads,
         dense=args.dense,
         profile=args.profile,
+        energy=args.energy,
     )
     settings = Settings(rounds=args.rounds)
+    if args.energy:
+        settings = metered(settings)
     texts = () if args.data is None else read_texts(args.data, _MOST_TEXTS)
     require_comparable(wanted, texts)
     with bar("loading the first runtime") as tell:
         table = compare_encoder(wanted, texts, settings, tell)
     steps = profiles(table, args.profile, _tell) if args.profile is not None else ()
-    text = table_text(table) + (f"\n\n{profiles_text(steps)}" if steps else "")
+    energy = table_energy(table) if args.energy else None
+    text = "\n\n".join(
+        [
+            table_text(table),
+            *(["\n".join(energy.lines())] if energy else []),
+            *([profiles_text(steps)] if steps else []),
+        ]
+    )
     document = table.to_json() | ({"profiles": [profile.to_json() for profile in steps]} if steps else {})
+    document |= {"energy": energy.to_json()} if energy else {}
     show(args, document, text)
     write_report(args, lambda: encoder_report(table, f"{wanted.model.resolve().name} on several runtimes"))
     return OK
@@ -144,6 +158,7 @@ COMMAND = Command(
     about="Time a model against other runtimes: each in its own process, in alternating blocks.",
     example="aerogel bench ./all-MiniLM-L6-v2 --against onnxruntime --shapes 1x128 --sparsity 0.8,0.9\n"
     "  aerogel bench ./pruned --dense ./all-MiniLM-L6-v2 --against onnxruntime,openvino,deepsparse\n"
+    "  aerogel bench ./all-MiniLM-L6-v2 --sparsity 0.8 --energy\n"
     "  aerogel bench --prepare deepsparse",
     options=_options,
     run=_run,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,10 +13,12 @@ from aerogel.measure.contender import Case, Contender
 from aerogel.measure.intervals import median
 from aerogel.measure.machine import machine
 from aerogel.measure.process import ContenderProcess
-from aerogel.measure.results import CaseResult, Comparison, ContenderFacts, Timing
+from aerogel.measure.results import CaseResult, Comparison, ContenderFacts, Seen, Timing
 from aerogel.measure.settings import Progress, Settings
 
 Observer = Callable[[Progress], None]
+Watch = Callable[[Callable[[], float]], AbstractContextManager[Any]]
+"""Is given a function that tells the CPU seconds so far of a contender; makes what watches a block of it."""
 
 
 def compare(
@@ -27,6 +29,7 @@ def compare(
     reference: str | None = None,
     preview: Case | None = None,
     progress: Observer | None = None,
+    watch: Watch | None = None,
 ) -> Comparison:
     """Load every contender once, then do every case: outputs first, then blocks in turns (A B B A ...).
 
@@ -34,8 +37,9 @@ def compare(
     pools and caches cost it nothing. ``reference`` (by default the first contender) is what
     ``Comparison.to_json`` states ratios against. ``preview`` is a case timed for one block as soon as a
     contender is loaded: only ``progress`` hears of it, as a first number for a person who waits. ``progress``
-    is told of every step; what it raises ends the comparison. Raises MeasureError when a contender fails,
-    dies or hangs; no process is left behind.
+    is told of every step; what it raises ends the comparison. ``watch`` is entered around the timed runs of
+    every block, such as a meter; ``CaseResult.seen`` has what it made. Raises MeasureError when a contender
+    fails, dies or hangs; no process is left behind.
     """
     settings = settings or Settings()
     names = [contender.name for contender in contenders]
@@ -48,7 +52,7 @@ def compare(
     )
     with ExitStack() as alive:
         total = _total_steps(len(names), cases, settings, preview)
-        session = _Session(settings, _Steps(total, progress))
+        session = _Session(settings, _Steps(total, progress), watch)
         for contender in contenders:
             session.add(alive.enter_context(ContenderProcess(contender, settings)), preview)
         results = tuple(session.do(case) for case in cases)
@@ -70,8 +74,8 @@ class _Steps:
 class _Session:
     """The live processes of a comparison; between any two methods all of them are stopped."""
 
-    def __init__(self, settings: Settings, steps: _Steps) -> None:
-        self._settings, self._steps = settings, steps
+    def __init__(self, settings: Settings, steps: _Steps, watch: Watch | None) -> None:
+        self._settings, self._steps, self._watch = settings, steps, watch
         self._processes: list[ContenderProcess] = []
 
     def add(self, process: ContenderProcess, preview: Case | None) -> None:
@@ -95,10 +99,12 @@ class _Session:
                 outputs[name] = process.result(case)
                 self._steps.tell("output", name, case.name)
             process.stop()
-        timings = self._time(case) if case.timed else ()
-        return CaseResult(case.name, dict(case.params), self._settings, timings, outputs)
+        seen: dict[str, list[Seen]] = {}
+        timings = self._time(case, seen) if case.timed else ()
+        watched = {name: tuple(blocks) for name, blocks in seen.items()}
+        return CaseResult(case.name, dict(case.params), self._settings, timings, outputs, watched)
 
-    def _time(self, case: Case) -> tuple[Timing, ...]:
+    def _time(self, case: Case, seen: dict[str, list[Seen]]) -> tuple[Timing, ...]:
         medians: dict[str, list[float]] = {p.contender.name: [] for p in self._processes}
         runs = dict.fromkeys(medians, 0)
         for turn in range(self._settings.rounds):
@@ -106,7 +112,11 @@ class _Session:
             for process in self._processes if turn % 2 == 0 else reversed(self._processes):
                 name = process.contender.name
                 process.resume()
-                times = process.block(case)
+                if self._watch is None:
+                    times = process.block(case)
+                else:
+                    times, watched = _watched(process, case, self._watch)
+                    seen.setdefault(name, []).append(watched)
                 process.stop()
                 medians[name].append(median(times))
                 runs[name] += len(times)
@@ -123,6 +133,14 @@ class _Session:
             rss, python = about["peak_rss_bytes"], about["python"]
             found.append(ContenderFacts(process.contender, process.load_s, python, rss, own))
         return tuple(found)
+
+
+def _watched(process: ContenderProcess, case: Case, watch: Watch) -> tuple[tuple[float, ...], Seen]:
+    """A block of which the timed runs, and nothing else, are watched."""
+    process.warm(case)
+    with watch(lambda: process.cpu_s) as by:
+        times = process.timed(case)
+    return times, Seen(by, len(times))
 
 
 def _total_steps(contenders: int, cases: Sequence[Case], settings: Settings, preview: Case | None) -> int:

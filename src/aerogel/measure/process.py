@@ -23,7 +23,7 @@ from aerogel.measure import wire
 from aerogel.measure.contender import Case, Contender
 from aerogel.measure.settings import Settings
 
-_TAIL_LINES = 15
+_TAIL_LINES = 18
 # How often a wait for an answer looks whether the process is still there.
 _GLANCE_S = 0.2
 
@@ -42,6 +42,7 @@ class ContenderProcess:
         )
         self.contender = contender
         self.load_s = 0.0
+        self.cpu_s = 0.0
         self._settings = settings
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._lent = _lend_package() if contender.python is not None else None
@@ -92,6 +93,19 @@ class ContenderProcess:
         s = self._settings
         command = {"op": "block", "seconds": s.block_s, "warm_s": s.warm_s, "min_runs": s.min_runs}
         header, _ = self._ask(command, f"to run case {case.name!r}", extra_s=s.block_s + s.warm_s)
+        return tuple(ns * 1e-9 for ns in header["ns"])
+
+    def warm(self, case: Case) -> None:
+        """The untimed runs of a block, apart from the timed ones."""
+        seconds = self._settings.warm_s
+        self._ask({"op": "warm", "seconds": seconds}, f"to run case {case.name!r}", extra_s=seconds)
+
+    def timed(self, case: Case) -> tuple[float, ...]:
+        """Seconds of each timed run of one block; ``cpu_s`` grows by the CPU seconds of all its threads."""
+        s = self._settings
+        command = {"op": "timed", "seconds": s.block_s, "min_runs": s.min_runs}
+        header, _ = self._ask(command, f"to run case {case.name!r}", extra_s=s.block_s)
+        self.cpu_s += header["cpu_ns"] * 1e-9
         return tuple(ns * 1e-9 for ns in header["ns"])
 
     def result(self, case: Case) -> NDArray[Any]:

@@ -81,8 +81,17 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What was watched around the ``runs`` timed runs of one block: ``by`` is what ``Watch`` made, ended."""
+
+    by: Any
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
 class CaseResult:
-    """One case: a timing per contender (none where the case is not timed), and outputs where asked for."""
+    """One case: a timing per contender (none where the case is not timed), and outputs where asked for.
+    ``seen``: for each contender one per round, where something watched."""
 
     name: str
     params: dict[str, Json]
@@ -90,6 +99,9 @@ class CaseResult:
     timings: tuple[Timing, ...]
     outputs: dict[str, NDArray[Any]] = field(
         default_factory=dict[str, NDArray[Any]], repr=False, compare=False
+    )
+    seen: dict[str, tuple[Seen, ...]] = field(
+        default_factory=dict[str, tuple[Seen, ...]], repr=False, compare=False
     )
 
     def timing(self, contender: str) -> Timing:

@@ -4,6 +4,8 @@ It makes the contender, then obeys commands that come through the socket until t
 
     prepare {case}                        -> {}
     block {seconds, warm_s, min_runs}     -> {ns: [...]}     the time of each run
+    warm {seconds}                        -> {}              untimed runs alone
+    timed {seconds, min_runs}             -> {ns: [...], cpu_ns}     timed runs alone, and the CPU time of all
     result                                -> {} + .npy bytes
     facts                                 -> {facts: {...}}
 
@@ -69,6 +71,13 @@ def _obey(subject: Any, command: dict[str, Any]) -> tuple[dict[str, Any], bytes]
             return {}, b""
         case "block":
             return {"ns": block(subject.run, command["seconds"], command["warm_s"], command["min_runs"])}, b""
+        case "warm":
+            warm(subject.run, command["seconds"])
+            return {}, b""
+        case "timed":
+            before = time.process_time_ns()
+            taken = timed(subject.run, command["seconds"], command["min_runs"])
+            return {"ns": taken, "cpu_ns": time.process_time_ns() - before}, b""
         case "result":
             return {}, _npy(subject.result())
         case "facts":
@@ -80,13 +89,24 @@ def _obey(subject: Any, command: dict[str, Any]) -> tuple[dict[str, Any], bytes]
 
 def block(run: Any, seconds: float, warm_s: float, min_runs: int) -> list[int]:
     """Nanoseconds of each run, for at least ``seconds`` and ``min_runs``, after at least one untimed run."""
+    warm(run, warm_s)
+    return timed(run, seconds, min_runs)
+
+
+def warm(run: Any, seconds: float) -> None:
+    """Untimed runs, at least one; then nothing is left to collect."""
     clock = time.perf_counter_ns
-    warm_until = clock() + int(warm_s * 1e9)
+    warm_until = clock() + int(seconds * 1e9)
     run()
     while clock() < warm_until:
         run()
-    taken: list[int] = []
     gc.collect()
+
+
+def timed(run: Any, seconds: float, min_runs: int) -> list[int]:
+    """Nanoseconds of each run, for at least ``seconds`` and ``min_runs``."""
+    clock = time.perf_counter_ns
+    taken: list[int] = []
     gc.disable()
     try:
         now = clock()
