@@ -12,6 +12,7 @@ from tests.energy.trees import Tree, as_ordinary_user, laptop, open_folder
 
 from aerogel.cli import checkup, main
 from aerogel.cli.checkup import Finding, examine
+from aerogel.energy import SOURCES
 
 
 def finding(name: str, root: Path) -> Finding:
@@ -22,9 +23,8 @@ def test_this_machine_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     read = json.loads(capsys.readouterr().out)
     assert read["ok"] is True
-    assert {"cpu", "target", "threads", "cache", "libraries", "energy", "program"} == {
-        f["name"] for f in read["findings"]
-    }
+    checked = {"cpu", "target", "threads", "cache", "libraries", "energy", "program"}
+    assert checked | {f"meter {name}" for name in SOURCES} == {f["name"] for f in read["findings"]}
     assert main(["doctor"]) == 0
     assert capsys.readouterr().out.startswith("ok    cpu")
 
@@ -35,7 +35,7 @@ def test_an_unknown_target_fails_and_the_rest_is_still_shown(
     monkeypatch.setenv("AEROGEL_TARGET", "itanium")
     assert main(["doctor"]) == 1
     shown = capsys.readouterr().out
-    assert "FAIL  target      AEROGEL_TARGET='itanium' is unknown" in shown
+    assert "FAIL  target             AEROGEL_TARGET='itanium' is unknown" in shown
     assert "libraries" in shown
 
 
@@ -76,7 +76,9 @@ def test_without_counters_energy_has_bounds_under_a_named_model(tmp_path: Path) 
     assert found.text.startswith("not measured: no RAPL counters here: a virtual machine")
     assert "Power model watts-per-thread: 0.1 W (idle) to 50 W per reserved thread" in found.text
     assert "AEROGEL_TDP_WATTS" in found.advice and "AEROGEL_TDP_THREADS" in found.advice
-    assert found.data["meters"] == [] and found.data["reading"]["joules"] is None
+    assert found.data["reading"]["joules"] is None
+    rapl = finding("meter rapl", tmp_path)
+    assert (rapl.status, rapl.data["channels"]) == ("absent", [])
 
 
 def test_a_design_power_is_used_where_there_is_no_meter(
@@ -107,8 +109,10 @@ def test_counters_that_count_are_shown_with_the_power_they_show(
     assert found.text.startswith("RAPL package-0 + package-0 dram (all of it, other processes included")
     watts = found.data["reading"]["joules"] / found.data["reading"]["seconds"]
     assert 0 < watts <= 22 and found.text.endswith(f"; {watts:.3g} W just now")
-    assert found.data["meters"] == ["package-0", "package-0 dram"]
-    assert "intel-rapl:1 (psys)" in found.data["left_out"]
+    assert [part["label"] for part in found.data["reading"]["parts"]][:2] == ["package-0", "package-0 dram"]
+    rapl = finding("meter rapl", tmp_path)
+    assert rapl.status == "ok" and rapl.data["channels"] == ["package-0", "package-0 dram"]
+    assert "intel-rapl:1 (psys)" in rapl.data["left_out"] and "left out, since it overlaps" in rapl.text
 
 
 def test_counters_that_stand_still_are_no_meters(tmp_path: Path) -> None:

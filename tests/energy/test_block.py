@@ -248,7 +248,7 @@ def test_json_holds_everything(tmp_path: Path) -> None:
         pass
     read = json.loads(json.dumps(m.to_json(), allow_nan=False))
     assert read["joules"] is None and read["method"] == "not measured"
-    assert {*ATTRIBUTES, "model", "obstacle", "advice"} == {*read, "reading"}
+    assert {*ATTRIBUTES, "model", "obstacle", "advice", "covers", "parts", "notes"} == {*read, "reading"}
 
 
 def test_metering_needs_no_heavy_library() -> None:

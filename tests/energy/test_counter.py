@@ -30,13 +30,14 @@ def test_one_wrap_is_told_from_none(range_uj: int, data: st.DataObject) -> None:
 def test_energy_adds_up_over_any_number_of_wraps(range_uj: int, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, range_uj - 1))
     shares = data.draw(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30))
-    counter, used, at_s = tally(0.0, start, range_uj), 0, 0.0
+    counter, used, at_s, wraps = tally(0.0, start, range_uj), 0, 0.0, 0
     for time_share, power_share in shares:
         gap_s = time_share * round_s(range_uj) * 0.999
         step = int(power_share * MOST_WATTS * gap_s * 1e6)
+        wraps += (start + used) % range_uj + step >= range_uj
         at_s, used = at_s + gap_s, used + step
         counter = counter.then(Look(at_s, (start + used) % range_uj))
-    assert counter.uj == used
+    assert (counter.uj, counter.wraps, counter.misreads, counter.resets) == (used, wraps, 0, 0)
 
 
 @given(RANGES, st.floats(1.001, 1e6))
@@ -45,10 +46,56 @@ def test_a_gap_that_may_hide_a_round_is_an_error(range_uj: int, rounds: float) -
         tally(0.0, 5, range_uj).then(Look(rounds * round_s(range_uj), 6))
 
 
-@pytest.mark.parametrize("after", [0, 100_000_000_000])
-def test_a_jump_that_nothing_draws_is_a_reset(after: int) -> None:
+RANGE = 262_000_000_000
+AFTER = pytest.mark.parametrize("after", [0, 100_000_000_000])
+"""Where a counter of 50 kJ cannot come in a second: below, by a wrap, and above."""
+
+
+def follow(*looks: tuple[float, int]) -> Tally:
+    (at_s, uj), *rest = looks
+    counter = tally(at_s, uj, RANGE)
+    for at_s, uj in rest:
+        counter = counter.then(Look(at_s, uj))
+    return counter
+
+
+@AFTER
+def test_a_jump_that_nothing_draws_is_no_wrap_and_no_energy(after: int) -> None:
+    counter = follow((0.0, 50_000_000_000), (1.0, after))
+    assert counter.uj == 0
     with pytest.raises(MeasureError, match=r"package-0 rose by \d+ J in 1 s, .*: it was reset"):
-        tally(0.0, 50_000_000_000, 262_000_000_000).then(Look(1.0, after))
+        counter.settle()
+
+
+@AFTER
+def test_a_single_odd_value_is_a_misread(after: int) -> None:
+    counter = follow((0.0, 50_000_000_000), (1.0, after), (2.0, 50_200_000_000)).settle()
+    assert (counter.uj, counter.misreads, counter.resets, counter.filled_uj) == (200_000_000, 1, 0, 0)
+    assert counter.notes() == ("package-0 showed a value that it cannot have reached once: left out",)
+
+
+def test_odd_values_that_do_not_agree_are_misreads() -> None:
+    odd = (1.0, 0), (2.0, 100_000_000_000), (3.0, 7)
+    counter = follow((0.0, 50_000_000_000), *odd, (4.0, 50_400_000_000)).settle()
+    assert (counter.uj, counter.misreads, counter.resets) == (400_000_000, 3, 0)
+
+
+@AFTER
+def test_a_counter_that_goes_on_from_elsewhere_was_reset(after: int) -> None:
+    """100 W for 1000 s, with a reset in the second after 500 s."""
+    before = [(float(s), 50_000_000_000 + s * 100_000_000) for s in range(501)]
+    later = [(501.0 + s, after + s * 100_000_000) for s in range(501)]
+    counter = follow(*before, *later).settle()
+    assert (counter.resets, counter.lost_s, counter.uj) == (1, 1.0, 100_000 * 10**6)
+    assert counter.uj + counter.filled_uj == pytest.approx(100_100e6)
+    assert counter.notes() == ("package-0 was reset once: the 1 s around it are taken at its mean power",)
+
+
+def test_no_more_than_a_hundredth_of_a_block_is_filled() -> None:
+    before = [(float(s), 50_000_000_000 + s * 100_000_000) for s in range(0, 51, 10)]
+    counter = follow(*before, (51.0, 0), (52.0, 100_000_000))
+    with pytest.raises(MeasureError, match=r"package-0 was reset: what it counted in 1 s of 52 s is lost"):
+        counter.settle()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from tests.energy.trees import Tree, as_ordinary_user, laptop, open_folder
 
 from aerogel.energy import rapl
-from aerogel.energy.rapl import survey
+from aerogel.energy.rapl import tree as survey
 
 
 def labels(root: Path) -> list[str]:

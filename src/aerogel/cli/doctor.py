@@ -7,7 +7,8 @@ import argparse
 from aerogel.cli.checkup import Finding, examine
 from aerogel.cli.command import FAILED, OK, Command, show
 
-_SIGNS = {"ok": "ok  ", "note": "note", "failed": "FAIL"}
+_SIGNS = {"ok": "ok  ", "note": "note", "absent": "-   ", "failed": "FAIL"}
+_NAME = 18
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +24,8 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _lines(finding: Finding) -> str:
-    line = f"{_SIGNS[finding.status]}  {finding.name:<11} {finding.text}"
-    return f"{line}\n{'':<18}-> {finding.advice}" if finding.advice else line
+    line = f"{_SIGNS[finding.status]}  {finding.name:<{_NAME}} {finding.text}"
+    return f"{line}\n{'':<{_NAME + 7}}-> {finding.advice}" if finding.advice else line
 
 
 COMMAND = Command(

@@ -8,8 +8,19 @@ print(m)     # joules, bounds, method and source in one sentence
 from __future__ import annotations
 
 from aerogel.energy.block import Meter, meter
-from aerogel.energy.rapl import Survey, survey
 from aerogel.energy.reading import Reading
 from aerogel.energy.saving import saving
+from aerogel.energy.source import Part, Survey, Where
+from aerogel.energy.sources import SOURCES, surveys
 
-__all__ = ["Meter", "Reading", "Survey", "meter", "saving", "survey"]
+__all__ = [
+    "SOURCES",
+    "Meter",
+    "Part",
+    "Reading",
+    "Survey",
+    "Where",
+    "meter",
+    "saving",
+    "surveys",
+]

@@ -1,24 +1,24 @@
-"""``with meter() as m``: the energy of a block, measured where there is a meter, else bounded by a model."""
+"""``with meter() as m``: the energy of a block, measured where there are meters, else bounded by a model."""
 
 from __future__ import annotations
 
-import sys
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from aerogel.core.errors import MeasureError, require
-from aerogel.energy.host import Host, this_host
-from aerogel.energy.models import Estimate, Method, Model, Usage, choose_model
-from aerogel.energy.rapl import survey
+from aerogel.energy.estimate import estimated
+from aerogel.energy.host import this_host
+from aerogel.energy.models import Estimate, Method, Usage, choose_model
 from aerogel.energy.reading import Reading
-from aerogel.energy.recording import Counted, Recording
-
-CpuTime = Callable[[], float]
-"""CPU seconds so far."""
+from aerogel.energy.recording import Recording
+from aerogel.energy.source import CpuTime, Where, cpu_s
+from aerogel.energy.sources import surveys
+from aerogel.energy.together import read_together
 
 
 def meter(
@@ -27,6 +27,8 @@ def meter(
     tdp_threads: int | None = None,
     root: Path | str = Path("/"),
     cpu_time: CpuTime | None = None,
+    wall_log: Path | str | None = None,
+    meters: Sequence[str] | None = None,
 ) -> Meter:
     """The energy of one block.
 
@@ -34,27 +36,39 @@ def meter(
             work()
         print(m)    # also m.joules, m.low, m.high, m.method, m.source, m.seconds, m.cpu_seconds, m.to_json()
 
-    With RAPL counters that may be read, the energy of all CPU packages and of their memory is measured,
-    whoever used them. Without, ``m.joules`` is None and the bounds are those of the power model
+    What meters there are is summed without overlap, whoever used the energy: CPU packages and their memory by
+    RAPL, GPUs by NVML, others by hwmon or powermetrics; ``m.reading.parts`` has each by itself. Given the log
+    that a wall meter writes (``wall_log`` or AEROGEL_WALL_LOG; see wall.py), it is the whole computer's.
+
+    Where the CPU has no meter, ``m.joules`` is None and the bounds are those of the power model
     ``watts-per-thread``. Given the CPU's thermal design power in watts (``tdp_watts`` or AEROGEL_TDP_WATTS;
     of all sockets together) and, in a virtual machine, the hardware threads that it is for (``tdp_threads``
     or AEROGEL_TDP_THREADS), ``m.joules`` is an estimate. ``models.py`` has the models and their sources.
-    GPUs are never included.
 
     Blocks may be nested, run in several threads at once, and fail: the reading is there all the same.
     InputError where a power or a number of threads is none. ``root``: where the system's files are looked up.
     ``cpu_time``: the CPU seconds so far of whatever the block is charged for, where that is not this process
-    and the children it has waited for; power models need it.
+    and the children it has waited for; power models need it. ``meters``: the sources that may be used, by
+    their names in ``SOURCES``; all by default.
     """
-    host = this_host(Path(root))
-    return Meter(choose_model(tdp_watts, tdp_threads, host), host, Path(root), cpu_time or cpu_s)
+    root = Path(root)
+    host = this_host(root)
+    log = wall_log or os.environ.get("AEROGEL_WALL_LOG", "").strip() or None
+    where = Where(
+        root=root,
+        wall_log=None if log is None else Path(log).expanduser(),
+        model=choose_model(tdp_watts, tdp_threads, host),
+        host=host,
+        cpu_time=cpu_time or cpu_s,
+    )
+    return Meter(where, None if meters is None else tuple(meters))
 
 
 class Meter:
     """Made by ``meter``; good for one block. All but entering it is an error until the block has ended."""
 
-    def __init__(self, model: Model, host: Host, root: Path, cpu_time: CpuTime) -> None:
-        self._model, self._host, self._root, self._cpu_time = model, host, root, cpu_time
+    def __init__(self, where: Where, meters: tuple[str, ...] | None = None) -> None:
+        self._where, self._meters = where, meters
         self._unused = threading.Lock()
         self._running: _Running | None = None
         self._reading: Reading | None = None
@@ -66,7 +80,7 @@ class Meter:
             MeasureError,
             "this meter has been used already: make one for each block, with meter()",
         )
-        self._running = _Running(self._root, self._cpu_time)
+        self._running = _Running(self._where, self._meters)
         return self
 
     def __exit__(
@@ -76,7 +90,7 @@ class Meter:
         traceback: TracebackType | None,
     ) -> None:
         if self._running is not None and self._reading is None:
-            self._reading = self._running.finish(self._model, self._host)
+            self._reading = self._running.finish()
 
     @property
     def reading(self) -> Reading:
@@ -93,7 +107,7 @@ class Meter:
         reading = self.reading
         if reading.model is None:
             return None
-        return self._model.estimate(Usage(reading.seconds, 0.0, self._host.reserved))
+        return self._where.model.estimate(Usage(reading.seconds, 0.0, self._where.host.reserved))
 
     @property
     def joules(self) -> float | None:
@@ -133,69 +147,18 @@ class Meter:
 class _Running:
     """From entering a block to leaving it. Nothing that is wrong with a meter is an error of the block."""
 
-    def __init__(self, root: Path, cpu_time: CpuTime) -> None:
-        self._survey, self._cpu_time = survey(root), cpu_time
-        self._obstacle = self._survey.obstacle
-        self._recording = self._record()
-        self._cpu_s, self._began = cpu_time(), time.perf_counter()
+    def __init__(self, where: Where, meters: tuple[str, ...] | None) -> None:
+        self._where = where
+        self._surveys = surveys(where, meters)
+        # The estimate is made of the block's own clocks.
+        read = (s for s in self._surveys if not s.obstacle and s.source != "estimate")
+        self._recording = Recording(tuple(read))
+        self._cpu_s, self._began = where.cpu_time(), time.perf_counter()
 
-    def _record(self) -> Recording | None:
-        if self._obstacle:
-            return None
-        try:
-            return Recording(self._survey.zones)
-        except MeasureError as error:
-            self._obstacle = str(error)
-            return None
-
-    def finish(self, model: Model, host: Host) -> Reading:
-        seconds, cpu_seconds = time.perf_counter() - self._began, self._cpu_time() - self._cpu_s
-        if self._recording is not None:
-            try:
-                counted = self._recording.finish()
-            except MeasureError as error:
-                self._obstacle = str(error)
-            else:
-                return _measured(counted, host, seconds, cpu_seconds)
-        found = model.estimate(Usage(seconds, cpu_seconds, host.reserved))
-        return Reading(
-            joules=found.joules,
-            low=found.low,
-            high=found.high,
-            method=model.method,
-            source=f"{model.about}; {host.show()}",
-            seconds=seconds,
-            cpu_seconds=cpu_seconds,
-            model=model.name,
-            obstacle=self._obstacle,
-            advice=self._survey.advice,
-        )
-
-
-def _measured(counted: Counted, host: Host, seconds: float, cpu_seconds: float) -> Reading:
-    return Reading(
-        joules=counted.joules,
-        low=counted.low,
-        high=counted.high,
-        method="measured",
-        source=meter_text(counted.summed, counted.mirrored, virtual=host.virtual is True),
-        seconds=seconds,
-        cpu_seconds=cpu_seconds,
-    )
-
-
-def meter_text(summed: tuple[str, ...], mirrored: tuple[str, ...] = (), *, virtual: bool = False) -> str:
-    """What RAPL covers, in words, and what is known of its error."""
-    whose = "as shown to this virtual machine" if virtual else "all of it, other processes included"
-    once = f", {len(mirrored)} mirrored counters left out" if mirrored else ""
-    return f"RAPL {' + '.join(summed)} ({whose}{once}; makers state no error of the counters)"
-
-
-def cpu_s() -> float:
-    """CPU time of this process and of its children that have been waited for, in seconds."""
-    if sys.platform == "win32":
-        return time.process_time()
-    import resource
-
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+    def finish(self) -> Reading:
+        seconds, cpu_seconds = time.perf_counter() - self._began, self._where.cpu_time() - self._cpu_s
+        counted = self._recording.finish()
+        if any(s.source == "estimate" for s in self._surveys):
+            usage = Usage(seconds, cpu_seconds, self._where.host.reserved)
+            counted["estimate"] = estimated(self._where, usage)
+        return read_together(self._surveys, counted, self._recording.failed, seconds, cpu_seconds)

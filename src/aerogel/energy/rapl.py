@@ -5,7 +5,7 @@ CPUs of Intel and AMD count energy since boot; Linux shows each counter as a fol
 What they name overlaps: psys contains the packages, a package its core and uncore; memory (dram) stands
 beside the package. So the packages and their dram are summed and nothing else. One counter may be shown
 twice: by two interfaces (``intel-rapl`` and ``intel-rapl-mmio``), of which one is read, and by every die of a
-package, which the values tell (see counter.py).
+package, which the values tell (see counter.py). ``zones.py`` follows what is found here through a block.
 """
 
 from __future__ import annotations
@@ -50,14 +50,16 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class Tree:
     """The counters that would be summed. ``obstacle`` says why energy cannot be measured, "" if it can, and
-    ``advice`` what to do about it; ``left_out`` are zones that overlap with those summed."""
+    ``advice`` what to do about it; ``left_out`` are zones that overlap with those summed; ``present``:
+    whether there is any counter."""
 
     zones: tuple[Zone, ...]
     left_out: tuple[str, ...] = ()
     obstacle: str = ""
     advice: str = ""
+    present: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +84,23 @@ class _Found:
     entry: _Entry
 
 
-def survey(root: Path = Path("/")) -> Survey:
-    """What there is to read below ``root``; every counter has been read once where there is no obstacle."""
+def folders(root: Path) -> tuple[Path, ...]:
+    """Every zone that powercap shows below ``root``, by name."""
     try:
-        present = sorted(p for p in (root / FOLDER).iterdir() if _ZONE.fullmatch(p.name))
+        return tuple(sorted(p for p in (root / FOLDER).iterdir() if _ZONE.fullmatch(p.name)))
     except OSError:
-        present = []
+        return ()
+
+
+def tree(root: Path = Path("/")) -> Tree:
+    """What there is to read below ``root``; every counter has been read once where there is no obstacle."""
+    present = folders(root)
     if not present:
-        return Survey(
-            (), obstacle="no RAPL counters here: a virtual machine, or a CPU or system without them"
-        )
+        nothing = "no RAPL counters here: a virtual machine, or a CPU or system without them"
+        return Tree((), obstacle=nothing, present=False)
     entries = [entry for path in present if (entry := _entry(path)) is not None]
     if not entries:
-        return Survey(
+        return Tree(
             (),
             obstacle=f"the RAPL counters in {root / FOLDER} are hidden, as containers do",
             advice="measure outside the container, or start it with --security-opt systempaths=unconfined",
@@ -102,25 +108,25 @@ def survey(root: Path = Path("/")) -> Survey:
     if len(entries) < len(present):
         nameless = sorted({path.name for path in present} - {entry.folder.name for entry in entries})
         # What it counts may be a package: without it the sum would be silently too small.
-        return Survey((), obstacle=f"RAPL zones without a name that can be read: {', '.join(nameless)}")
+        return Tree((), obstacle=f"RAPL zones without a name that can be read: {', '.join(nameless)}")
     return _judge(entries)
 
 
-def _judge(entries: list[_Entry]) -> Survey:
+def _judge(entries: list[_Entry]) -> Tree:
     packages = _packages(entries)
     chosen = _without_second_interface([*packages, *_drams(entries, packages)])
     chosen.sort(key=lambda found: found.label)
-    folders = {found.entry.folder for found in chosen}
-    left_out = tuple(entry.show() for entry in entries if entry.folder not in folders)
+    read = {found.entry.folder for found in chosen}
+    left_out = tuple(entry.show() for entry in entries if entry.folder not in read)
     if not packages:
-        return Survey((), left_out, f"RAPL counts no CPU package here, only {', '.join(left_out)}")
+        return Tree((), left_out, f"RAPL counts no CPU package here, only {', '.join(left_out)}")
     try:
         zones = tuple(_zone(found) for found in chosen)
         for zone in zones:
             zone.look()
     except MeasureError as error:
-        return Survey((), left_out, str(error), _grant(folder / "energy_uj" for folder in sorted(folders)))
-    return Survey(zones, left_out)
+        return Tree((), left_out, str(error), _grant(folder / "energy_uj" for folder in sorted(read)))
+    return Tree(zones, left_out)
 
 
 def _packages(entries: Iterable[_Entry]) -> list[_Found]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from aerogel.core.errors import InputError, require
 from aerogel.energy.models import Method
+from aerogel.energy.source import Part
 
 _UNITS = {"MJ": 1e6, "kJ": 1e3, "J": 1.0, "mJ": 1e-3, "uJ": 1e-6}
 
@@ -16,15 +17,19 @@ _UNITS = {"MJ": 1e6, "kJ": 1e3, "J": 1.0, "mJ": 1e-3, "uJ": 1e-6}
 class Reading:
     """``joules`` between ``low`` and ``high``, in ``seconds`` of wall time.
 
-    method: "measured": by a meter; "estimated": by a power model, from this CPU's design power; "not
-        measured": ``joules`` is None, and the bounds are those of a power model that knows nothing of the
-        CPU. Bounds are None where even they are impossible.
-    source: the meter and what it covers, or the power model with its source and error.
+    method: "measured": by meters; "calibrated" or "estimated": by a power model, fitted to a meter or from
+        this CPU's design power; "not measured": ``joules`` is None, and the bounds are those of a power model
+        that knows too little of the CPU. Bounds are None where even they are impossible. Where a part of the
+        sum comes from a power model, and others from meters, the method is that of the model.
+    source: the meters and what they cover, or the power model with its source and error.
     model: the name of the power model; None where energy was measured.
     obstacle, advice: why energy was not measured, and what to do about it; "" where it was.
     cpu_seconds: CPU time of this process, all threads, and of its children that were waited for in the block.
+    covers: what ``joules`` are of, in words: "CPU packages + memory + 1 GPU".
+    parts: what each counter, sensor or model told; those marked ``summed`` add up to ``joules``.
+    notes: each fault of a meter that was seen and dealt with, and meters that are here and could not be read.
 
-    The bounds of a measured value cover when the counters move, about once in a millisecond. How far the
+    The bounds of a measured value cover when the counters move, and what is lost around a fault. How far the
     counters themselves are off they do not cover: makers state no error.
     """
 
@@ -38,6 +43,9 @@ class Reading:
     model: str | None = None
     obstacle: str = ""
     advice: str = ""
+    covers: str = ""
+    parts: tuple[Part, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def per_run(self, runs: int) -> Reading:
         """The same, of one of ``runs`` equal runs that the block consisted of."""
@@ -47,11 +55,15 @@ class Reading:
         )
         return replace(
             self,
-            joules=None if self.joules is None else self.joules / runs,
-            low=None if self.low is None else self.low / runs,
-            high=None if self.high is None else self.high / runs,
+            joules=_share(self.joules, runs),
+            low=_share(self.low, runs),
+            high=_share(self.high, runs),
             seconds=self.seconds / runs,
             cpu_seconds=self.cpu_seconds / runs,
+            parts=tuple(
+                replace(part, joules=_share(part.joules, runs), low=part.low / runs, high=part.high / runs)
+                for part in self.parts
+            ),
         )
 
     @property
@@ -68,15 +80,21 @@ class Reading:
         if self.method == "measured":
             return f"{self.amount} {within}, measured by {self.source}"
         do = f"; {self.advice}" if self.advice else ""
-        if self.method == "estimated":
-            said = f"{self.amount} {within}, not measured but estimated"
-        else:
+        if self.method == "not measured":
             said = f"energy not measured, {self.amount} {within}"
+        else:
+            said = f"{self.amount} {within}, not measured but {self.method}"
+        if self.model is None:
+            return f"{said}: {self.obstacle}{do}"
         return f"{said} under the power model {self.model}: {self.source}; no meter: {self.obstacle}{do}"
 
     def to_json(self) -> dict[str, Any]:
         """All fields, as ``json.dumps`` takes them."""
         return asdict(self)
+
+
+def _share(joules: float | None, runs: int) -> float | None:
+    return None if joules is None else joules / runs
 
 
 def joules_text(joules: float) -> str:
