@@ -1,19 +1,17 @@
-"""``aerogel carbon plan``."""
+"""``aerogel carbon plan ...``: what work to come would take, and how it would take less."""
 
 from __future__ import annotations
 
-import argparse
+from aerogel.cli.group import Group
 
-from aerogel.cli.command import Command
-from aerogel.core.errors import UnsupportedError, refuse
-
-
-def _options(parser: argparse.ArgumentParser) -> None:
-    """None yet."""
-
-
-def _run(args: argparse.Namespace) -> int:
-    refuse(UnsupportedError, "aerogel carbon plan is not there yet")
-
-
-COMMAND = Command(about="Not there yet.", example="aerogel carbon plan", options=_options, run=_run)
+COMMAND = Group(
+    about="What work to come would take, and how it would take less: before anything has run.",
+    example="aerogel carbon plan training --mwh 100 --hardware h100-sxm --place FRA",
+    commands={
+        "training": "compute-optimal size and tokens for a budget, in FLOP, hours, MWh, t CO2e or money",
+        "model": "of models measured on your task, the cheapest that meets the accuracy",
+        "when": "the best hours and places, in a table of intensities, for a job with a deadline",
+        "hardware": "which of named hardware would do a piece of work on the least energy",
+        "batch": "energy per item against the time a request takes, measured for each batch size",
+    },
+)

@@ -29,8 +29,10 @@ class Group:
             parser = self._parser(name)
             parser.parse_args(words or ["--help"])  # ends here: help, or a usage error
             parser.error("give a command")
-        module = importlib.import_module(f"aerogel.cli.{name}_{words[0]}")
-        command: Command = module.COMMAND
+        module = importlib.import_module(f"aerogel.cli.{name.replace(' ', '_')}_{words[0]}")
+        command: Command | Group = module.COMMAND
+        if isinstance(command, Group):
+            return command.run(f"{name} {words[0]}", words[1:])
         return command.run(command.parser(f"{name} {words[0]}").parse_args(words[1:]))
 
     def _parser(self, name: str) -> argparse.ArgumentParser:
