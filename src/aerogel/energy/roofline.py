@@ -60,6 +60,9 @@ class Predicted:
     high: float
     idle: float
 
+    def __str__(self) -> str:
+        return f"{joules_text(self.joules)} [{joules_text(self.low)}, {joules_text(self.high)}]"
+
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:

@@ -8,7 +8,7 @@ measured one, ``binds`` names the largest of its terms. Activations mostly come 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from time import perf_counter
 from typing import Any, assert_never
@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
+from aerogel.energy.roofline import Predicted
 from aerogel.model.batch import Batch
 from aerogel.model.built import Built
 from aerogel.model.graph import Graph
+from aerogel.model.step_energy import CallEnergy, EnergyMeter
 from aerogel.model.steps import (
     ActivationStep,
     AttentionStep,
@@ -47,7 +49,7 @@ DEFAULT_SHAPE = (1, 128)
 class StepCost:
     """One step. ``zeros``: share of zero weights (linear layers); ``work``: operations and bytes, gross and
     effective; ``seconds``: median, launch cost taken off; ``share``: of the nonzero roofline; ``binds``: the
-    term of it that is the largest. None: does not apply."""
+    term of it that is the largest; ``energy``: joules, where they were asked for. None: does not apply."""
 
     name: str
     kernel: str
@@ -57,6 +59,7 @@ class StepCost:
     seconds: float
     share: float | None
     binds: str | None
+    energy: Predicted | None = None
 
     @property
     def bytes(self) -> int:
@@ -77,9 +80,15 @@ class Explanation:
     peaks: Peaks
     seconds: float
     steps: tuple[StepCost, ...]
+    energy: CallEnergy | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "work": self.work.to_json(), "steps": [s.to_json() for s in self.steps]}
+        return {
+            **asdict(replace(self, energy=None)),
+            "work": self.work.to_json(),
+            "steps": [s.to_json() for s in self.steps],
+            "energy": None if self.energy is None else self.energy.to_json(),
+        }
 
     @property
     def work(self) -> Work:
@@ -95,13 +104,15 @@ class Explanation:
 
     def __str__(self) -> str:
         head = ("step", "kernel", "shape", "zeros", "operations", "bytes", "time", "roofline")
+        head = head if self.energy is None else (*head, "energy")
         rows: list[tuple[str, ...]] = [head]
         for s in self.steps:
             zeros = "" if s.zeros is None else f"{100 * s.zeros:.0f} %"
             share = "" if s.share is None else f"{100 * s.share:.0f} % of {s.binds}"
             name = s.name if len(s.name) <= 44 else "..." + s.name[-41:]
             flops = s.work.flops if s.work.flops_gross else ""
-            rows.append((name, s.kernel, s.shape, zeros, flops, s.work.bytes, _time(s.seconds), share))
+            row = (name, s.kernel, s.shape, zeros, flops, s.work.bytes, _time(s.seconds), share)
+            rows.append(row if s.energy is None else (*row, str(s.energy)))
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         left = (0, 1, 7)
         lines = [
@@ -129,6 +140,7 @@ class Explanation:
                 f"{where}: {self.seconds * 1e3:.2f} ms ({parts})",
                 f"{self.work.flops}, {self.work.bytes} a call: {HOW}",
                 f"ceilings: {ceilings}",
+                *([] if self.energy is None else [f"energy: {self.energy}"]),
             ]
         )
 
@@ -136,8 +148,11 @@ class Explanation:
 Run = Callable[[Batch, int, tuple[int, int]], object]
 
 
-def explain(built: Built, run: Run, work: Batch, threads: int) -> Explanation:
-    """Time every step on ``work``. ``run(work, threads, (begin, end))`` runs steps begin .. end - 1."""
+def explain(
+    built: Built, run: Run, work: Batch, threads: int, energy: EnergyMeter | None = None
+) -> Explanation:
+    """Time every step on ``work``; with ``energy``, say what joules each takes. ``run(work, threads, (begin,
+    end))`` runs steps begin .. end - 1."""
     require(work.tokens + work.rows > 0, InputError, "there is nothing to explain in an empty batch")
     top = peaks(built.target, threads)
     whole = (0, len(built.steps))
@@ -157,7 +172,12 @@ def explain(built: Built, run: Run, work: Batch, threads: int) -> Explanation:
         _cost(built, i, work, max(seconds((i, i + 1)) - launch, 1e-9), top) for i in range(len(built.steps))
     )
     columns = f"{work.tokens} tokens in {work.sequences} sequence(s)" if work.tokens else f"{work.rows} rows"
-    return Explanation(built.target.name, threads, columns, top, seconds(whole), costs)
+    found = Explanation(built.target.name, threads, columns, top, seconds(whole), costs)
+    if energy is None:
+        return found
+    taken = energy.of(built, work, [c.seconds for c in costs], lambda: run(work, threads, whole), threads)
+    steps = tuple(replace(c, energy=e) for c, e in zip(costs, taken.steps, strict=True))
+    return replace(found, steps=steps, energy=taken)
 
 
 def default_inputs(graph: Graph) -> dict[str, NDArray[Any]]:

@@ -27,6 +27,7 @@ from aerogel.tune.plan import Plan
 
 if TYPE_CHECKING:
     from aerogel.model.explain import Explanation
+    from aerogel.model.step_energy import EnergyMeter
     from aerogel.model.work import Work
 
 # Bytes of working memory that an idle program keeps for its next call.
@@ -197,13 +198,20 @@ class Program:
         )
         save(Path(path), artefact, embeddings=embeddings)
 
-    def explain(self, *args: Any, threads: int | None = None, **named: Any) -> Explanation:
+    def explain(
+        self, *args: Any, threads: int | None = None, energy: bool = False, **named: Any
+    ) -> Explanation:
         """What each step is and what it costs on the inputs given, or on a default of one sequence of 128
-        tokens (128 rows); ``str()`` is a table."""
+        tokens (128 rows); ``str()`` is a table.
+
+        ``energy``: joules of each step, too; the first time on a machine that takes half a minute more, in
+        which nothing else should run. MeasureError, saying why, where nothing meters energy.
+        """
         from aerogel.model.explain import default_inputs, explain  # a model that only runs needs none of it
 
+        most = self.threads if threads is None else _threads(threads)
         work = self.batch(*args, **(named if args or named else default_inputs(self.built.graph)))
-        return explain(self.built, self.run, work, self.threads if threads is None else _threads(threads))
+        return explain(self.built, self.run, work, most, _energy_meter(self.built, most) if energy else None)
 
     def work(self, *args: Any, **named: Any) -> Work:
         """Operations and bytes of a call with these arguments, gross and effective; nothing is run."""
@@ -248,6 +256,13 @@ class Program:
                 f"input {spec.name!r} is missing: the program takes {', '.join(names)}",
             )
         return _numpy(given)
+
+
+def _energy_meter(built: Built, threads: int) -> EnergyMeter:
+    from aerogel.model.step_energy import EnergyMeter
+    from aerogel.tune.energy_fit import machine_roofline
+
+    return EnergyMeter(machine_roofline(built.target, threads))
 
 
 def _numpy(given: dict[str, Any]) -> tuple[dict[str, Any], Any]:

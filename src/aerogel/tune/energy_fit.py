@@ -7,7 +7,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,8 @@ from aerogel.tune.energy_loops import MeteredLoop, loops
 ROUNDS = 3
 BLOCK_S = 0.4
 """Of each metered block: the millisecond in which counters move is little of it."""
-_WARM_S = 0.1
+_WARM = 0.25
+"""Share of a block that it runs for before it is metered."""
 _GLANCE_S = 0.02
 _log = logging.getLogger("aerogel")
 
@@ -97,23 +98,17 @@ def metered(
     the energy of one of them. MeasureError where the meter fails in one."""
     order = random.Random(0)
     found: list[Sample] = []
-    for turn in range(rounds):
+    for _ in range(rounds):
         for loop in order.sample(list(wanted), len(wanted)):
             tell(f"metering {loop.name}", len(found) / (rounds * len(wanted)))
-            for _ in _for(_WARM_S * block_s / BLOCK_S, clock):
-                loop.call()
-            found.append(_sample(loop, f"{loop.name}, round {turn + 1}", new_meter, block_s, clock))
+            _repeat(loop, _WARM * block_s, clock)
+            found.append(_sample(loop, new_meter, block_s, clock))
     return found
 
 
-def _sample(
-    loop: MeteredLoop, name: str, new_meter: NewMeter, block_s: float, clock: Callable[[], float]
-) -> Sample:
-    calls = 0
+def _sample(loop: MeteredLoop, new_meter: NewMeter, block_s: float, clock: Callable[[], float]) -> Sample:
     with new_meter() as block:
-        for _ in _for(block_s, clock):
-            loop.call()
-            calls += 1
+        calls = _repeat(loop, block_s, clock)
     found = block.reading
     told = f"{NEEDS_METER} that does not fail: in loop {loop.name!r} {found.obstacle or 'it counted nothing'}"
     measured = found.method == "measured" and found.joules is not None
@@ -127,15 +122,16 @@ def _sample(
     )
     low = joules if found.low is None else found.low
     high = joules if found.high is None else found.high
-    return Sample(name, activity, joules, low, high, loop.held_out)
+    return Sample(loop.name, activity, joules, low, high, loop.held_out)
 
 
-def _for(seconds: float, clock: Callable[[], float]) -> Iterator[None]:
-    """Once, and again until so much time has passed."""
-    began = clock()
-    yield
-    while clock() - began < seconds:
-        yield
+def _repeat(loop: MeteredLoop, seconds: float, clock: Callable[[], float]) -> int:
+    """How many calls there were in so much time, at least one."""
+    began, calls = clock(), 0
+    while calls == 0 or clock() - began < seconds:
+        loop.call()
+        calls += 1
+    return calls
 
 
 # --- kept for this user -------------------------------------------------------------------------
