@@ -20,7 +20,7 @@ ones: they are added end to end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from aerogel.carbon.amount import Amount
@@ -52,6 +52,7 @@ class Settings:
 
     facility: of runs that name none: "on-premises", "aws", ...
     hardware, share: of runs that name none.
+    place: of runs that name none.
     unknown_place: "world": runs without a place take the world's average, with its range; "error": they are
         refused.
     intensity: grid intensity that varies with time, of a run; where it returns None the year's is taken.
@@ -60,6 +61,7 @@ class Settings:
     facility: str | None = None
     hardware: str | None = None
     share: float | None = None
+    place: str | None = None
     unknown_place: Literal["error", "world"] = "error"
     intensity: Intensity | None = None
 
@@ -71,12 +73,18 @@ def assess(runs: Iterable[Run], book: Book, *, settings: Settings | None = None)
     every = tuple(sorted(runs, key=lambda run: (run.began, run.id)))
     twice = len({run.id for run in every}) < len(every)
     require(not twice, InputError, "a run stands twice among those to assess: give each once")
-    require_places(every, book, chosen.unknown_place)
+    if chosen.place is None:
+        require_places(every, chosen.unknown_place)
     lines = [line for run in every for line in _lines(run, book, chosen)]
     return Inventory(every, tuple(lines), METHOD)
 
 
-def _lines(run: Run, book: Book, settings: Settings) -> list[Line]:
+def _lines(recorded: Run, book: Book, settings: Settings) -> list[Line]:
+    """A run without a place is taken to be where the settings say; its lines keep it as it was recorded."""
+    if recorded.place is None and settings.place is not None:
+        placed = replace(recorded, place=settings.place)
+        return [replace(line, run=recorded) for line in _lines(placed, book, settings)]
+    run = recorded
     computer = _computer(run)
     energy = _energy(run, computer, book, settings)
     location = _location(run, energy, book, settings)

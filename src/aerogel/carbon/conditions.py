@@ -24,7 +24,7 @@ _PROVIDERS = {"gcp": "google"}
 _MOST_NAMED = 5
 
 
-def require_places(runs: Iterable[Run], book: Book, unknown: Literal["error", "world"]) -> None:
+def require_places(runs: Iterable[Run], unknown: Literal["error", "world"]) -> None:
     """InputError where a run has no place, unless ``unknown`` is "world"; naming the runs."""
     nowhere = [run.label for run in runs if run.place is None]
     if not nowhere or unknown == "world":
@@ -32,7 +32,7 @@ def require_places(runs: Iterable[Run], book: Book, unknown: Literal["error", "w
     named = ", ".join(map(repr, nowhere[:_MOST_NAMED]))
     more = f" and {len(nowhere) - _MOST_NAMED} more" if len(nowhere) > _MOST_NAMED else ""
     raise InputError(
-        f"it is not known where {named}{more} ran, and grids differ a hundredfold: say it when recording, or "
+        f"it is not known where {named}{more} ran, and grids differ a hundredfold: say where (--place), or "
         "take the world's average with its range (--unknown-place world)"
     )
 

@@ -12,6 +12,7 @@ from aerogel.carbon.places import place_named
 from aerogel.carbon.plan import HardwareTable, Machine, Site, hardware_table
 from aerogel.carbon.plan.assumed import UTILISATION, own_utilisation
 from aerogel.carbon.plan.hardware import DTYPES, Hardware
+from aerogel.cli.command import Options
 from aerogel.core.errors import InputError, require
 
 _PRICE = re.compile(r"(\d+(?:\.\d+)?) ?([A-Z]{3})/(kWh|h)")
@@ -27,11 +28,11 @@ def add_site(parser: argparse.ArgumentParser) -> None:
     about = "computing that is bought by the hour, not own hardware whose electricity is paid for"
     parser.add_argument("--bought", action="store_true", help=about)
     about = "what it costs: 0.12EUR/kWh, or per device-hour 2.5USD/h with --bought"
-    parser.add_argument("--price", type=_price, metavar="X", help=about)
+    parser.add_argument("--price", type=price_of, metavar="X", help=about)
     add_factors(parser)
 
 
-def add_factors(parser: argparse.ArgumentParser) -> None:
+def add_factors(parser: Options) -> None:
     """``--factors FILE``, as often as wanted."""
     about = "own factors (TOML or CSV), which go before aerogel's; more than once for several files"
     parser.add_argument("--factors", type=Path, action="append", default=[], metavar="FILE", help=about)
@@ -62,7 +63,7 @@ def site_of(args: argparse.Namespace) -> Site:
     place = None if args.place.lower() == WORLD else place_named(args.place)
     book = book_of(args)
     if args.price is not None:
-        book = book.with_own([_priced(args.price, bought=args.bought)])
+        book = book.with_own([price_factor(args.price, bought=args.bought)])
     return Site(book, place, args.facility, "3.1" if args.bought else "2")
 
 
@@ -82,14 +83,16 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _price(text: str) -> tuple[float, str, str]:
+def price_of(text: str) -> tuple[float, str, str]:
+    """(0.12, "EUR", "kWh") of 0.12EUR/kWh; for argparse."""
     found = _PRICE.fullmatch(text.strip())
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a price, such as 0.12EUR/kWh or 2.5USD/h")
     return float(found[1]), found[2], found[3]
 
 
-def _priced(price: tuple[float, str, str], *, bought: bool) -> Factor:
+def price_factor(price: tuple[float, str, str], *, bought: bool) -> Factor:
+    """A price as the user's own factor; InputError where it is per the wrong unit."""
     value, currency, per = price
     wanted = "h" if bought else "kWh"
     said = f"a price per {per} is given: with --bought give one per h, without it one per kWh"

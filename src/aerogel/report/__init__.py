@@ -5,12 +5,14 @@
     found = Report("A title", "The frank first line.", (Section("Part", (Paragraph("text"),)),))
     write(found, Path("report.html"))
 
-``document`` has the parts a report is made of, ``chart`` the picture of points and ``curves`` that of curves.
-``encoder``, ``demo``, ``prune`` and ``inspect`` make a report from what was found.
+``document`` has the parts a report is made of, ``chart`` the picture of points, ``curves`` that of curves and
+``bars`` that of bars.
+``encoder``, ``demo``, ``prune``, ``inspect`` and ``carbon`` make a report from what was found.
 """
 
 from __future__ import annotations
 
+from aerogel.report.bars import Bar, Bars
 from aerogel.report.chart import Axis, Chart, Limit, Point
 from aerogel.report.curves import Curve, Curves, Level, Stop
 from aerogel.report.document import (
@@ -36,6 +38,8 @@ from aerogel.report.page import render, require_target, write
 __all__ = [
     "NOT_MEASURED",
     "Axis",
+    "Bar",
+    "Bars",
     "Block",
     "Cell",
     "Chart",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from aerogel.core.errors import InputError, require
+from aerogel.report.bars import Bars
 from aerogel.report.chart import Chart
 from aerogel.report.curves import Curves
 
@@ -13,6 +14,8 @@ NOT_MEASURED = "not measured"
 """What stands where a number would: missing is not zero."""
 
 _CROWD = 12
+
+Picture: TypeAlias = Chart | Curves | Bars
 
 Tone: TypeAlias = Literal["plain", "own", "loss", "unproven"]
 """How a text is coloured: ``own`` for aerogel's rows, ``loss`` for quality lost, ``unproven`` for what may
@@ -91,7 +94,7 @@ class Pictures:
     """One picture, or several of the same kind side by side: each as wide as the page where one of them has
     many points to name. ``caption``: how to read them."""
 
-    charts: tuple[Chart | Curves, ...]
+    charts: tuple[Picture, ...]
     caption: str
 
     @property

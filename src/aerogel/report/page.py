@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from aerogel.core.errors import InputError, MissingDependencyError, require
 from aerogel.core.files import replace_file
-from aerogel.report import curve_drawing
+from aerogel.report import bars_drawing, curve_drawing
+from aerogel.report.bars import Bars
+from aerogel.report.bars_drawing import BarsDrawing, draw_bars
 from aerogel.report.chart import Chart
 from aerogel.report.curve_drawing import CurveDrawing, draw_curves
 from aerogel.report.curves import Curves
@@ -23,6 +25,7 @@ from aerogel.report.document import (
     KeyFigures,
     Notes,
     Paragraph,
+    Picture,
     Pictures,
     Questions,
     Report,
@@ -156,20 +159,44 @@ def _px(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def _picture(chart: Chart | Curves) -> str:
+def _picture(chart: Picture) -> str:
     """The macro that copies a drawing of it."""
-    return "points" if isinstance(chart, Chart) else "curves"
+    match chart:
+        case Chart():
+            return "points"
+        case Curves():
+            return "curves"
+        case Bars():
+            return "bars"
+        case _:
+            assert_never(chart)
 
 
-def _drawings(chart: Chart | Curves) -> tuple[Drawing, Drawing] | tuple[CurveDrawing, CurveDrawing]:
-    if isinstance(chart, Curves):
-        return draw_curves(chart, curve_drawing.NARROW), draw_curves(chart, curve_drawing.WIDE)
-    return draw(chart, NARROW), draw(chart, WIDE)
+def _drawings(
+    chart: Picture,
+) -> tuple[Drawing, Drawing] | tuple[CurveDrawing, CurveDrawing] | tuple[BarsDrawing, BarsDrawing]:
+    match chart:
+        case Chart():
+            return draw(chart, NARROW), draw(chart, WIDE)
+        case Curves():
+            return draw_curves(chart, curve_drawing.NARROW), draw_curves(chart, curve_drawing.WIDE)
+        case Bars():
+            return draw_bars(chart, bars_drawing.NARROW), draw_bars(chart, bars_drawing.WIDE)
+        case _:
+            assert_never(chart)
 
 
-def _spoken(chart: Chart | Curves) -> str:
+def _spoken(chart: Picture) -> str:
     """The picture in words, for those who cannot see it."""
-    return _spoken_points(chart) if isinstance(chart, Chart) else _spoken_curves(chart)
+    match chart:
+        case Chart():
+            return _spoken_points(chart)
+        case Curves():
+            return _spoken_curves(chart)
+        case Bars():
+            return "; ".join(f"{bar.name}: {bar.text}" for bar in chart.bars) + "."
+        case _:
+            assert_never(chart)
 
 
 def _spoken_curves(picture: Curves) -> str:

@@ -1,0 +1,85 @@
+"""The pictures of a statement: emissions by scope, by month and by model, each with its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from aerogel.carbon.amount import Amount
+from aerogel.carbon.inventory import SCOPE_TITLES, SCOPES, Inventory, Line
+from aerogel.carbon.savings import Saving
+from aerogel.report.bars import Bar, Bars
+from aerogel.report.chart import Axis
+from aerogel.report.document import Pictures
+
+_MOST = 12
+_AXIS = Axis("kg CO2e, location-based and making of hardware", None)
+_HOW_TO_READ = (
+    "A bar ends at the figure, a stroke spans its bounds; without a bar the bounds are all that is known. "
+    "What is not known at all is not drawn."
+)
+
+
+def emission_pictures(inventory: Inventory) -> tuple[Pictures, ...]:
+    """By scope, by month and by model; those of which there is something to draw."""
+    found = [
+        _picture("Emissions by scope", inventory, lambda line: SCOPE_TITLES[line.scope], by_scope=True),
+        _picture("Emissions by month", inventory, lambda line: line.run.began[:7]),
+        _picture(
+            "Emissions by model", inventory, lambda line: line.run.model or line.run.label, largest=True
+        ),
+    ]
+    drawn = tuple(picture for picture in found if picture is not None)
+    return (Pictures(drawn, _HOW_TO_READ),) if drawn else ()
+
+
+def _picture(
+    title: str,
+    inventory: Inventory,
+    key: Callable[[Line], str],
+    *,
+    by_scope: bool = False,
+    largest: bool = False,
+) -> Bars | None:
+    sums = _sums(inventory, key)
+    names = list(sums) if by_scope else sorted(sums)
+    if largest:
+        names.sort(key=lambda name: -sums[name].high)
+    bars = [_bar(name, sums[name]) for name in names[:_MOST]]
+    if len(names) > _MOST:
+        rest = Amount.total((sums[name] for name in names[_MOST:]), "kgCO2e")
+        bars.append(_bar(f"{len(names) - _MOST} others", rest))
+    return Bars(title, _AXIS, tuple(bars)) if bars else None
+
+
+def _sums(inventory: Inventory, key: Callable[[Line], str]) -> dict[str, Amount]:
+    """Of lines that have an upper bound; scopes in their order."""
+    lines = [*inventory.select("location"), *inventory.select("embodied")]
+    lines.sort(key=lambda line: SCOPES.index(line.scope))
+    found: dict[str, Amount] = {}
+    for line in lines:
+        if line.amount.bounded:
+            name = key(line)
+            found[name] = found[name] + line.amount if name in found else line.amount
+    return found
+
+
+def _bar(name: str, amount: Amount) -> Bar:
+    return Bar(name, amount.value, amount.low, amount.high, str(amount))
+
+
+def saving_picture(savings: Iterable[Saving]) -> Pictures | None:
+    """Energy of a unit of work, dense and sparse, of each pair that can be compared."""
+    found: list[Bars] = []
+    for saving in savings:
+        if not saving.projections:
+            continue
+        energy = saving.projections[0]
+        bars = tuple(
+            Bar(name, amount.value, amount.low, amount.high, str(amount), group)
+            for group, (name, amount) in enumerate((("dense", energy.dense), ("sparse", energy.sparse)))
+            if amount.bounded
+        )
+        if bars:
+            axis = Axis(f"kWh per {saving.unit}, with cooling and the like", None)
+            found.append(Bars(saving.pair, axis, bars, ("dense", "sparse")))
+    return Pictures(tuple(found), _HOW_TO_READ) if found else None

@@ -1,0 +1,133 @@
+"""How the figures of a statement read, in a terminal and on a page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aerogel.carbon.amount import Amount
+from aerogel.carbon.inventory import SCOPE_TITLES, SCOPES, TITLES, Inventory, Quantity, Total
+from aerogel.carbon.savings import Saving
+from aerogel.carbon.sci import Score
+from aerogel.carbon.statement import Statement, by_scope
+from aerogel.report.wording import counted
+
+NOT_KNOWN = "not known"
+_SHOWN: tuple[Quantity, ...] = ("energy", "location", "market", "embodied", "water")
+
+
+def headline(found: Statement) -> str:
+    """The frank first sentences: how much, of how many runs, and what is missing."""
+    inventory = found.inventory
+    if not inventory.runs:
+        return "No runs: there is nothing to report."
+    energy, emitted = inventory.total("energy"), found.emitted
+    said = (
+        f"{counted(len(inventory.runs), 'run')} {period(inventory)}: {amount(energy.figure)} of electricity, "
+        f"{amount(emitted.figure)} by the grids' intensity and with the making of hardware."
+    )
+    return " ".join(part for part in (said, _lacking(found), _measured(inventory)) if part)
+
+
+def _lacking(found: Statement) -> str:
+    """What the two sums do not contain, since nobody knows it."""
+    energy = found.inventory.total("energy").unknown
+    making = found.inventory.total("embodied").unknown
+    parts = [
+        f"{what} of {counted(number, 'run')}"
+        for what, number in (("the energy", energy), ("the making of the hardware", making))
+        if number
+    ]
+    return f"Not known, and in no sum: {' and '.join(parts)}." if parts else ""
+
+
+def period(inventory: Inventory) -> str:
+    """The days between the first and the last run."""
+    if inventory.period is None:
+        return ""
+    first, last = inventory.period
+    return f"on {first}" if first == last else f"from {first} to {last}"
+
+
+def _measured(inventory: Inventory) -> str:
+    """Of how many runs energy was measured, rather than estimated, imported or not known."""
+    measured = len(inventory.methods().get("measured", ()))
+    if measured == len(inventory.runs):
+        return "The energy of every run was measured."
+    return f"Energy was measured in {measured} of {len(inventory.runs)}."
+
+
+def total(found: Total) -> str:
+    """A sum; what it lacks is said."""
+    return str(found)
+
+
+def amount(found: Amount | None) -> str:
+    return NOT_KNOWN if found is None else str(found)
+
+
+def bounds(found: Amount) -> str:
+    """The bounds alone: "2.5 to 6.5 kWh"."""
+    return str(Amount(None, found.low, found.high, found.unit))
+
+
+def scope_rows(inventory: Inventory) -> list[tuple[str, str, Total]]:
+    """(scope, quantity, sum) of everything there is, by scope; money last."""
+    rows: list[tuple[str, str, Total]] = []
+    for scope in SCOPES:
+        for quantity in _SHOWN:
+            found = by_scope(inventory, quantity).get(scope)
+            if found is not None:
+                rows.append((SCOPE_TITLES[scope], TITLES[quantity], found))
+        rows += [(SCOPE_TITLES[scope], TITLES["money"], each) for each in inventory.money(scope).values()]
+    return rows
+
+
+def score_text(score: Score) -> str:
+    return score.note if score.units is None or not score.units else str(score.value)
+
+
+def score_title(score: Score) -> str:
+    """Whose score, and of floating point operations how they are counted."""
+    counted_as = "" if score.basis is None else f", operations {score.basis}"
+    return f"{score.persona}{counted_as}"
+
+
+def verdict(saving: Saving) -> str:
+    """One sentence on a pair."""
+    if saving.obstacle:
+        return f"{saving.pair}: not comparable: {saving.obstacle}."
+    energy = saving.projections[0]
+    share = _share(energy.dense, energy.saved_each)
+    time = _time(saving)
+    said = {
+        "saves": f"saves {share} of the energy per {saving.unit}",
+        "loses": f"takes more energy, {share}",
+        "not proven": f"a saving of energy is not proven ({saving.method})",
+    }
+    words = said.get(saving.verdict, saving.verdict)
+    repaid = "" if saving.repaid is None else f"; pruning is repaid after {saving.repaid}"
+    return f"{saving.pair}: {words}; time {time}{repaid}."
+
+
+def _share(dense: Amount, saved: Amount) -> str:
+    if dense.value is None or saved.value is None or not dense.value:
+        return "some"
+    return f"{100 * saved.value / dense.value:.0f} %"
+
+
+def _time(saving: Saving) -> str:
+    if saving.seconds is None or not saving.seconds[0]:
+        return NOT_KNOWN
+    dense, sparse = saving.seconds
+    return f"{100 * (sparse / dense - 1):+.0f} %"
+
+
+def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
+    """Lines with words to the left, in columns as wide as they need."""
+    if not rows:
+        return []
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        indent + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
