@@ -1,7 +1,20 @@
 """Power models: what energy may have been where nothing measures it. Named, and wide rather than wrong.
 
-``watts-per-thread``, where nothing is known of the CPU. It bounds the reserved share of the whole server at
-the wall, without GPUs and cooling:
+All charge the share of the computer that is reserved for this process, its threads and memory, at the wall
+and without GPUs and cooling; load = CPU seconds charged / (reserved threads x seconds). Others' work is
+theirs.
+
+``calibrated``, where this computer's own power was measured at some loads: see calibration.py.
+
+``load-curve``, where the CPU's thermal design power is known from a table or given: the curve and bounds of
+server_curve.py. In a virtual machine the share is reserved / hardware threads of the CPU; assumed: a virtual
+CPU is one hardware thread, which is not sold twice. Where it is not shown threads beside cores, each may be a
+whole core: then the upper bound counts two threads.
+
+``load-curve of a generation``, where a server's CPU hides its number: bounds alone, from what the CPUs of its
+generation are designed for per thread.
+
+``watts-per-thread``, where nothing is known of the CPU. Bounds of the whole server, memory included:
 
     low  = 0.1 W x reserved threads x seconds + 0.4 W x CPU seconds
     high = 50 W x reserved threads x seconds
@@ -10,19 +23,6 @@ Source: SPECpower_ssj2008, results published from 2013 to March 2026 (as tabulat
 data/SPECpower-2026-03-09.csv; rows with a mistyped thread count left out). Per hardware thread the server
 drew at least 0.17 W idle (two EPYC 9965: 128 W, 768 threads) and 0.70 W at full load (Cortex-A53: 269 W, 384
 threads), and at most 33 W at full load (Core i5-4570: 131 W, 4 threads). The bounds lie beyond: 0.1, 0.5, 50.
-Assumed: a virtual CPU is one hardware thread, which is not sold twice. The lower bound counts the CPU time of
-this process; for the upper one every reserved thread is busy, since others may work on our behalf.
-
-``linear-tdp``, where the thermal design power is given. It estimates the CPU packages alone, without memory:
-
-    estimate = TDP x share x seconds x max(load, 0.1),   load = CPU seconds / (reserved threads x seconds)
-    low      = TDP x share x seconds x (0.01 + 0.24 load)
-    high     = TDP x share x seconds x 4
-
-where share = reserved threads / threads of the CPUs that the TDP is for. Over 94 points of published RAPL
-profiles of servers a linear model of TDP errs by 38 % in the mean (bias +1 %); a mean error is no bound.
-Assumed for the bounds: an idle package draws at least 1 % of its TDP and a busy one a quarter; laptop CPUs
-may draw nearly four times theirs for half a minute (55 W on 15 W), others less.
 """
 
 from __future__ import annotations
@@ -30,46 +30,22 @@ from __future__ import annotations
 import math
 import numbers
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from aerogel.core.errors import InputError, require
+from aerogel.energy.calibration import Calibration, saved_calibration
+from aerogel.energy.design_power import TABLE, DesignPower, Generation, design_power, generation
 from aerogel.energy.host import Host
+from aerogel.energy.server_curve import Part, Watts, client_watts, server_watts
+from aerogel.energy.usage import Estimate, Usage
 
-Method = Literal["measured", "estimated", "not measured"]
+Method = Literal["measured", "calibrated", "estimated", "not measured"]
 IDLE_LOW_WATTS, BUSY_LOW_WATTS, HIGH_WATTS = 0.1, 0.5, 50.0
 """Watts per hardware thread, at the wall."""
-IDLE_LOW, BUSY_LOW, IDLE_SHARE, HIGH = 0.01, 0.25, 0.1, 4.0
-"""Shares of the thermal design power."""
 _MOST_TDP_WATTS, _MOST_THREADS = 20_000.0, 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """``seconds`` of wall time, in which ``threads`` were reserved and used for ``cpu_seconds`` in all."""
-
-    seconds: float
-    cpu_seconds: float
-    threads: float
-
-    @property
-    def reserved_s(self) -> float:
-        """Thread seconds."""
-        return self.threads * self.seconds
-
-    @property
-    def busy_s(self) -> float:
-        """Thread seconds used; not more than were reserved."""
-        return min(self.cpu_seconds, self.reserved_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """Joules, between ``low`` and ``high``; None where the model gives bounds alone."""
-
-    joules: float | None
-    low: float
-    high: float
+_COVERS = "reserved share of the computer at the wall, without GPUs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +54,7 @@ class WattsPerThread:
 
     name: ClassVar[str] = "watts-per-thread"
     method: ClassVar[Method] = "not measured"
+    covers: ClassVar[str] = _COVERS
 
     @property
     def about(self) -> str:
@@ -93,50 +70,178 @@ class WattsPerThread:
 
 
 @dataclass(frozen=True, slots=True)
-class LinearTdp:
-    """``watts``: the thermal design power of CPUs with ``threads`` hardware threads in all; see above."""
+class LoadCurve:
+    """``watts``: the thermal design power of CPUs with ``threads`` hardware threads in all; ``cpu``: their
+    name, "" where the power was given. ``memory_gb``: reserved, None where unknown, and then left out.
+
+    server: whether it is a server's CPU. per_thread: hardware threads that a reserved one may be, at most.
+    """
 
     watts: float
     threads: int
+    cpu: str = ""
+    server: bool = True
+    memory_gb: float | None = None
+    per_thread: int = 1
     method: ClassVar[Method] = "estimated"
 
     @property
     def name(self) -> str:
-        return f"linear-tdp ({self.watts:g} W, {self.threads} threads)"
+        cpu = f"{self.cpu}, " if self.cpu else ""
+        return f"load-curve ({cpu}{self.watts:g} W, {self.threads} threads)"
+
+    @property
+    def covers(self) -> str:
+        return _COVERS if self.memory_gb is not None else f"{_COVERS} and memory"
 
     @property
     def about(self) -> str:
+        whence = f"of table {TABLE}" if self.cpu else "given"
+        tested = (
+            "bounds hold 96 % of 688 published points of 164 servers"
+            if self.server
+            else "bounds assumed: published tests are of servers"
+        )
+        return f"thermal design power {whence} x load curve + memory, at the wall without GPUs; {tested}"
+
+    def estimate(self, usage: Usage) -> Estimate:
+        found = self._watts(usage, 1)
+        most = found if self.per_thread == 1 else self._watts(usage, self.per_thread)
+        return Estimate(found.mid * usage.seconds, found.low * usage.seconds, most.high * usage.seconds)
+
+    def _watts(self, usage: Usage, per_thread: int) -> Watts:
+        share = min(1.0, usage.threads * per_thread / self.threads)
+        formula = server_watts if self.server else client_watts
+        return formula(Part(self.watts * share, self.memory_gb or 0.0, share), usage.load)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationCurve:
+    """Bounds from the generation of a server's CPU; ``memory_gb`` and ``per_thread`` as above."""
+
+    generation: Generation
+    memory_gb: float | None = None
+    per_thread: int = 1
+    method: ClassVar[Method] = "not measured"
+
+    @property
+    def name(self) -> str:
+        return f"load-curve of a generation ({self.generation.name})"
+
+    @property
+    def covers(self) -> str:
+        return _COVERS if self.memory_gb is not None else f"{_COVERS} and memory"
+
+    @property
+    def about(self) -> str:
+        low, high = self.generation.low, self.generation.high
         return (
-            "thermal design power x load x reserved share, CPU packages alone, "
-            "mean error 38 % over 94 published points of servers"
+            f"{low:g} to {high:g} W of thermal design power per thread, as servers' CPUs of this generation "
+            f"have (table {TABLE}), x load curve + memory, at the wall without GPUs"
         )
 
     def estimate(self, usage: Usage) -> Estimate:
-        per_thread = self.watts / self.threads
-        busy, reserved = per_thread * usage.busy_s, per_thread * usage.reserved_s
-        low = IDLE_LOW * reserved + (BUSY_LOW - IDLE_LOW) * busy
-        return Estimate(max(busy, IDLE_SHARE * reserved), low, HIGH * reserved)
+        memory, load = self.memory_gb or 0.0, usage.load
+        # Of the rest of the server a thread bears nothing at least, and at most what it would of 8 threads.
+        low = server_watts(Part(self.generation.low * usage.threads, memory, 0.0), load).low
+        threads = usage.threads * self.per_thread
+        rest = min(1.0, threads / 8)
+        high = server_watts(Part(self.generation.high * threads, memory, rest), load).high
+        return Estimate(None, low * usage.seconds, high * usage.seconds)
 
 
-Model = WattsPerThread | LinearTdp
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What this computer's own power at some loads says; see calibration.py."""
+
+    calibration: Calibration
+    method: ClassVar[Method] = "calibrated"
+
+    @property
+    def name(self) -> str:
+        return f"calibrated ({self.calibration.at[:10]})"
+
+    @property
+    def covers(self) -> str:
+        return f"reserved share of {self.calibration.covers}"
+
+    @property
+    def about(self) -> str:
+        return self.calibration.about
+
+    def estimate(self, usage: Usage) -> Estimate:
+        return self.calibration.estimate(usage)
 
 
-def choose_model(tdp_watts: object, tdp_threads: object, host: Host) -> Model:
-    """``linear-tdp`` where a thermal design power is given, as argument or environment; else bounds alone.
+Model = WattsPerThread | LoadCurve | GenerationCurve | Calibrated
 
-    InputError for what is no power or no thread count, and where the share of the CPU would be a guess.
+
+def choose_model(
+    tdp_watts: object,
+    tdp_threads: object,
+    host: Host,
+    saved: Callable[[Host], Calibration | None] = saved_calibration,
+) -> Model:
+    """A given thermal design power, as argument or environment, goes first; then this user's calibration of
+    this computer; then what the table knows of its CPU by name, and by generation; else bounds alone.
+
+    InputError for what is no power or no thread count, where the share of the CPU would be a guess, and for a
+    calibration that is spoilt.
     """
     watts = _given("tdp_watts", tdp_watts, "AEROGEL_TDP_WATTS")
     threads = _given("tdp_threads", tdp_threads, "AEROGEL_TDP_THREADS")
-    if watts is None:
-        return WattsPerThread()
+    if watts is not None:
+        return _given_curve(watts, threads, host)
+    calibration = saved(host)
+    return Calibrated(calibration) if calibration is not None else default_model(host)
+
+
+def default_model(host: Host) -> Model:
+    """Nothing was given, nothing measured: what the table knows of the CPU."""
+    memory, per_thread = host.memory_gb, _per_thread(host)
+    power = design_power(host.cpu.name)
+    threads = None if power is None else _all_threads(power, host)
+    if power is not None and threads is not None:
+        packages = _packages(power, threads, host)
+        watts = power.watts * packages
+        return LoadCurve(watts, threads, power.cpu, power.server, memory, per_thread)
+    found = generation(host.cpu)
+    return WattsPerThread() if found is None else GenerationCurve(found, memory, per_thread)
+
+
+def _all_threads(power: DesignPower, host: Host) -> int | None:
+    """The hardware threads of all packages that the power is for; None where that would be a guess."""
+    if host.virtual is False:
+        shown = (host.cpu.siblings or 0) * (host.cpu.packages or 0)
+        return max(shown, host.threads)
+    if power.threads is None:
+        return None
+    return power.threads * math.ceil(host.reserved / power.threads)
+
+
+def _packages(power: DesignPower, threads: int, host: Host) -> int:
+    if host.virtual is False:
+        return host.cpu.packages or 1
+    return threads // (power.threads or threads)
+
+
+def _per_thread(host: Host) -> int:
+    """A virtual CPU may be a whole core, of two threads, unless it is shown as one of a core's threads."""
+    cpu = host.cpu
+    shown = cpu.siblings is not None and cpu.cores is not None and cpu.siblings > cpu.cores
+    return 1 if host.virtual is False or shown else 2
+
+
+def _given_curve(watts: tuple[str, float], threads: tuple[str, float] | None, host: Host) -> LoadCurve:
     said, power = watts
     require(
         0 < power <= _MOST_TDP_WATTS,
         InputError,
         f"{said} is no thermal design power: give watts, more than 0 and at most {_MOST_TDP_WATTS:g}",
     )
-    return LinearTdp(power, _tdp_threads(said, threads, host))
+    known = design_power(host.cpu.name)
+    server = known.server if known is not None else generation(host.cpu) is not None
+    return LoadCurve(power, _tdp_threads(said, threads, host), server=server, memory_gb=host.memory_gb)
 
 
 def _tdp_threads(said: str, given: tuple[str, float] | None, host: Host) -> int:
