@@ -21,7 +21,7 @@ from aerogel.tune.energy_kernels import PAIRS, SUMS, dotting, streaming, turning
 NAP_S = 0.005
 EXTRA = 4
 """Multiply-adds more with each load, in loops that are held out."""
-_MOST_MEMORY_BYTES = 1 << 30
+_LEAST_MEMORY_BYTES, _MOST_MEMORY_BYTES = 64 << 20, 1 << 30
 _OPERATIONS, _BYTES = 1e8, 2e8
 """Of one call and thread: some milliseconds."""
 
@@ -60,7 +60,7 @@ def places(caches: Sequence[Cache], threads: int) -> dict[str, int]:
         if share >= 4 * nearer:
             found[f"L{cache.level}"] = share // 2
         nearer = share
-    beyond = max(4 * max((cache.nbytes for cache in caches), default=0), 64 << 20)
+    beyond = max(4 * max((cache.nbytes for cache in caches), default=0), _LEAST_MEMORY_BYTES)
     if beyond <= _MOST_MEMORY_BYTES:
         found["memory"] = beyond // threads
     return found
