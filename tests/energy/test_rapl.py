@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.energy.trees import Tree, as_ordinary_user, laptop, open_folder
 
-from aerogel.energy import rapl
+from aerogel.energy import files
 from aerogel.energy.rapl import tree as survey
 
 
@@ -175,14 +175,14 @@ def test_a_missing_file_is_an_obstacle(tmp_path: Path, file: str) -> None:
 
 def test_a_failing_device_is_an_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Tree(tmp_path).zone("intel-rapl:0", "package-0")
-    read = rapl._text
+    read = files.read_text
 
     def fail(path: Path) -> str:
         if path.name == "energy_uj":
             raise OSError(5, "Input/output error")
         return read(path)
 
-    monkeypatch.setattr(rapl, "_text", fail)
+    monkeypatch.setattr(files, "read_text", fail)
     found = survey(tmp_path)
     assert found.obstacle.endswith("energy_uj cannot be read: Input/output error")
     assert found.advice == ""

@@ -11,7 +11,6 @@ package, which the values tell (see counter.py). ``zones.py`` follows what is fo
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from time import perf_counter
 
 from aerogel.core.errors import MeasureError, require
 from aerogel.energy.counter import Look, round_s
+from aerogel.energy.files import grant, read_number, read_text
 
 FOLDER = "sys/class/powercap"
 _ZONE = re.compile(r"(?P<interface>[a-z]+-rapl[a-z-]*):\d+(?P<below>:\d+)?")
@@ -40,7 +40,7 @@ class Zone:
 
     def look(self) -> Look:
         """The counter now; MeasureError where it cannot be read or holds no value of its range."""
-        value = _number(self.energy, self.label)
+        value = read_number(self.energy, self.label)
         require(
             value <= self.range_uj,
             MeasureError,
@@ -125,7 +125,7 @@ def _judge(entries: list[_Entry]) -> Tree:
         for zone in zones:
             zone.look()
     except MeasureError as error:
-        return Tree((), left_out, str(error), _grant(folder / "energy_uj" for folder in sorted(read)))
+        return Tree((), left_out, str(error), grant(folder / "energy_uj" for folder in sorted(read)))
     return Tree(zones, left_out)
 
 
@@ -158,7 +158,7 @@ def _entry(path: Path) -> _Entry | None:
     """None where the folder is hidden, or its name cannot be read."""
     match = _ZONE.fullmatch(path.name)
     try:
-        name = _text(path / "name")
+        name = read_text(path / "name")
     except (OSError, UnicodeDecodeError):
         return None
     assert match  # as `survey` has found
@@ -168,45 +168,10 @@ def _entry(path: Path) -> _Entry | None:
 
 def _zone(found: _Found) -> Zone:
     folder = found.entry.folder
-    range_uj = _number(folder / "max_energy_range_uj", found.label)
+    range_uj = read_number(folder / "max_energy_range_uj", found.label)
     require(
         round_s(range_uj) >= _LEAST_ROUND_S,
         MeasureError,
         f"{found.label}: {folder / 'max_energy_range_uj'} shows {range_uj}, too small a range to follow",
     )
     return Zone(found.label, found.part, found.entry.name == "dram", folder / "energy_uj", range_uj)
-
-
-def _number(path: Path, label: str) -> int:
-    """A file with one whole number; MeasureError naming it otherwise."""
-    try:
-        text = _text(path)
-    except PermissionError as error:
-        raise MeasureError(f"{label}: {path} may not be read by this user") from error
-    except OSError as error:
-        raise MeasureError(f"{label}: {path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise MeasureError(f"{label}: {path} holds no number") from error
-    fits = text.isdecimal() and len(text) < 19
-    require(fits, MeasureError, f"{label}: {path} holds {text[:40]!r}, not a number")
-    return int(text)
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="ascii").strip()
-
-
-def _grant(files: Iterable[Path]) -> str:
-    """The command that opens what this user may not read; "" where that is not what is wrong."""
-    closed = [str(file) for file in files if _is_closed(file)]
-    return f"until the next boot: sudo chmod a+r {shlex.join(closed)}" if closed else ""
-
-
-def _is_closed(file: Path) -> bool:
-    try:
-        _text(file)
-    except PermissionError:
-        return True
-    except (OSError, UnicodeDecodeError):
-        return False
-    return False

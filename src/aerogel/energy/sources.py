@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aerogel.core.errors import InputError, require
-from aerogel.energy import estimate, nvml, zones
+from aerogel.energy import estimate, hwmon, nvml, zones
 from aerogel.energy.source import Survey, Where
 
 SOURCES: dict[str, Callable[[Where], Survey]] = {
     "rapl": zones.survey,
     "nvml": nvml.survey,
+    "hwmon": hwmon.survey,
     "estimate": estimate.survey,
 }
 
