@@ -24,7 +24,7 @@ from aerogel.carbon.grid import country_factors, region_factors
 from aerogel.core.errors import InputError, require
 
 _FIELDS = ("key", "value", "low", "high", "unit", "year", "source", "grade", "note")
-_NEEDED = ("key", "value", "unit", "source")
+_NEEDED = ("key", "unit", "source")
 
 
 def load_book(own: Path | Sequence[Path] = ()) -> Book:
@@ -39,8 +39,8 @@ def load_book(own: Path | Sequence[Path] = ()) -> Book:
 def read_factors(path: Path) -> list[Factor]:
     """The factors of a TOML file ([[factor]] tables) or a CSV file (a column for each field).
 
-    Needed: key, value, unit, source. Where they are left out, low and high are the value, and the grade is
-    "assumed"."""
+    Needed: key, unit, source, and a value or both bounds. Bounds that are left out are the value, a grade
+    that is left out is "assumed"."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -79,8 +79,12 @@ def _factor(row: Mapping[str, Any], where: str) -> Factor:
     require(not unknown, InputError, known)
     lacking = [name for name in _NEEDED if row.get(name) in (None, "")]
     require(not lacking, InputError, f"{where} lacks {', '.join(lacking)}")
-    value = _number(row, "value", where)
-    low, high = (_number(row, name, where) if name in row else value for name in ("low", "high"))
+    value, low, high = (
+        _number(row, name, where) if name in row else None for name in ("value", "low", "high")
+    )
+    low, high = (value if end is None else end for end in (low, high))
+    if low is None or high is None:
+        raise InputError(f"{where} has neither a value nor both bounds")
     year = _number(row, "year", where) if "year" in row else None
     require(year is None or year == int(year), InputError, f"{where}: the year {year} is not a whole one")
     try:

@@ -15,9 +15,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sqlite3
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,21 +27,16 @@ from aerogel.carbon.ledger_file import (
     BUSY_S,
     create,
     insert,
-    last_row,
     opened,
     read_rows,
     require_intact,
     require_ledger,
-    row_of,
 )
 from aerogel.carbon.row import Row, make_rows, require_chain, text_of
 from aerogel.carbon.run import Run
 from aerogel.core.errors import FormatError, InputError, require
 
 _WAIT_S = 0.01
-
-RowOf = Callable[[str], Row | None]
-RowsSince = Callable[[int], list[Row]]
 
 
 class Ledger:
@@ -70,10 +66,9 @@ class Ledger:
             create(db)
             require_ledger(db, self.path, self.advice)
             require_intact(db, self.path, self.advice)
-            last = last_row(db)
-            self._require_joined(last)
-            new = self._new(given, lambda id_: row_of(db, id_))
-            rows = list(make_rows(new, last))
+            held = self._checked(db, self.copy.last())
+            new = self._new(given, {row.id: row for row in held})
+            rows = list(make_rows(new, held[-1] if held else None))
             db.execute("BEGIN IMMEDIATE")
             try:
                 insert(db, rows)
@@ -81,7 +76,7 @@ class Ledger:
                 db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
-            self._catch_up(lambda after: read_rows(db, after))
+            self._catch_up([*held, *rows])
         return len(rows)
 
     def runs(self, since: str | None = None, until: str | None = None) -> list[Run]:
@@ -105,18 +100,25 @@ class Ledger:
         known = self.copy.last()
         with opened(self.path, self.advice, write=False) as db:
             require_ledger(db, self.path, self.advice)
-            db.execute("BEGIN")
-            rows = read_rows(db)
-            db.execute("COMMIT")
+            return self._checked(db, known)
+
+    def _checked(self, db: sqlite3.Connection, known: Row | None) -> list[Row]:
+        """All rows of ``db``; FormatError where one is damaged, or one that the copy knows, ``known``, is not
+        among them."""
+        rows = read_rows(db)
         require_chain(rows, f"the ledger {self.path}", self.advice)
-        self._require_holds(rows, known)
+        copied = 0 if known is None else known.number
+        said = f"the ledger {self.path} has lost rows: it holds {len(rows)}, its copy {copied}; {self.advice}"
+        require(copied <= len(rows), FormatError, said)
+        said = f"the ledger {self.path} and its copy differ in row {copied}; {self.advice}"
+        require(known is None or rows[copied - 1] == known, FormatError, said)
         return rows
 
-    def _new(self, given: list[Run], held: RowOf) -> list[Run]:
+    def _new(self, given: list[Run], held: Mapping[str, Row]) -> list[Run]:
         new: dict[str, Run] = {}
         for run in given:
             there = new.get(run.id)
-            row = held(run.id) if there is None else None
+            row = held.get(run.id)
             same = (there is None or there == run) and (row is None or row.body == text_of(run))
             said = (
                 f"run {run.label!r} has the id {run.id} of another run in {self.path}: give it one of its own"
@@ -144,37 +146,13 @@ class Ledger:
         if gone and any(self.copy.rows()):
             raise FormatError(f"the ledger {self.path} is lost, its copy is there; {self.advice}")
 
-    def _require_joined(self, last: Row | None) -> None:
-        """The last row is sound, and the copy is not ahead of it."""
-        require(
-            last is None or last.sound,
-            FormatError,
-            f"the ledger {self.path} is damaged: its last row is not what was written; {self.advice}",
-        )
-        self._require_not_behind(0 if last is None else last.number, self.copy.last())
-
-    def _require_not_behind(self, count: int, known: Row | None) -> None:
-        copied = 0 if known is None else known.number
-        said = f"the ledger {self.path} has lost rows: it holds {count}, its copy {copied}; {self.advice}"
-        require(copied <= count, FormatError, said)
-
-    def _require_holds(self, rows: list[Row], known: Row | None) -> None:
-        """What the copy knows last stands in the database as well."""
-        self._require_not_behind(len(rows), known)
-        if known is not None:
-            said = f"the ledger {self.path} and its copy differ in row {known.number}; {self.advice}"
-            require(rows[known.number - 1] == known, FormatError, said)
-
-    def _catch_up(self, since: RowsSince) -> None:
-        """Bring the copy up to the database, whatever became of the process that wrote last."""
+    def _catch_up(self, rows: Sequence[Row]) -> None:
+        """Bring the copy up to the database's ``rows``, whatever became of the process that wrote last."""
         known = self.copy.last()
-        rows = since(0 if known is None else known.number)
-        if known is not None and (not rows or rows[0].before == known.digest):
-            self.copy.append(rows)
-            return
-        every = since(0)
-        require_chain(every, f"the ledger {self.path}", self.advice)
-        self.copy.replace(every)
+        if known is not None and rows[known.number - 1] == known:
+            self.copy.append(rows[known.number :])
+        elif rows or not self.copy.path.exists():
+            self.copy.replace(rows)
 
     @contextlib.contextmanager
     def _alone(self) -> Generator[None]:

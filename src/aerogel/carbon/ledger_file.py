@@ -102,9 +102,9 @@ def require_intact(connection: sqlite3.Connection, path: Path, advice: str) -> N
     require(found == ["ok"], FormatError, f"the ledger {path} is damaged ({'; '.join(found)}); {advice}")
 
 
-def read_rows(connection: sqlite3.Connection, after: int = 0) -> list[Row]:
-    """The rows behind the ``after``-th, in order."""
-    return [_row(r) for r in connection.execute(f"{_SELECT} WHERE number > ? ORDER BY number", (after,))]
+def read_rows(connection: sqlite3.Connection) -> list[Row]:
+    """All rows, in order, as they were at one moment."""
+    return [_row(r) for r in connection.execute(f"{_SELECT} ORDER BY number").fetchall()]
 
 
 def read_row(connection: sqlite3.Connection, number: int) -> Row | None:
@@ -116,12 +116,6 @@ def read_row(connection: sqlite3.Connection, number: int) -> Row | None:
 def last_row(connection: sqlite3.Connection) -> Row | None:
     """The last, or None."""
     found = connection.execute(f"{_SELECT} ORDER BY number DESC LIMIT 1").fetchone()
-    return None if found is None else _row(found)
-
-
-def row_of(connection: sqlite3.Connection, id_: str) -> Row | None:
-    """The row of the run with that id, or None."""
-    found = connection.execute(f"{_SELECT} WHERE id = ?", (id_,)).fetchone()
     return None if found is None else _row(found)
 
 

@@ -129,7 +129,7 @@ class Run:
             high=reading.high,
             method=reading.method,
             source=reading.source,
-            **more,
+            **({"covers": reading.covers} | more),
         )
 
     def to_json(self) -> dict[str, Any]:

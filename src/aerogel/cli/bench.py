@@ -15,6 +15,7 @@ from aerogel.bench.step_profile import profiles, profiles_text
 from aerogel.bench.variant import Precision
 from aerogel.cli.command import OK, Command, add_pattern, add_threads, fraction, note, positive, show
 from aerogel.cli.progress import bar
+from aerogel.cli.recorded import add_ledger, recorded
 from aerogel.cli.reported import add_report, require_reportable, write_report
 from aerogel.cli.tables import table_text
 from aerogel.core.errors import InputError, require
@@ -54,6 +55,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--prepare", choices=list(ENVIRONMENTS), metavar="RUNTIME", help=about)
     add_report(parser)
+    add_ledger(parser, role="cost")
 
 
 def _add_care(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +124,8 @@ def _run(args: argparse.Namespace) -> int:
         settings = metered(settings)
     texts = () if args.data is None else read_texts(args.data, _MOST_TEXTS)
     require_comparable(wanted, texts)
-    with bar("loading the first runtime") as tell:
+    name = wanted.model.resolve().name
+    with recorded(args, "usage", f"bench {name}", model=name), bar("loading the first runtime") as tell:
         table = compare_encoder(wanted, texts, settings, tell)
     steps = profiles(table, args.profile, _tell) if args.profile is not None else ()
     energy = table_energy(table) if args.energy else None
@@ -136,7 +139,7 @@ def _run(args: argparse.Namespace) -> int:
     document = table.to_json() | ({"profiles": [profile.to_json() for profile in steps]} if steps else {})
     document |= {"energy": energy.to_json()} if energy else {}
     show(args, document, text)
-    write_report(args, lambda: encoder_report(table, f"{wanted.model.resolve().name} on several runtimes"))
+    write_report(args, lambda: encoder_report(table, f"{name} on several runtimes"))
     return OK
 
 

@@ -10,6 +10,7 @@ COMMAND = Group(
     commands={
         "import": "take instance-hours, kWh or tokens from a CSV file into the ledger",
         "report": "kWh, CO2e, water and money of what the ledger holds, each figure traceable",
+        "ledger": "list what is on record; check its files, or save what is sound in them",
         "plan": "sizes, places, hours and hardware for work that is to come",
     },
 )

@@ -16,6 +16,7 @@ from aerogel.cli.measured import (
     runs_of,
     shared_lines,
 )
+from aerogel.cli.recorded import add_ledger, record_readings, require_recordable
 from aerogel.core.errors import InputError, require
 from aerogel.energy.attribution import Span
 from aerogel.energy.command import Idle, Ran, watch_idle
@@ -34,14 +35,17 @@ def _options(parser: argparse.ArgumentParser) -> None:
     apart.add_argument("--idle", type=above_zero, metavar="SECONDS", help=about)
     about = "what the machine draws without load, where that is known"
     apart.add_argument("--idle-watts", type=above_zero, metavar="W", help=about)
+    add_ledger(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
     require_words(args)
     told = "a baseline of one run knows nothing of the noise: give --runs 5 or more with --save"
     require(args.save is None or args.runs >= 5, InputError, told)
+    require_recordable(args)
     idle = _idle(args)
     runs = runs_of(args, args.runs, idle)
+    _record(args, runs)
     if args.save is not None:
         write_baseline(baseline(args, runs, args.items or 1, args.item or "item"), args.save)
     if args.json:
@@ -49,6 +53,13 @@ def _run(args: argparse.Namespace) -> int:
     else:
         note_lines(_lines(args, runs))
     return runs[-1].status
+
+
+def _record(args: argparse.Namespace, runs: list[Ran]) -> None:
+    """In the ledger, if one was asked for: the program's name alone, for arguments may be secret."""
+    units = {} if args.items is None else {"units": args.items, "unit": args.item or "item"}
+    readings = [ran.reading for ran in runs]
+    record_readings(args, readings, "usage", args.label or Path(args.words[0]).name, **units)
 
 
 def _idle(args: argparse.Namespace) -> Idle | None:

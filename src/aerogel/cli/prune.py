@@ -18,6 +18,7 @@ from aerogel.cli.command import (
     show,
     sparsity_of,
 )
+from aerogel.cli.recorded import add_ledger, recorded
 from aerogel.cli.reported import add_report, require_reportable, write_report
 from aerogel.cli.stages import stages
 from aerogel.core.errors import InputError, MissingDependencyError
@@ -52,6 +53,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     _judging_options(parser.add_argument_group("how the result is judged", _JUDGED))
     _measuring_options(parser.add_argument_group("what is measured, beside the dense model"))
     add_report(parser)
+    add_ledger(parser, role="cost")
 
 
 def _text_options(group: Options) -> None:
@@ -152,7 +154,8 @@ def _run(args: argparse.Namespace) -> int:
         from aerogel.trial.pruning import carry_out
     except ModuleNotFoundError as error:
         raise MissingDependencyError(f'pruning needs {error.name}: pip install "aerogel[bench]"') from error
-    with stages() as told:
+    name = Path(args.model).name
+    with recorded(args, "pruning", f"prune {name}", model=name), stages() as told:
         found = carry_out(job, told)
     show(args, found.to_json(), outcome_text(found))
     write_report(args, lambda: prune_report(found))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from aerogel.cli.command import OK, Command, add_model, add_pruning, add_threads, show
 from aerogel.cli.pruned import Ready, load_program
+from aerogel.cli.recorded import add_ledger, recorded
 from aerogel.core.errors import InputError, require
 from aerogel.core.files import replace_file
 
@@ -32,15 +33,19 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     add_pruning(parser)
     add_threads(parser)
+    add_ledger(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
     given = None if args.input is None else _read(args.input)
-    ready = load_program(args)
-    program = ready.program
-    inputs = _tokenized(args, ready) if given is None else given
-    _check_names(args, inputs, [i.name for i in program.built.graph.inputs])
-    outputs: Arrays = program.run(program.batch(**inputs), program.threads)
+    # The energy of loading is part of what the command took.
+    with recorded(args, "inference", f"run {Path(args.model).name}", model=Path(args.model).name) as record:
+        ready = load_program(args)
+        program = ready.program
+        inputs = _tokenized(args, ready) if given is None else given
+        _check_names(args, inputs, [i.name for i in program.built.graph.inputs])
+        outputs: Arrays = program.run(program.batch(**inputs), program.threads)
+        record.did(_batch(inputs), "inference")
     if args.output is not None:
         _write(args.output, outputs)
     facts = {name: {"shape": list(v.shape), "dtype": str(v.dtype)} for name, v in outputs.items()}
@@ -48,6 +53,11 @@ def _run(args: argparse.Namespace) -> int:
     text = "\n".join(_described(name, value) for name, value in outputs.items())
     show(args, {"model": ready.name, "outputs": facts, "written": written}, text)
     return OK
+
+
+def _batch(inputs: Arrays) -> int:
+    """How many inputs the arrays hold: the size of their first dimension."""
+    return max((len(array) for array in inputs.values() if array.ndim), default=1)
 
 
 def _tokenized(args: argparse.Namespace, ready: Ready) -> Arrays:
