@@ -82,8 +82,9 @@ def shared_lines(ran: Ran) -> list[str]:
 
 def _parts(found: Attribution) -> list[str]:
     processes = [part for part in found.parts if part.kind == "process"]
-    rest = [part for part in found.parts if part.kind not in ("process", "idle")]
-    shown = [*(p for p in found.parts if p.kind == "idle"), *processes[:_SHOWN], *rest]
+    first = [part for part in found.parts if part.kind in ("idle", "gpu")]
+    rest = [part for part in found.parts if part.kind in ("unseen", "others")]
+    shown = [*first, *processes[:_SHOWN], *rest]
     lines = [f"Shared out {found.by}:"]
     for part in shown:
         cpu = "" if part.cpu_seconds is None else f"{part.cpu_seconds:.2f} CPU s"

@@ -6,9 +6,10 @@ A meter of a whole machine counts everybody. Of what it counted,
     process i = (total - idle) x CPU seconds of i / CPU seconds of the machine
 
 CPU time is a convention, not a measurement: a second of wide vector instructions takes more than a second of
-waiting for memory. Where the idle power is not known, a process has bounds alone: from nothing, if all of it
-was idling, to its share of everything. A power model charges the reserved share of a computer, so there the
-load is that of the processes followed, and idling is what the model says without load.
+waiting for memory. It says nothing of GPUs, whose energy stays a part by itself. Where the idle power is not
+known, a process has bounds alone: from nothing, if all of it was idling, to its share of everything. A power
+model charges the reserved share of a computer, so there the load is that of the processes followed, and
+idling is what the model says without load.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from typing import Any, Literal
 from aerogel.core.errors import InputError, require
 from aerogel.energy.process_tree import Process
 from aerogel.energy.reading import Reading, joules_text
+from aerogel.energy.source import GPU
 
 _TICKS_S = 100.0
 """Linux shows CPU time in hundredths of a second (USER_HZ), whatever its own clock is."""
-Kind = Literal["idle", "process", "unseen", "others"]
+Kind = Literal["idle", "gpu", "process", "unseen", "others"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``joules`` of ``what``. kind: "idle"; a "process"; "unseen": processes of the tree after they were last
-    looked at, or that never were; "others": the rest of the machine."""
+    """``joules`` of ``what``. kind: "idle"; "gpu": all of one; a "process"; "unseen": processes of the tree
+    after they were last looked at, or that never were; "others": the rest of the machine."""
 
     kind: Kind
     what: str
@@ -71,7 +73,7 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Attribution:
     """``parts`` of a reading: where all have a value, these sum to the reading's. ``own``: of the tree that
-    was followed, without idling. ``by``: how it was shared out, in words."""
+    was followed, without idling and without GPUs. ``by``: how it was shared out, in words."""
 
     parts: tuple[Part, ...]
     own: Span
@@ -98,14 +100,14 @@ def attribute(
     """
     if reading.low is None or reading.high is None:
         return None
-    total = Span(reading.joules, reading.low, reading.high)
+    total, gpus = _by_processor(reading)
     require(tree_s >= 0, InputError, f"tree_s={tree_s!r}: CPU time is never negative")
     if idle_watts is not None:
         idle_joules = idle_watts.times(reading.seconds)
     active, idle = _apart(total, idle_joules)
     # The clocks of a machine and of its processes are read at slightly different times.
     busy_s = max(tree_s, machine_s or 0.0)
-    parts = [] if idle is None else [Part("idle", "idling", idle)]
+    parts = [*([] if idle is None else [Part("idle", "idling", idle)]), *gpus]
     seen_s = sum(process.cpu_seconds for process in processes)
     tree_s = max(tree_s, seen_s)
     busy_s = max(busy_s, tree_s)
@@ -120,6 +122,20 @@ def attribute(
         if rest_s > 0:
             parts.append(Part(kind, what, active.times(_share(rest_s, busy_s)), rest_s))
     return Attribution(tuple(parts), active.times(_share(tree_s, busy_s)), _by(machine_s, idle))
+
+
+def _by_processor(reading: Reading) -> tuple[Span, list[Part]]:
+    """What can be shared out by CPU time, and what each GPU took."""
+    assert reading.low is not None and reading.high is not None
+    summed = [part for part in reading.parts if part.summed]
+    gpus = [part for part in summed if part.covers.startswith(GPU)]
+    if not gpus:
+        return Span(reading.joules, reading.low, reading.high), []
+    rest = [part for part in summed if part not in gpus]
+    known = [part.joules for part in rest if part.joules is not None]
+    value = sum(known) if len(known) == len(rest) else None
+    cpu = Span(value, sum(part.low for part in rest), sum(part.high for part in rest))
+    return cpu, [Part("gpu", part.label, Span(part.joules, part.low, part.high)) for part in gpus]
 
 
 def _apart(total: Span, idle: Span | None) -> tuple[Span, Span | None]:

@@ -47,7 +47,7 @@ def _left_out(count: int, other: int, confidence: float) -> int:
     require(
         k > 0,
         MeasureError,
-        f"{count} values against {other} cannot give {confidence:.0%} confidence: "
+        f"{count} values against {other} cannot give {100 * confidence:g} % confidence: "
         f"measure {least_runs(confidence)} or more of each",
     )
     return k - 1
