@@ -117,6 +117,7 @@ class Run:
         """The run that a metered block was; ``began`` is the block's, by default so long ago as it took.
 
         more: any of the other fields: units=1000, unit="inference", model="minilm"."""
+        more.setdefault("covers", reading.covers)
         return cls(
             kind=kind,
             label=label,
@@ -129,7 +130,7 @@ class Run:
             high=reading.high,
             method=reading.method,
             source=reading.source,
-            **({"covers": reading.covers} | more),
+            **more,
         )
 
     def to_json(self) -> dict[str, Any]:
