@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from aerogel.core.caches import caches
 from aerogel.core.errors import MeasureError, require
 from aerogel.energy.activity import LEVELS, Activity, byte
-from aerogel.energy.block import meter
 from aerogel.energy.reading import Reading, joules_text
 from aerogel.energy.roofline import NEEDS_METER, Predicted, Reconciled, Roofline, reconcile
 from aerogel.model.batch import Batch
 from aerogel.model.built import Built
 from aerogel.model.effort import Effort
 from aerogel.model.step_activity import Levels, step_activity
-from aerogel.tune.energy_fit import Metered
+from aerogel.tune.energy_fit import NewMeter, cpu_meter
 
 WHOLE_S = 2.0
 """For so long calls are metered in a row: counters move once in a millisecond."""
@@ -67,7 +65,7 @@ class EnergyMeter:
     """What joules of steps are found with: the ``roofline`` of this machine, and a meter for whole calls."""
 
     roofline: Roofline
-    new_meter: Callable[[], AbstractContextManager[Metered]] = meter
+    new_meter: NewMeter = cpu_meter
     whole_s: float = WHOLE_S
     clock: Callable[[], float] = time.perf_counter
 

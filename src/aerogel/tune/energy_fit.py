@@ -18,10 +18,11 @@ from aerogel.core.errors import AerogelError, MeasureError, require
 from aerogel.core.files import read_json_object, replace_file
 from aerogel.core.target import Target
 from aerogel.energy.activity import Activity
-from aerogel.energy.block import meter
+from aerogel.energy.block import Meter, meter
 from aerogel.energy.reading import Reading
 from aerogel.energy.roofline import NEEDS_METER, Roofline
 from aerogel.energy.roofline_fit import Sample, fit
+from aerogel.energy.sources import SOURCES
 from aerogel.measure import machine
 from aerogel.native.cache import private_folder
 from aerogel.tune.energy_loops import MeteredLoop, loops
@@ -46,9 +47,14 @@ NewMeter = Callable[[], AbstractContextManager[Metered]]
 Tell = Callable[[str, float], None]
 
 
-def require_meter(new_meter: NewMeter = meter) -> Reading:
-    """What meters energy here; MeasureError, saying why and what to do, where nothing does."""
-    with new_meter() as metered:
+def cpu_meter() -> Meter:
+    """A meter for what runs on the CPU: GPUs of NVIDIA, which idle meanwhile, are left out."""
+    return meter(meters=[name for name in SOURCES if name != "nvml"])
+
+
+def require_meter(new_meter: NewMeter | None = None) -> Reading:
+    """What meters the CPU's energy here; MeasureError, saying why and what to do, where nothing does."""
+    with (new_meter or cpu_meter)() as metered:
         time.sleep(_GLANCE_S)
     found = metered.reading
     advice = f"; {found.advice}" if found.advice else ""
@@ -61,7 +67,7 @@ def machine_roofline(
     target: Target,
     threads: int,
     *,
-    new_meter: NewMeter = meter,
+    new_meter: NewMeter | None = None,
     tell: Tell = lambda _words, _share: None,
     again: bool = False,
 ) -> Roofline:
@@ -79,7 +85,7 @@ def machine_roofline(
         sizes = caches()
         told = "energy per layer needs the sizes of the caches, which this system does not tell"
         require(sizes, MeasureError, told)
-        samples = metered(loops(target, threads, sizes), new_meter, tell=tell)
+        samples = metered(loops(target, threads, sizes), new_meter or cpu_meter, tell=tell)
         found = fit(samples, seen.source, about, datetime.now(UTC).date())
         _store(kept, found)
     return found
@@ -87,7 +93,7 @@ def machine_roofline(
 
 def metered(
     wanted: Sequence[MeteredLoop],
-    new_meter: NewMeter = meter,
+    new_meter: NewMeter,
     *,
     rounds: int = ROUNDS,
     block_s: float = BLOCK_S,
