@@ -43,7 +43,8 @@ class Run:
         it emitted (embodied emissions).
     model, pair, role: which model; the name of a before-and-after pair, and which of the two this is; "cost"
         is what making the sparse one took.
-    facility: for PUE: "on-premises", "aws", "google", "azure", "cloud", or None: unknown.
+    facility: for PUE: "on-premises", "aws", "google", "azure", "cloud", "included" (the joules are the whole
+        building's), or None: unknown.
     money, currency: paid, where the import says so.
     id: names this run for good; a ledger keeps each once.
     """

@@ -33,7 +33,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     about = f"a country as FRA, a region as aws/eu-west-1, or {UNKNOWN}"
     group.add_argument("--place", metavar="PLACE", help=about)
-    group.add_argument("--facility", metavar="F", help="on-premises, aws, google, azure, cloud")
+    about = "whose building, for PUE: on-premises, aws, google, azure, cloud; included: the kWh are the building's"
+    group.add_argument("--facility", metavar="F", help=about)
     group.add_argument("--dry-run", action="store_true", help="check the lists, and add nothing")
 
 
