@@ -33,7 +33,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     about = f"a country as FRA, a region as aws/eu-west-1, or {UNKNOWN}"
     group.add_argument("--place", metavar="PLACE", help=about)
-    about = "whose building, for PUE: on-premises, aws, google, azure, cloud; included: the kWh are the building's"
+    about = "whose building, for PUE: on-premises, aws, google, azure, cloud; included: the kWh hold all"
     group.add_argument("--facility", metavar="F", help=about)
     group.add_argument("--dry-run", action="store_true", help="check the lists, and add nothing")
 
