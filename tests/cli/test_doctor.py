@@ -88,7 +88,7 @@ def test_a_design_power_is_used_where_there_is_no_meter(
     monkeypatch.setenv("AEROGEL_TDP_THREADS", "4096")
     found = finding("energy", tmp_path)
     assert (found.status, found.advice) == ("note", "")
-    assert "Power model linear-tdp (280 W, 4096 threads)" in found.text
+    assert "Power model load-curve (280 W, 4096 threads)" in found.text
     monkeypatch.setenv("AEROGEL_TDP_WATTS", "much")
     assert finding("energy", tmp_path).status == "failed"
 

@@ -39,6 +39,7 @@ ROWS = [
         ("EPYC 776", None, None),
         ("QEMU Virtual CPU version 2.5+", None, None),
         ("", None, None),
+        ("cpu", None, None),
     ],
 )
 def test_a_cpu_is_found_by_its_whole_name_or_not_at_all(

@@ -78,3 +78,54 @@ def test_version_1_has_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert this_host(tmp_path).reserved == 2.5
     (group / "cpu.cfs_quota_us").write_text("-1\n")
     assert this_host(tmp_path).reserved == 8
+
+
+def memory(root: Path, total_kb: int) -> None:
+    (root / "proc").mkdir(exist_ok=True)
+    (root / "proc/meminfo").write_text(f"MemTotal:       {total_kb} kB\nMemFree:        1 kB\n")
+
+
+def test_memory_is_reserved_like_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    memory(tmp_path, 64 << 20)
+    host = this_host(tmp_path)
+    assert host.memory_gb == 16
+    assert host.show() == "2 of 8 threads and 16 GB reserved"
+
+
+@pytest.mark.parametrize(
+    ("limit", "gb"), [("4294967296", 4), ("max", 64), ("0", 64), ("many", 64), ("99999999999999", 64)]
+)
+def test_a_cgroup_limits_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, gb: float
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    tree = Tree(tmp_path).cgroup("max 100000")
+    memory(tmp_path, 64 << 20)
+    (tmp_path / "sys/fs/cgroup/job/memory.max").write_text(f"{limit}\n")
+    assert this_host(tree.root).memory_gb == gb
+
+
+def test_version_1_limits_memory_in_a_tree_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    memory(tmp_path, 64 << 20)
+    group = tmp_path / "sys/fs/cgroup/memory/job"
+    group.mkdir(parents=True)
+    (tmp_path / "proc/self").mkdir()
+    (tmp_path / "proc/self/cgroup").write_text("4:memory:/job\n")
+    (group / "memory.limit_in_bytes").write_text("2147483648\n")
+    assert this_host(tmp_path).memory_gb == 2
+    (group / "memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert this_host(tmp_path).memory_gb == 64
+
+
+@pytest.mark.parametrize("text", ["", "MemTotal: lots kB\n", "MemFree: 5 kB\n"])
+def test_memory_that_is_not_told_is_unknown(tmp_path: Path, text: str) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text(text)
+    assert this_host(tmp_path).memory_gb is None

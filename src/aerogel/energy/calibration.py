@@ -14,6 +14,7 @@ load adds.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -166,7 +167,8 @@ def save_calibration(calibration: Calibration) -> Path:
             f"the calibration cannot be kept in {path} ({reason}): set AEROGEL_CALIBRATION to a file that can"
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
     return path
 
 

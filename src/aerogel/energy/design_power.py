@@ -7,12 +7,10 @@ this one is. An unknown CPU is unknown: nothing is put in its place.
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from aerogel.energy.processor import Processor
 
@@ -96,7 +94,13 @@ _MAKERS_WORDS = re.compile(r"\b(intel|amd|processor|cpu)\b")
 def design_power(name: str) -> DesignPower | None:
     """What the table has of the CPU that calls itself ``name``; None where it has nothing of just that
     one."""
-    return _table().get(plain(name))
+    row = _row(plain(name))
+    if row is None:
+        return None
+    cpu, watts, threads, segment, generation_of, _ = row
+    return DesignPower(
+        cpu, float(watts), int(threads) if threads else None, segment == "server", generation_of
+    )
 
 
 def generation(cpu: Processor) -> Generation | None:
@@ -133,20 +137,16 @@ def plain(name: str) -> str:
     return " ".join(_MAKERS_WORDS.sub("", text).split())
 
 
+def _row(cpu: str) -> list[str] | None:
+    """The one line of ``cpu``: looked for in the text, since parsing all of them would take longer than a
+    short block lasts."""
+    text = _text()
+    start = text.find(f"\n{cpu},")
+    if not cpu or start < 0:
+        return None
+    return text[start + 1 : text.index("\n", start + 1)].split(",")
+
+
 @cache
-def _table() -> dict[str, DesignPower]:
-    return {row.cpu: row for row in _rows()}
-
-
-def _rows() -> Iterator[DesignPower]:
-    text = (resources.files("aerogel.energy") / "tables" / "cpus.csv").read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    for row in csv.DictReader(lines):
-        threads = row["threads"]
-        yield DesignPower(
-            cpu=row["cpu"],
-            watts=float(row["tdp_w"]),
-            threads=int(threads) if threads else None,
-            server=row["segment"] == "server",
-            generation=row["generation"],
-        )
+def _text() -> str:
+    return (Path(__file__).parent / "tables" / "cpus.csv").read_text(encoding="utf-8")
