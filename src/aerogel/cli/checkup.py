@@ -58,14 +58,7 @@ def examine(root: Path = Path("/")) -> tuple[Finding, ...]:
         "libraries": _libraries,
         "energy": lambda: _energy(root),
     }
-    found = [_guarded(name, check) for name, check in checks.items()]
-    return (*found, *(_meter(survey) for survey in energy.surveys(energy.Where(root, wall_log()))))
-
-
-def wall_log() -> Path | None:
-    """The log of a wall meter that ``meter()`` would read, as the environment names it."""
-    named = os.environ.get("AEROGEL_WALL_LOG", "").strip()
-    return Path(named).expanduser() if named else None
+    return (*(_guarded(name, check) for name, check in checks.items()), *_meters(root))
 
 
 def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
@@ -185,6 +178,15 @@ def _energy(root: Path) -> Finding:
             "and in a virtual machine AEROGEL_TDP_THREADS to the hardware threads of that CPU"
         )
     return Finding("energy", "note", text, advice, data)
+
+
+def _meters(root: Path) -> tuple[Finding, ...]:
+    """Every source of energy readings; with what the environment says, unless that is unusable."""
+    try:
+        where = energy.here(root=root)
+    except AerogelError:  # which the finding "energy" tells
+        where = energy.Where(root)
+    return tuple(_meter(survey) for survey in energy.surveys(where))
 
 
 def _meter(survey: energy.Survey) -> Finding:

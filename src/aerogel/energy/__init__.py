@@ -7,7 +7,7 @@ print(m)     # joules, bounds, method and source in one sentence
 
 from __future__ import annotations
 
-from aerogel.energy.block import Meter, meter
+from aerogel.energy.block import Meter, here, meter
 from aerogel.energy.reading import Reading
 from aerogel.energy.saving import saving
 from aerogel.energy.source import Part, Survey, Where
@@ -20,6 +20,7 @@ __all__ = [
     "Reading",
     "Survey",
     "Where",
+    "here",
     "meter",
     "saving",
     "surveys",

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,8 +17,8 @@ from aerogel.energy.host import this_host
 from aerogel.energy.models import Estimate, Method, Usage, choose_model
 from aerogel.energy.reading import Reading
 from aerogel.energy.recording import Recording
-from aerogel.energy.source import CpuTime, Where, cpu_s
-from aerogel.energy.sources import surveys
+from aerogel.energy.source import CpuTime, Where
+from aerogel.energy.sources import require_known, surveys
 from aerogel.energy.together import read_together
 
 
@@ -51,17 +52,30 @@ def meter(
     and the children it has waited for; power models need it. ``meters``: the sources that may be used, by
     their names in ``SOURCES``; all by default.
     """
+    require_known(meters or ())
+    where = here(tdp_watts=tdp_watts, tdp_threads=tdp_threads, root=root, wall_log=wall_log)
+    if cpu_time is not None:
+        where = replace(where, cpu_time=cpu_time)
+    return Meter(where, None if meters is None else tuple(meters))
+
+
+def here(
+    *,
+    tdp_watts: float | None = None,
+    tdp_threads: int | None = None,
+    root: Path | str = Path("/"),
+    wall_log: Path | str | None = None,
+) -> Where:
+    """What ``meter`` with these arguments, and the environment's, looks at."""
     root = Path(root)
     host = this_host(root)
     log = wall_log or os.environ.get("AEROGEL_WALL_LOG", "").strip() or None
-    where = Where(
+    return Where(
         root=root,
         wall_log=None if log is None else Path(log).expanduser(),
         model=choose_model(tdp_watts, tdp_threads, host),
         host=host,
-        cpu_time=cpu_time or cpu_s,
     )
-    return Meter(where, None if meters is None else tuple(meters))
 
 
 class Meter:
