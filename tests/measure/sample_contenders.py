@@ -108,3 +108,15 @@ class Failing:
 
 def refuses() -> None:
     raise RuntimeError("no such model")
+
+
+class Burner:
+    """Uses the CPU for so long in every run."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def run(self) -> None:
+        end = time.process_time() + self.seconds
+        while time.process_time() < end:
+            pass

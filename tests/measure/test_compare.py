@@ -4,8 +4,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -273,3 +275,49 @@ def test_another_interpreter_finds_its_own_libraries_and_is_lent_this_package_al
     assert found["by"] == "another"
     assert found["beside"] == ["aerogel"]
     assert not Path(str(found["lent"])).exists()
+
+
+def test_what_watches_sees_the_timed_runs_of_every_block_and_the_cpu_time_of_the_contender() -> None:
+    class Watcher:
+        """Tells the CPU seconds of its block."""
+
+        def __init__(self, cpu_s: Callable[[], float]) -> None:
+            self._cpu_s = cpu_s
+
+        def __enter__(self) -> None:
+            self._began_s, self._from_s = time.perf_counter(), self._cpu_s()
+
+        def __exit__(self, *_: object) -> None:
+            self.seconds, self.cpu_s = time.perf_counter() - self._began_s, self._cpu_s() - self._from_s
+
+    made: list[Watcher] = []
+
+    def watch(cpu_s: Callable[[], float]) -> Any:
+        made.append(Watcher(cpu_s))
+        return Watched(made[-1])
+
+    class Watched:
+        """Entering gives the watcher, as a meter gives itself."""
+
+        def __init__(self, watcher: Watcher) -> None:
+            self._watcher = watcher
+
+        def __enter__(self) -> Watcher:
+            self._watcher.__enter__()
+            return self._watcher
+
+        def __exit__(self, *_: object) -> None:
+            self._watcher.__exit__()
+
+    contenders = [sample("busy", "Burner", seconds=0.01), sample("idle", "Sleeper", seconds=0.01)]
+    settings = replace(QUICK, block_s=0.03, min_runs=3)
+    found = compare(contenders, settings=settings, watch=watch).case("default")
+    assert [len(found.seen[name]) for name in ("busy", "idle")] == [6, 6]
+    assert len(made) == 12
+    for name, burns in (("busy", True), ("idle", False)):
+        seen, timing = found.seen[name], found.timing(name)
+        assert sum(block.runs for block in seen) == timing.runs
+        for block, seconds in zip(seen, timing.block_medians_s, strict=True):
+            assert block.by.seconds >= block.runs * seconds * 0.8
+            # CPU time of the contender, not of this process, which waits.
+            assert (block.by.cpu_s >= block.runs * 0.009) is burns
