@@ -156,6 +156,22 @@ def save_calibration(calibration: Calibration) -> Path:
     path = calibration_file()
     machines = {} if not path.exists() else _machines(path)
     machines[calibration.machine] = asdict(calibration)
+    _write(path, machines)
+    return path
+
+
+def forget_calibration(host: Host) -> bool:
+    """Whether there was one of this computer; from now on there is none."""
+    path = calibration_file()
+    machines = {} if not path.exists() else _machines(path)
+    if machines.pop(machine_of(host), None) is None:
+        return False
+    _write(path, machines)
+    return True
+
+
+def _write(path: Path, machines: Mapping[str, Any]) -> None:
+    """The whole new file or the old one: a reader never sees a half."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,7 +185,6 @@ def save_calibration(calibration: Calibration) -> Path:
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
-    return path
 
 
 def saved_calibration(host: Host) -> Calibration | None:

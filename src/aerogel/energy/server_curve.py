@@ -15,6 +15,9 @@ more: the upper bound allows for 1.1 W per GB at full load and 0.2 W idle, the m
 memory of four servers under stress (Teads, AWS EC2 dataset, 2021: 0.66 to 1.10 W and 0.15 to 0.20 W per GB).
 Assumed: memory draws no less than 0.05 W per GB.
 
+Makers submit lean servers, tuned for the benchmark: one with many disks, cards and power supplies draws more,
+idle above all, and may lie above the bounds. A calibration does away with that.
+
 CPUs of desktops and laptops are not among the results. Assumed for them, wider: they draw at least 1 % of
 their design power idle and a quarter busy, without the rest of the computer, and at most 2.5 times what the
 curve's upper bound says, since they may exceed their design power 2 to 4 times over for half a minute.
