@@ -10,7 +10,7 @@ import pytest
 
 import aerogel as ag
 from aerogel.core.errors import AerogelError
-from aerogel.tensor import again
+from aerogel.tensor import again, request
 
 SPMV = "y(i) = A(i,j) * x(j)"
 
@@ -88,7 +88,7 @@ def test_every_kind_of_result_twice(fmt: str, text: str, numpy: object) -> None:
 
 def test_callers_at_once_each_have_their_own_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
-    monkeypatch.setattr(again, "LARGE", 0.0)
+    monkeypatch.setattr(request, "LARGE", 0.0)
     dense = matrix(3, (300, 200))
     A = ag.tensor(dense, "csr")
 

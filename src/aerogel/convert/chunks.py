@@ -20,7 +20,7 @@ from aerogel.loop.nodes import I64, Buf, BufferType, Expr, Load, ThreadCount, Th
 from aerogel.native import thread_limit
 
 # Fewer entries than this for each are done before another thread has woken up.
-WORTH_A_THREAD = 1 << 15
+WORTH_A_THREAD = 1 << 16
 
 
 class Runs(Protocol):

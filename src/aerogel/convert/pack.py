@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.convert.assemble import Wanted, assemble
+from aerogel.convert.buckets import is_unique, rows_of, suits
 from aerogel.convert.chunks import thread_count
 from aerogel.convert.entries import Columns, Entries
 from aerogel.convert.folding import DUPLICATES, Duplicates
@@ -72,11 +73,25 @@ def pack_surveyed(
     pieces: int,
 ) -> Storage:
     """The storage of entries in any order, of which ``seen`` is the survey."""
+    sizes = wanted.format.level_sizes(wanted.shape)
+    if seen.sorted_from and suits(wanted.format, sizes, len(given.values)):
+        return _by_rows(wanted, given, sizes, duplicates, pieces)
     entries: Entries = given
     with Scratch() as scratch:
         if seen.sorted_from and not (wanted.format.dense and seen.unique):
             entries = sort(given, seen.most, seen.sorted_from, wanted.index, pieces, scratch)
         return assemble(wanted, entries, duplicates, unique=seen.unique, threads=pieces)
+
+
+def _by_rows(
+    wanted: Wanted, given: Columns, sizes: Sequence[int], duplicates: Duplicates, pieces: int
+) -> Storage:
+    """A CSR or CSC of unsorted entries."""
+    pos, crd, values = rows_of(given.columns, given.values, sizes, wanted.index, pieces)
+    if is_unique(pos, crd):
+        return Storage(wanted.format, wanted.shape, ((), (pos, crd)), values, wanted.fill, wanted.index)
+    rows = np.repeat(np.arange(sizes[0], dtype=crd.dtype), np.diff(pos))
+    return assemble(wanted, Columns((rows, crd), values, kept=True), duplicates, unique=False, threads=pieces)
 
 
 def check_fit(form: Format, shape: tuple[int, ...]) -> None:

@@ -50,19 +50,33 @@ def transpose(storage: Storage, target: Format, threads: int | None) -> Storage:
     """A CSR as CSC, or the other way round."""
     (pos, crd), values = storage.levels[1], storage.values
     _, columns = storage.format.level_sizes(storage.shape)
-    index, count = storage.index.numpy(), len(crd)
-    pieces = thread_count(count, threads)
+    pieces = thread_count(len(crd), threads)
     # A thread more is a row of counters more: not where they would outnumber the entries.
-    pieces = max(1, min(pieces, 4 * count // max(1, columns)))
-    cuts = even_cuts(count, pieces)
-    first = np.searchsorted(pos, cuts[:-1].astype(index), side="right") - 1
-    bits = values.view(BITS[values.itemsize].numpy())
-    starts, out, out_bits = np.empty(columns + 1, index), np.empty(count, index), np.empty(count, bits.dtype)
-    counts = np.empty(pieces * columns, index)
-    arrays = (cuts, first.astype(np.int64), pos, crd, bits, counts, starts, out, out_bits)
-    _kernel(storage.index, DType.of(bits.dtype))(pieces, columns, count, *arrays, threads=pieces)
+    pieces = max(1, min(pieces, 4 * len(crd) // max(1, columns)))
+    starts, out, bits = moved((pos, crd), values, columns, storage.index, pieces)
     levels: tuple[tuple[NDArray[Any], ...], ...] = ((), (starts, out))
-    return Storage(target, storage.shape, levels, out_bits.view(values.dtype), storage.fill, storage.index)
+    return Storage(target, storage.shape, levels, bits.view(values.dtype), storage.fill, storage.index)
+
+
+def moved(
+    fibers: tuple[NDArray[Any], NDArray[Any]],
+    values: NDArray[Any],
+    columns: int,
+    index: DType,
+    pieces: int,
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Positions, coordinates and the bits of values of the transpose of a sound CSR of type ``index``."""
+    pos, crd = fibers
+    kind, count, bits = index.numpy(), len(crd), BITS[values.itemsize]
+    cuts, first = even_cuts(count, pieces), np.zeros(pieces, np.int64)
+    if pieces > 1 or count:
+        # The row in which each piece begins: the last of those that begin there.
+        first[:] = np.searchsorted(pos, cuts[:-1].astype(kind), side="right") - 1
+    starts, out, out_bits = np.empty(columns + 1, kind), np.empty(count, kind), np.empty(count, bits.numpy())
+    counts = np.empty(pieces * columns, kind)
+    arrays = (cuts, first, pos, crd, values.view(bits.numpy()), counts, starts, out, out_bits)
+    _kernel(index, bits).launch(pieces, columns, count, *arrays, threads=pieces)
+    return starts, out, out_bits
 
 
 @cache

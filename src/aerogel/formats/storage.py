@@ -71,6 +71,13 @@ class Storage:
             self.memo["addresses"] = found
         return found
 
+    def seen_as(self, format: Format, shape: tuple[int, ...]) -> Storage:  # noqa: A002 (what it is)
+        """The very same arrays under a format and shape that they suit as well."""
+        found = Storage(format, shape, self.levels, self.values, self.fill, self.index)
+        if "addresses" in self.memo:
+            found.memo["addresses"] = self.memo["addresses"]
+        return found
+
     def counts(self) -> tuple[int, ...]:
         """Positions of each level; of the last one, as many as values."""
         found: list[int] = []

@@ -54,6 +54,10 @@ class Format:
         # Numbers are of one process.
         return Format, (self.levels, self.order, self.block)
 
+    def turned(self, axes: tuple[int, ...]) -> Format:
+        """The format of the transpose of which mode k is mode ``axes[k]`` of this one: nothing moves."""
+        return _turned(self, axes)
+
     def _check(self) -> None:
         rank = len(self.order)
         require(
@@ -122,6 +126,13 @@ class Format:
 
     def __str__(self) -> str:
         return self.short
+
+
+@cache
+def _turned(form: Format, axes: tuple[int, ...]) -> Format:
+    where = {mode: new for new, mode in enumerate(axes)}
+    block = tuple(form.block[mode] for mode in axes) if form.block else ()
+    return Format(form.levels, tuple(where[mode] for mode in form.order), block)
 
 
 def level_name(level: Level) -> str:

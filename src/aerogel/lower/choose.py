@@ -30,13 +30,15 @@ CONVERT = 12.0
 """Work of converting an operand, for each value it stores."""
 SCATTER = 3.0
 """Work of adding into a workspace, against that of a sum in a register."""
+ADDED = 2.0
+"""Work of adding into a dense result: it is read and written at every step, which a register is not."""
 FAR = 4.0
 """Work of a step that jumps through a dense operand, against one that runs along it."""
 VECTOR = 0.2
 """Work of a step that is a lane of a vector."""
 LONG, CHAINS = 24.0, 4
 """From which length on fibers are added in several partial sums, and in how many."""
-LARGE = 30_000.0
+LARGE = 100_000.0
 """Estimated steps from which on another thread is worth waking."""
 EMPTY = 0.05
 """Work of an element of a dense result, even where nothing is computed: its memory."""
@@ -410,7 +412,7 @@ class _Chooser:
                 loops = tuple(
                     i for i in scheduled.order if i in self.assignment.out.indices or i in term.loops
                 )
-                weight = 1.0 if scheduled.assembly == "dense" else SCATTER
+                weight = ADDED if scheduled.assembly == "dense" else SCATTER
                 total += twice * weight * self.loops(term.body, (), loops, scheduled, estimate)
             return total
         total += twice * self.loops(expr, (), outer, scheduled, estimate)

@@ -47,7 +47,7 @@ class Listed:
 
 
 @dataclass(slots=True)
-class _Call:
+class Call:
     """One call: its operands, extents and threads, and the words that machine code takes first. ``cuts``: in
     memory of their own, or None for one thread, whose part is all of the outermost loop."""
 
@@ -82,8 +82,12 @@ class Kernel:
         self, storages: Mapping[str, Storage], extents: Mapping[str, int], threads: int
     ) -> Storage | Listed:
         """The output for operands stored as the schedule says; sizes are taken to fit ``extents``."""
+        threads = pool().ready(threads) if self.scheduled.parallel and threads > 1 else 1
+        return self.make(self.call(storages, extents, threads))
+
+    def call(self, storages: Mapping[str, Storage], extents: Mapping[str, int], threads: int) -> Call:
+        """A call to be made once or more often, on as many threads as ``Pool.ready`` said."""
         scheduled, order = self.scheduled, self.scheduled.order
-        threads = pool().ready(threads) if scheduled.parallel and threads > 1 else 1
         outer = extents[order[0]] if order else 1
         head: list[int] = []
         for name in self._names:
@@ -94,16 +98,19 @@ class Kernel:
             bounds = cuts(scheduled, storages, outer, PARTS)
         else:
             bounds = cuts(scheduled, storages, outer, threads) if threads > 1 else None
-        call = _Call(storages, extents, threads, head, bounds)
+        return Call(storages, extents, threads, head, bounds)
+
+    def make(self, call: Call) -> Storage | Listed:
+        """The output of one call."""
         try:
             return self._made(call)
         except MemoryError as error:
-            name, form = scheduled.assignment.out.tensor, scheduled.out.short
+            name, form = self.scheduled.assignment.out.tensor, self.scheduled.out.short
             raise InputError(
                 f"the result {name} as {form}: {error}: ask for a sparser format with out_format="
             ) from error
 
-    def _made(self, call: _Call) -> Storage | Listed:
+    def _made(self, call: Call) -> Storage | Listed:
         match self.scheduled.assembly:
             case "dense":
                 return self._dense(call)
@@ -114,7 +121,7 @@ class Kernel:
             case "coordinates":
                 return self._listed(call)
 
-    def _run(self, phase: Phase, call: _Call, arrays: list[NDArray[Any]]) -> None:
+    def _run(self, phase: Phase, call: Call, arrays: list[NDArray[Any]]) -> None:
         compiled = self._phases.get(phase) or self.phase(phase)
         marks = self._borrow_marks(call) if self.scheduled.hoists else []
         arrays += marks
@@ -128,10 +135,7 @@ class Kernel:
         block = (ctypes.c_uint64 * (count + 2))(*words)
         address = ctypes.addressof(block)
         block[len(call.head)] = address + 8 * count if call.cuts is None else address_of(call.cuts)
-        if call.threads == 1:
-            pool().run(compiled.address, address, 1)
-        else:
-            pool().start(compiled.address, address, call.threads)
+        pool().launch(compiled.address, address, call.threads)
         if marks:
             self._marks.append((tuple(array.size for array in marks), marks))
 
@@ -140,7 +144,7 @@ class Kernel:
     def shape(self, extents: Mapping[str, int]) -> tuple[int, ...]:
         return tuple([extents[i] for i in self.scheduled.assignment.out.indices])
 
-    def _dense(self, call: _Call) -> Storage:
+    def _dense(self, call: Call) -> Storage:
         scheduled = self.scheduled
         shape = self.shape(call.extents)
         if scheduled.partial:
@@ -177,12 +181,11 @@ class Kernel:
                 "out_format="
             ) from error
 
-    def _pattern(self, call: _Call) -> Storage:
+    def _pattern(self, call: Call) -> Storage:
         scheduled = self.scheduled
         assert scheduled.pattern is not None
         twin = call.storages[scheduled.pattern]
-        whole = scheduled.appended == len(scheduled.out_indices)
-        values = self._array(self.pattern_size(twin, call.extents), covered=whole or self.covers)
+        values = self._array(self.pattern_size(twin, call.extents), covered=self.covers)
         self._run("run", call, [values])
         zero = scheduled.assignment.zero
         levels = self.pattern_levels(twin)
@@ -197,11 +200,11 @@ class Kernel:
         shared = self.scheduled.appended
         return (*twin.levels[:shared], *((),) * (len(self.scheduled.out_indices) - shared))
 
-    def _rows(self, call: _Call) -> Storage:
+    def _rows(self, call: Call) -> Storage:
         starts = self._bounds(call) if self._once else None
         return self._counted_rows(call) if starts is None else self._filled_once(call, starts)
 
-    def _bounds(self, call: _Call) -> NDArray[np.int64] | None:
+    def _bounds(self, call: Call) -> NDArray[np.int64] | None:
         """Where each thread's part begins if each gets the room it may need; None where that is too much."""
         counts = np.zeros(call.threads + 1, np.int64)
         if self.scheduled.scatter:
@@ -213,7 +216,7 @@ class Kernel:
         starts = np.cumsum(counts)
         return starts if starts[-1] <= ROOM else None
 
-    def _filled_once(self, call: _Call, starts: NDArray[np.int64]) -> Storage:
+    def _filled_once(self, call: Call, starts: NDArray[np.int64]) -> Storage:
         """All rows in one pass, each thread into a part of its own; then the parts are moved together."""
         scheduled, extents = self.scheduled, call.extents
         rows = extents[scheduled.order[0]]
@@ -242,7 +245,7 @@ class Kernel:
         levels = ((), (pos, crd))
         return Storage(scheduled.out, self.shape(extents), levels, values, zero, scheduled.index)
 
-    def _counted_rows(self, call: _Call) -> Storage:
+    def _counted_rows(self, call: Call) -> Storage:
         """Rows counted in one pass, and filled in in a second."""
         scheduled, extents = self.scheduled, call.extents
         heads, tails = self._split(extents)
@@ -255,7 +258,7 @@ class Kernel:
         self._check_index(total)
         block = prod(tails)
         crd = np.empty(total, scheduled.index.numpy())
-        values = self._array(total * block, covered=not tails or self.covers)
+        values = self._array(total * block, covered=self.covers)
         self._run("fill", call, [starts, crd, values, *spaces])
         self._give_back(call, spaces)
         pos = starts.astype(scheduled.index.numpy())
@@ -263,7 +266,7 @@ class Kernel:
         zero = scheduled.assignment.zero
         return Storage(scheduled.out, self.shape(extents), levels, values, zero, scheduled.index)
 
-    def _listed(self, call: _Call) -> Listed:
+    def _listed(self, call: Call) -> Listed:
         scheduled = self.scheduled
         heads, tails = self._split(call.extents)
         counts = np.zeros(call.threads + 1, np.int64)
@@ -273,7 +276,7 @@ class Kernel:
         total = int(starts[-1])
         block = prod(tails)
         coordinates = [np.empty(total, scheduled.index.numpy()) for _ in heads]
-        values = self._array(total * block, covered=not tails or self.covers)
+        values = self._array(total * block, covered=self.covers)
         self._run("fill", call, [starts, *coordinates, values, *spaces])
         self._give_back(call, spaces)
         return Listed(scheduled.out_indices[: len(heads)], tuple(coordinates), values)
@@ -292,7 +295,7 @@ class Kernel:
             "out_format='coo'",
         )
 
-    def _borrow_marks(self, call: _Call) -> list[NDArray[Any]]:
+    def _borrow_marks(self, call: Call) -> list[NDArray[Any]]:
         """Room for spread fibers, all zero; kept from call to call."""
         operands = {operand.name: operand.index for operand in self.scheduled.operands}
         wanted = tuple(call.extents[hoist.along] * call.threads for hoist in self.scheduled.hoists)
@@ -305,7 +308,7 @@ class Kernel:
 
     # --- workspaces -----------------------------------------------------------------------------
 
-    def _borrow(self, call: _Call) -> list[NDArray[Any]]:
+    def _borrow(self, call: Call) -> list[NDArray[Any]]:
         """Workspaces of all threads, clean; kept from call to call."""
         scheduled = self.scheduled
         if not scheduled.scatter:
@@ -321,20 +324,22 @@ class Kernel:
         parts = zip(sizes(extent), dtypes, strict=True)
         return [np.zeros(size * call.threads, dtype.numpy()) for size, dtype in parts]
 
-    def _give_back(self, call: _Call, spaces: list[NDArray[Any]]) -> None:
+    def _give_back(self, call: Call, spaces: list[NDArray[Any]]) -> None:
         if spaces:
             self._spaces.append(((call.extents[self.scheduled.out_indices[-1]], call.threads), spaces))
 
 
 def _covers(scheduled: Scheduled) -> bool:
-    """Whether a dense output is written everywhere: every loop over it visits all there is."""
+    """Whether the values of an output are all written: every loop over it visits all there is, but for the
+    loops that make, or share, its sparse levels."""
     if scheduled.scatter:
         return False
     operands = {operand.name: operand for operand in scheduled.operands}
+    dense = scheduled.out_indices[scheduled.appended :]
     for access in accesses(scheduled.assignment.expr):
         stored = Stored.of(access, operands[access.tensor])
         for at, index in enumerate(stored.indices):
-            if index in scheduled.assignment.out.indices and not stored.level(at).full:
+            if index in dense and not stored.level(at).full:
                 return False
     return True
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any
+
+from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError
+from aerogel.core.memory import address_of
 from aerogel.core.target import Target
 from aerogel.loop.nodes import Buf, Param
 from aerogel.native.arguments import Argument, buffer_span, check_disjoint, scalar_word
@@ -43,6 +47,13 @@ class Compiled:
             else:
                 block[i] = scalar_word(param, value)
         check_disjoint(spans)
+        pool().run(self.address, ctypes.addressof(block), threads)
+
+    def launch(self, *args: int | NDArray[Any], threads: int = 1) -> None:
+        """As a call, but unchecked: for callers that have made every buffer themselves, of the type and size
+        that the program takes. Scalars are whole numbers of 64 bits."""
+        words = [arg if type(arg) is int else address_of(arg) for arg in args]  # pyright: ignore[reportArgumentType]
+        block = self._block_type(*words)
         pool().run(self.address, ctypes.addressof(block), threads)
 
     def bind(self, *args: Argument) -> Bound:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from aerogel.core import sysctl
+from aerogel.core.environment import RAW
 from aerogel.core.errors import InputError
 from aerogel.native.runtime import PARKING
 
@@ -92,10 +93,12 @@ def limit() -> int:
     """
     if not PARKING.AVAILABLE:
         return 1
-    if os.environ.get("AEROGEL_OVERSUBSCRIBE") == "1":
+    if RAW.get(b"AEROGEL_OVERSUBSCRIBE") == b"1":
         return MOST
     granted = _granted()
     cores = affinity() if granted is None else min(affinity(), max(1, math.ceil(granted)))
+    if not RAW.get(b"AEROGEL_NUM_THREADS"):
+        return min(cores, MOST)
     wanted = os.environ.get("AEROGEL_NUM_THREADS", "").strip()
     if not wanted:
         return min(cores, MOST)

@@ -33,6 +33,7 @@ class Pool:
     def __init__(self) -> None:
         self.state = _memory()
         self._runtime = runtime()
+        self._start = self._runtime.start
         self._busy = threading.Lock()
         self._joined = threading.Condition()
         self._workers = 0
@@ -46,16 +47,16 @@ class Pool:
 
     def run(self, function: int, block: int, threads: int) -> None:
         """Run an entry on ``threads`` threads (capped by ``cores.limit``), the caller being thread 0."""
-        if threads == 1:
-            self._runtime.start(self.state, function, block, 1)
-            return
-        self.start(function, block, self.threads(threads))
+        self.launch(function, block, 1 if threads == 1 else self.threads(threads))
 
-    def start(self, function: int, block: int, count: int) -> None:
+    def launch(self, function: int, block: int, count: int) -> None:
         """As ``run``, on as many threads as ``ready`` or ``threads`` said."""
+        if count == 1:
+            self._start(self.state, function, block, 1)
+            return
         # Only calls stand inside, no loops: an interrupt cannot fall between the lock and its release.
         with self._busy:
-            self._runtime.start(self.state, function, block, self._grow(count))
+            self._start(self.state, function, block, self._grow(count))
 
     def threads(self, wanted: object) -> int:
         """How many threads a call for ``wanted`` gets; InputError below 1."""

@@ -2,29 +2,30 @@
 
 In a loop, most of a small call is finding out once more what is known from the last one. A call with the same
 text and options, the very same tensors, and arrays of the same types and shapes is taken from here: it fills
-in where its arrays and its result are, and runs. Only calls whose result is dense, or has the pattern of an
-operand, are kept.
+in where its arrays and its result are, and runs. What is kept goes with the tensors it was made for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
+from aerogel.core.environment import RAW
 from aerogel.core.memory import address_of
 from aerogel.formats.storage import VALUES, Storage
-from aerogel.lower.choose import LARGE
+from aerogel.lower.kernel import Call
 from aerogel.lower.split import cuts
 from aerogel.native.pool import pool
+from aerogel.tensor.presented import presented
 from aerogel.tensor.request import Prepared
 from aerogel.tensor.tensor import Tensor
 
@@ -32,76 +33,102 @@ MOST = 256
 """Calls that are kept; of more, all are forgotten and the next ones kept."""
 LARGEST = 1 << 32
 """Bytes of a result, at most: larger ones may not be had, which the long way says better."""
+NOT_SO: Any = object()
+"""What a call that was kept answers where its arguments must be looked into after all."""
 _PLAIN = frozenset(dtype.numpy() for dtype in VALUES)
-_kept: dict[Any, Ready] = {}
+_first: Any = ctypes.c_char.from_buffer
+_addressof = ctypes.addressof
+_kept: dict[Any, _Again] = {}
+
+
+class _Again(Protocol):
+    """One call; ``gone``: looks out for the end of the tensors it was made for."""
+
+    gone: tuple[weakref.ref[Tensor], ...]
+
+    def run(self, operands: Sequence[Any], threads: int) -> Any:
+        """The result for operands like those it was made for, or NOT_SO."""
+        ...
 
 
 @dataclass(slots=True)
-class Ready:
-    """One call. ``words``: its argument block; ``fills``: which of them are addresses of arrays that change;
-    ``tensors``: those it was made for, by name. ``levels``: those that a
-    sparse result shares with an operand, None of a dense one. ``blocks``: per number of threads, blocks that
-    nobody uses."""
+class _Filled:
+    """A call with a dense result, or one that has the pattern of an operand.
 
+    ``words``: its argument block; ``fills``: which of them are addresses of arrays that change, and which
+    operand each is. ``levels``: those that a sparse result shares with an operand, None of a dense one.
+    ``blocks``: per number of threads, blocks that nobody uses, each with its address.
+    """
+
+    gone: tuple[weakref.ref[Tensor], ...]
     prepared: Prepared
     words: list[int]
-    fills: tuple[tuple[int, str], ...]
-    tensors: tuple[tuple[str, weakref.ref[Tensor]], ...]
+    fills: tuple[tuple[int, int], ...]
     storages: Mapping[str, Storage]
     shape: tuple[int, ...]
-    extents: Mapping[str, int]
+    dtype: np.dtype[Any]
+    whole: tuple[int, ...]
     extent: int
     cuts_at: int
     out_at: int
     address: int
-    parallel: bool
+    shared: bool
     covered: bool
     levels: tuple[tuple[NDArray[Any], ...], ...] | None
     index: DType
-    blocks: dict[int, list[Any]] = field(default_factory=dict[int, list[Any]])
+    blocks: dict[int, list[tuple[Any, int]]] = field(default_factory=dict[int, list[tuple[Any, int]]])
     shares: dict[int, NDArray[np.int64]] = field(default_factory=dict[int, NDArray[np.int64]])
 
-    def fits(self, operands: Mapping[str, Any]) -> bool:
-        """Whether the tensors are those it was made for: another may have got the number of one that is
-        gone."""
-        return all(ref() is operands[name] for name, ref in self.tensors)
-
-    def run(self, operands: Mapping[str, Any], threads: int) -> Any:
-        """The result for arrays like those it was made for."""
-        count = pool().ready(threads) if self.parallel and threads > 1 else 1
-        scheduled = self.prepared.choice.scheduled
-        dtype = scheduled.dtype.numpy()
-        zero = scheduled.assignment.zero
+    def run(self, operands: Sequence[Any], threads: int) -> Any:
+        count = pool().ready(threads) if self.shared and threads > 1 else 1
+        try:
+            free = self.blocks[count]
+            block, address = free.pop()
+        except (KeyError, IndexError):
+            free = self.blocks.setdefault(count, [])
+            block, address = self.block(count)
+        try:
+            for at, position in self.fills:
+                # Refused for what is not contiguous: the long way copies it.
+                block[at] = _addressof(_first(operands[position]))
+        except (TypeError, ValueError, BufferError):
+            if not self.fill(block, operands):
+                return NOT_SO
         if self.covered:
-            out = np.empty(self.shape, dtype)
+            out = np.empty(self.shape, self.dtype)
         else:
-            out = np.zeros(self.shape, dtype) if zero == 0 else np.full(self.shape, zero, dtype)
-        block = self.block(count)
-        for at, name in self.fills:
-            block[at] = address_of(operands[name])
+            out = self.blank()
         block[self.out_at] = address_of(out)
-        if count == 1:
-            pool().run(self.address, ctypes.addressof(block), 1)
-        else:
-            pool().start(self.address, ctypes.addressof(block), count)
-        self.blocks[count].append(block)
+        pool().launch(self.address, address, count)
+        free.append((block, address))
         if self.levels is not None:
-            shape = self.prepared.kernel.shape(self.extents)
-            return Tensor(Storage(scheduled.out, shape, self.levels, out, zero, self.index))
+            zero = self.prepared.choice.scheduled.assignment.zero
+            form = self.prepared.choice.scheduled.out
+            return Tensor(Storage(form, self.whole, self.levels, out, zero, self.index))
         return out if self.shape else out[()]
 
-    def block(self, count: int) -> Any:
-        """A block for so many threads that no other call uses."""
-        free = self.blocks.setdefault(count, [])
-        try:
-            return free.pop()
-        except IndexError:
-            pass
+    def fill(self, block: Any, operands: Sequence[Any]) -> bool:
+        """As in ``run``, also for arrays that are empty or must not be written."""
+        for at, position in self.fills:
+            array = operands[position]
+            if not array.flags.c_contiguous:
+                return False
+            block[at] = array.ctypes.data
+        return True
+
+    def blank(self) -> NDArray[Any]:
+        """A result as it is where nothing is written."""
+        zero = self.prepared.choice.scheduled.assignment.zero
+        return np.zeros(self.shape, self.dtype) if zero == 0 else np.full(self.shape, zero, self.dtype)
+
+    def block(self, count: int) -> tuple[Any, int]:
+        """A new block for so many threads."""
         size = len(self.words)
         # Behind the arguments lie the cuts of a single thread.
         block = (ctypes.c_uint64 * (size + 2))(*self.words, 0, self.extent)
-        block[self.cuts_at] = ctypes.addressof(block) + 8 * size if count == 1 else self.share(count)
-        return block
+        address = _addressof(block)
+        block[self.cuts_at] = address + 8 * size if count == 1 else self.share(count)
+        return block, address
 
     def share(self, count: int) -> int:
         """Where the cuts between so many threads are."""
@@ -112,84 +139,124 @@ class Ready:
         return address_of(found)
 
 
-def signature(spelt: tuple[str, str], wanted: tuple[Any, ...], operands: Mapping[str, Any]) -> Any:
+@dataclass(slots=True)
+class _Made:
+    """A call of tensors alone, whose result is put together; ``calls``: per number of threads."""
+
+    gone: tuple[weakref.ref[Tensor], ...]
+    prepared: Prepared
+    given: Mapping[str, Storage]
+    calls: dict[int, Call] = field(default_factory=dict[int, Call])
+
+    def run(self, operands: Sequence[Any], threads: int) -> Any:
+        del operands
+        count = self.prepared.threads(threads)
+        call = self.calls.get(count)
+        if call is None:
+            call = self.calls[count] = self.prepared.call(self.given, count)
+        return presented(self.prepared.made(call))
+
+
+def signature(spelt: Any, wanted: tuple[Any, ...], operands: Sequence[Any]) -> Any:
     """What calls that are the same have in common; None where some operand must be looked into first."""
-    parts: list[Any] = [spelt, wanted, os.environ.get("AEROGEL_TARGET")]
-    for name, value in operands.items():
+    parts: list[Any] = [spelt, wanted, RAW.get(b"AEROGEL_TARGET")]
+    for value in operands:
         kind = type(value)
         if kind is Tensor:
-            parts += (name, id(value))
-        elif kind is np.ndarray and value.dtype in _PLAIN and value.ndim and value.flags.c_contiguous:
-            parts += (name, value.dtype.num, value.shape)
+            # Nobody else gets this number while it lives, and what is kept goes before it does.
+            parts.append(id(value))
+        elif kind is np.ndarray:
+            parts += (value.dtype, value.shape)
         else:
             return None
     return tuple(parts)
 
 
-def find(key: Any, operands: Mapping[str, Any]) -> Ready | None:
+def find(key: Any) -> _Again | None:
     """The call that was kept under ``key``."""
     try:
-        found = _kept.get(key)
+        return _kept.get(key)
     except TypeError:
         # An option that is not what it should be: the long way says so.
         return None
-    return found if found is not None and found.fits(operands) else None
 
 
-def keep(key: Any, prepared: Prepared, operands: Mapping[str, Any], given: Mapping[str, Storage]) -> None:
+def keep(
+    key: Any, prepared: Prepared, names: Sequence[str], operands: Sequence[Any], given: Mapping[str, Storage]
+) -> None:
     """Keeps a call that was made, where it is one of those that can be; ``given``: the operands' storages."""
-    scheduled = prepared.choice.scheduled
-    if scheduled.partial or scheduled.hoists or prepared.out != scheduled.out:
-        return
-    storages = prepared.stored(given)
-    if scheduled.assembly == "dense":
-        twin = None
-        if not scheduled.out.straight:
-            return
-    elif scheduled.assembly == "pattern" and scheduled.pattern is not None:
-        twin = storages[scheduled.pattern]
-        if not isinstance(operands[prepared.request.sources[scheduled.pattern]], Tensor):
-            return
-    else:
-        return
-    if any(prepared.request.along.values()):
-        return
-    sources = prepared.request.sources
-    arrays = {name for name, value in operands.items() if not isinstance(value, Tensor)}
-    words: list[int] = []
-    fills: list[tuple[int, str]] = []
-    for operand in scheduled.operands:
-        source = sources[operand.name]
-        storage = storages[operand.name]
-        if source in arrays:
-            if not storage.format.dense or not storage.format.straight:
-                return
-            fills.append((len(words), source))
-        words += storage.addresses()
-    extents = prepared.extents(given)
-    words += [extents[index] for index in scheduled.order]
-    shape = prepared.kernel.shape(extents) if twin is None else (prepared.kernel.pattern_size(twin, extents),)
-    if prod(shape) * scheduled.dtype.itemsize >= LARGEST:
+    tensors = [value for value in operands if isinstance(value, Tensor)]
+    found = _filled(prepared, names, operands, given)
+    if found is None and len(tensors) == len(operands):
+        found = _Made((), prepared, given)
+    if found is None:
         return
     if len(_kept) >= MOST:
         _kept.clear()
-    tensors = {name: value for name, value in operands.items() if isinstance(value, Tensor)}
-    # What arrays held is not kept: their next ones come with the call.
-    held = {name: storage for name, storage in storages.items() if sources[name] in tensors}
-    _kept[key] = Ready(
+    found.gone = tuple([weakref.ref(tensor, lambda _: _kept.pop(key, None)) for tensor in tensors])
+    # Of two options that say the same one may be a list, which cannot be looked for.
+    with contextlib.suppress(TypeError):
+        _kept[key] = found
+
+
+def _filled(
+    prepared: Prepared, names: Sequence[str], operands: Sequence[Any], given: Mapping[str, Storage]
+) -> _Filled | None:
+    scheduled = prepared.choice.scheduled
+    sources, along = prepared.request.sources, prepared.request.along
+    if scheduled.partial or scheduled.hoists or prepared.out != scheduled.out or any(along.values()):
+        return None
+    storages = prepared.stored(given)
+    arrays = {
+        name: at
+        for at, (name, value) in enumerate(zip(names, operands, strict=True))
+        if not isinstance(value, Tensor)
+    }
+    twin = storages[scheduled.pattern] if scheduled.assembly == "pattern" and scheduled.pattern else None
+    if twin is not None:
+        assert scheduled.pattern is not None
+        if sources[scheduled.pattern] in arrays:
+            return None
+    elif scheduled.assembly != "dense" or not scheduled.out.straight:
+        return None
+    words: list[int] = []
+    fills: list[tuple[int, int]] = []
+    for operand in scheduled.operands:
+        at = arrays.get(sources[operand.name])
+        storage = storages[operand.name]
+        if at is not None:
+            if not _is_plain(operands[at], storage):
+                return None
+            fills.append((len(words), at))
+        words += storage.addresses()
+    extents = prepared.extents(given)
+    words += [extents[index] for index in scheduled.order]
+    whole = prepared.kernel.shape(extents)
+    shape = whole if twin is None else (prepared.kernel.pattern_size(twin, extents),)
+    if prod(shape) * scheduled.dtype.itemsize >= LARGEST:
+        return None
+    return _Filled(
+        gone=(),
         prepared=prepared,
         words=[*words, 0, 0],
         fills=tuple(fills),
-        tensors=tuple((name, weakref.ref(t, lambda _: _kept.pop(key, None))) for name, t in tensors.items()),
-        storages=held,
+        # What arrays held is not kept: their next ones come with the call.
+        storages={name: storage for name, storage in storages.items() if sources[name] not in arrays},
         shape=shape,
-        extents=extents,
+        dtype=scheduled.dtype.numpy(),
+        whole=whole,
         extent=extents[scheduled.order[0]] if scheduled.order else 1,
         cuts_at=len(words),
         out_at=len(words) + 1,
         address=prepared.kernel.phase("run").address,
-        parallel=scheduled.parallel and prepared.choice.work > LARGE,
-        covered=prepared.kernel.covers or (twin is not None and scheduled.appended == scheduled.out.rank),
+        shared=prepared.shared,
+        covered=prepared.kernel.covers,
         levels=None if twin is None else prepared.kernel.pattern_levels(twin),
         index=scheduled.index if twin is None else twin.index,
     )
+
+
+def _is_plain(array: NDArray[Any], storage: Storage) -> bool:
+    """Whether an array is taken as it lies in memory, as others of its type and shape then are too."""
+    held = storage.format
+    return bool(array.ndim) and array.dtype in _PLAIN and held.dense and held.straight

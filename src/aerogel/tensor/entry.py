@@ -22,6 +22,7 @@ from aerogel.native import cores
 from aerogel.tensor import again
 from aerogel.tensor.coerce import operand
 from aerogel.tensor.diagonals import diagonal
+from aerogel.tensor.presented import presented
 from aerogel.tensor.request import Prepared, Request, prepare, wanted_format
 from aerogel.tensor.tensor import Tensor
 
@@ -51,8 +52,8 @@ def evaluate(
 
     InputError (NotationError with the place) for a text that cannot be read, and operands that do not fit.
     """
-    wanted = (semiring, _hashable(out_format), _hashable(order), parallel, workspace)
-    return _called(("evaluate", text), operands, wanted, threads)
+    wanted = (semiring, out_format, order, parallel, workspace)
+    return _called(("evaluate", text, *operands), tuple(operands.values()), wanted, threads)
 
 
 def einsum(
@@ -66,9 +67,8 @@ def einsum(
     threads: int | None = None,
 ) -> Any:
     """``numpy.einsum`` for tensors in any format: ``einsum("ij,jk->ik", A, B)``. Options as in evaluate."""
-    wanted = (semiring, _hashable(out_format), _hashable(order), parallel, workspace)
-    named = {f"t{k}": value for k, value in enumerate(operands)}
-    return _called(("einsum", subscripts), named, wanted, threads)
+    wanted = (semiring, out_format, order, parallel, workspace)
+    return _called(("einsum", subscripts), operands, wanted, threads)
 
 
 def explain(text: str, **operands: Any) -> str:
@@ -159,41 +159,41 @@ def _loops(order: str | Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def _called(
-    spelt: tuple[str, str], operands: dict[str, Any], wanted: tuple[Any, ...], threads: int | None
+    spelt: tuple[str, ...], operands: tuple[Any, ...], wanted: tuple[Any, ...], threads: int | None
 ) -> Any:
     if threads is None:
         threads = cores.MOST
     elif not isinstance(threads, int) or threads < 1:
         raise InputError(f"threads={threads!r}: give a whole number from 1 on")
-    key = again.signature(spelt, wanted, operands) if isinstance(spelt[1], str) else None
-    ready = None if key is None else again.find(key, operands)
-    if ready is not None:
+    key = again.signature(spelt, wanted, operands)
+    known = None if key is None else again.find(key)
+    if known is not None:
         try:
-            return ready.run(operands, threads)
+            result = known.run(operands, threads)
         except MemoryError:
             # The long way says what could not be had.
-            pass
-    given = {name: operand(value, _said(spelt, name)) for name, value in operands.items()}
-    prepared = _prepared(spelt, given, wanted)
-    result = prepared.run(given, threads)
-    if key is not None:
-        again.keep(key, prepared, operands, given)
+            result = again.NOT_SO
+        if result is not again.NOT_SO:
+            return result
+    return _called_anew(spelt, operands, wanted, threads, key)
+
+
+def _called_anew(
+    spelt: tuple[str, ...], operands: tuple[Any, ...], wanted: tuple[Any, ...], threads: int, key: Any
+) -> Any:
+    how, text, *names = spelt
+    names = names or [f"t{k}" for k in range(len(operands))]
+    pairs = zip(names, operands, strict=True)
+    given = {name: operand(value, _said(how, name)) for name, value in pairs}
+    semiring, out_format, order, parallel, workspace = wanted
+    wanted = (semiring, _hashable(out_format), _hashable(order), parallel, workspace)
+    prepared = _prepared((how, text), given, wanted)
+    result = prepared.made(prepared.call(given, prepared.threads(threads)))
+    if key is not None and isinstance(text, str):
+        again.keep(key, prepared, names, operands, given)
     return presented(result)
 
 
-def _said(spelt: tuple[str, str], name: str) -> str:
+def _said(how: str, name: str) -> str:
     """How messages call an operand: those of ``einsum`` have no name."""
-    return name if spelt[0] == "evaluate" else f"operand {name[1:]}"
-
-
-def presented(storage: Storage) -> Any:
-    """A result as users get it: dense ones as NumPy arrays in the order of their modes, others as tensors."""
-    form = storage.format
-    if not form.dense or form.block:
-        return Tensor(storage)
-    if not storage.shape:
-        return storage.values[0]
-    if form.straight:
-        return storage.values.reshape(storage.shape)
-    stored = storage.values.reshape([storage.shape[mode] for mode in form.order])
-    return stored.transpose([form.order.index(mode) for mode in range(len(form.order))])
+    return name if how == "evaluate" else f"operand {name[1:]}"

@@ -32,6 +32,8 @@ class Operators(Stored):
     __array_priority__ = 1_000.0
 
     def _own(self, result: Any) -> Any:
+        if isinstance(result, Stored) and type(result) is not type(self):
+            result = result.storage
         return type(self)(result) if isinstance(result, Storage) else result
 
     def _binary(self, ufunc: np.ufunc, a: Any, b: Any) -> Any:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from aerogel.core.errors import InputError, UnsupportedError, require
-from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format, named
 from aerogel.tensor.coerce import operand
 from aerogel.tensor.elementwise import Result
@@ -14,31 +17,62 @@ from aerogel.tensor.places import fitting
 from aerogel.tensor.stored import Stored
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a product must know of an operand; ``format``: None of a NumPy array."""
+
+    shape: tuple[int, ...]
+    format: Format | None
+    dtype: np.dtype[Any]
+
+
 AxesPair = int | tuple[int | Sequence[int], int | Sequence[int]]
 
 
-def matmul(x: Any, y: Any) -> Result:
+def matmul(x: Any, y: Any) -> Any:
     """``x @ y`` as NumPy means it for vectors, matrices, and stacks of matrices with equal or no stack.
 
-    Sparse with sparse gives sparse (CSC where both are stored by columns, else CSR), all else a NumPy array.
+    Sparse with sparse gives a sparse tensor (CSC where both are stored by columns, else CSR), all else a
+    NumPy array.
     """
-    a, b = operand(x, "the left operand of @"), operand(y, "the right operand of @")
+    x, a = _side(x, "the left operand of @")
+    y, b = _side(y, "the right operand of @")
+    return _product((x, y), (a, b), _spelling(a.shape, b.shape), "@")
+
+
+def _side(value: Any, name: str) -> tuple[Any, _Told]:
+    """An operand as einsum takes it, and what is to be known of it."""
+    if isinstance(value, Stored):
+        held = value.storage
+        return value, _Told(held.shape, held.format, held.values.dtype)
+    if type(value) is np.ndarray:
+        return value, _Told(value.shape, None, value.dtype)
+    held = operand(value, name)
+    return Stored(held), _Told(held.shape, held.format, held.values.dtype)
+
+
+@lru_cache(maxsize=1024)
+def _spelling(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[str, str, str]:
+    """The indices of both sides and of the result for shapes like these."""
+    left_rank, right_rank = len(a), len(b)
     require(
-        a.rank > 0 and b.rank > 0,
+        left_rank > 0 and right_rank > 0,
         InputError,
         "@ needs a vector or a matrix on both sides: use * with a number",
     )
-    stack = max(a.rank, b.rank) - 2
+    stack = max(left_rank, right_rank) - 2
     names = _LETTERS[: max(stack, 0)]
     require(
-        stack <= 0 or min(a.rank, b.rank) <= 2 or a.rank == b.rank,
+        stack <= 0 or min(left_rank, right_rank) <= 2 or left_rank == right_rank,
         UnsupportedError,
-        f"@ of shapes {a.shape} and {b.shape}: the stacks differ; spell it with aerogel.einsum",
+        f"@ of shapes {a} and {b}: the stacks differ; spell it with aerogel.einsum",
     )
-    left = (names if a.rank > 2 else "") + ("YZ" if a.rank > 1 else "Z")
-    right = (names if b.rank > 2 else "") + ("ZX" if b.rank > 1 else "Z")
-    out = names + ("Y" if a.rank > 1 else "") + ("X" if b.rank > 1 else "")
-    return _product(a, b, (left, right, out), "@")
+    left = (names if left_rank > 2 else "") + ("YZ" if left_rank > 1 else "Z")
+    right = (names if right_rank > 2 else "") + ("ZX" if right_rank > 1 else "Z")
+    out = names + ("Y" if left_rank > 1 else "") + ("X" if right_rank > 1 else "")
+    return left, right, out
 
 
 def dot(x: Any, y: Any) -> Result:
@@ -67,31 +101,40 @@ def tensordot(x: Any, y: Any, axes: AxesPair = 2) -> Result:
         right[their % b.rank] = left[our % a.rank]
     shared = set(left) & set(right)
     out = "".join(name for name in [*left, *right] if name not in shared)
-    return _product(a, b, (left, "".join(right), out), "tensordot")
-
-
-def _product(a: Storage, b: Storage, names: tuple[str, str, str], what: str) -> Result:
-    from aerogel.tensor.entry import einsum
-
-    left, right, out = names
-    sizes = dict(zip(left, a.shape, strict=True))
-    for name, size in zip(right, b.shape, strict=True):
-        require(
-            sizes.get(name, size) == size,
-            InputError,
-            f"{what} of shapes {a.shape} and {b.shape}: {sizes.get(name)} does not meet {size}",
-        )
-    form = _format(a, b, len(out))
-    # As in NumPy, the product of booleans says whether any path is there, not how many.
-    logical = a.values.dtype.kind + b.values.dtype.kind == "bb"
-    semiring = "or_and" if logical else "plus_times"
-    found = einsum(f"{left},{right}->{out}", Stored(a), Stored(b), out_format=form, semiring=semiring)
+    told = (_Told(a.shape, a.format, a.values.dtype), _Told(b.shape, b.format, b.values.dtype))
+    found = _product((Stored(a), Stored(b)), told, (left, "".join(right), out), "tensordot")
     return found.storage if isinstance(found, Stored) else found
 
 
-def _format(a: Storage, b: Storage, rank: int) -> Format:
-    if a.format.dense or b.format.dense or rank == 0:
+def _product(
+    operands: tuple[Any, Any], told: tuple[_Told, _Told], names: tuple[str, str, str], what: str
+) -> Any:
+    from aerogel.tensor.entry import einsum
+
+    a, b = told
+    _check_sizes(a.shape, b.shape, names, what)
+    left, right, out = names
+    # As in NumPy, the product of booleans says whether any path is there, not how many.
+    semiring = "or_and" if a.dtype.kind + b.dtype.kind == "bb" else "plus_times"
+    form = _format(a.format, b.format, len(out))
+    return einsum(f"{left},{right}->{out}", *operands, out_format=form, semiring=semiring)
+
+
+@lru_cache(maxsize=1024)
+def _check_sizes(a: tuple[int, ...], b: tuple[int, ...], names: tuple[str, str, str], what: str) -> None:
+    sizes = dict(zip(names[0], a, strict=True))
+    for name, size in zip(names[1], b, strict=True):
+        require(
+            sizes.get(name, size) == size,
+            InputError,
+            f"{what} of shapes {a} and {b}: {sizes.get(name)} does not meet {size}",
+        )
+
+
+@lru_cache(maxsize=256)
+def _format(a: Format | None, b: Format | None, rank: int) -> Format:
+    if a is None or b is None or a.dense or b.dense or rank == 0:
         return named("dense", rank)
-    if rank == 2 and all(s.format.rank == 2 and s.format.order == (1, 0) for s in (a, b)):
+    if rank == 2 and all(form.rank == 2 and form.order == (1, 0) for form in (a, b)):
         return named("csc", 2)
     return fitting(None, (0,) * rank)

@@ -18,8 +18,9 @@ from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format, format_of, named
 from aerogel.lower.choose import LARGE, Choice, Wanted, choose
 from aerogel.lower.estimate import Sizes
-from aerogel.lower.kernel import Kernel, Listed, kernel
+from aerogel.lower.kernel import Call, Kernel, Listed, kernel
 from aerogel.lower.operand import OperandType
+from aerogel.native.pool import pool
 from aerogel.tensor.diagonals import diagonal
 from aerogel.tensor.listed import storage_of
 
@@ -110,13 +111,26 @@ class Prepared:
             storages[name] = storage
         return storages
 
-    def run(self, given: Mapping[str, Storage], threads: int) -> Storage:
-        """The result of operands under their own names."""
-        sizes = self.extents(given)
-        found = self.kernel(self.stored(given), sizes, threads if self.choice.work > LARGE else 1)
+    @property
+    def shared(self) -> bool:
+        """Whether threads share the work: little is not worth a second one."""
+        return self.choice.scheduled.parallel and self.choice.work > LARGE
+
+    def threads(self, wanted: int) -> int:
+        """How many threads a call for ``wanted`` gets."""
+        return pool().ready(wanted) if self.shared and wanted > 1 else 1
+
+    def call(self, given: Mapping[str, Storage], threads: int) -> Call:
+        """A call for operands under their own names, on as many threads as ``threads`` said."""
+        extents = self.extents(given)
+        return self.kernel.call(self.stored(given), extents, threads)
+
+    def made(self, call: Call) -> Storage:
+        """The result of a call."""
+        found = self.kernel.make(call)
         if isinstance(found, Listed):
-            return storage_of(found, self.choice.scheduled, self.out, sizes)
-        return found if found.format == self.out else convert(found, self.out)
+            return storage_of(found, self.choice.scheduled, self.out, call.extents)
+        return found if found.format is self.out or found.format == self.out else convert(found, self.out)
 
 
 def converted(storage: Storage, wanted: Format, zero: float = 0) -> Storage:

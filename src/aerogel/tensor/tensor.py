@@ -210,11 +210,9 @@ class Tensor(Operators):
             InputError,
             f"axes {order} do not name each of the {self.ndim} modes once",
         )
-        own, form = self.storage, self.format
-        where = {mode: new for new, mode in enumerate(order)}
-        block = tuple(form.block[mode] for mode in order) if form.block else ()
-        turned = Format(form.levels, tuple(where[mode] for mode in form.order), block)
-        return self._own(replace(own, format=turned, shape=tuple(own.shape[mode] for mode in order)))
+        own = self.storage
+        shape = tuple([own.shape[mode] for mode in order])
+        return self._own(own.seen_as(self.format.turned(order), shape))
 
     permute = transpose
 

@@ -1,0 +1,129 @@
+"""Unsorted entries of a matrix to CSR or CSC: a counting pass by column, then one by row.
+
+The first leaves the entries column by column, each column in the order in which they came; the second is the
+transposition of that, which puts every row in order. Each pass moves an entry once, which is less than
+sorting words where there are no more rows and columns than entries to speak of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel import native
+from aerogel.convert.bits import BITS
+from aerogel.convert.chunks import CHUNKS, CUTS, each_piece, even_cuts
+from aerogel.convert.counting import (
+    AHEAD,
+    AT,
+    BEGIN,
+    BUCKETS,
+    END,
+    add_one,
+    ask_for,
+    call_places,
+    counts_of,
+    histogram,
+    narrowed,
+    places,
+    sum_of,
+    total,
+    widened,
+)
+from aerogel.convert.transpose import COUNT, moved
+from aerogel.core.dtypes import DType
+from aerogel.formats.tensor_format import Format, named
+from aerogel.loop.build import Code, i64
+from aerogel.loop.nodes import Alloc, Binary, Buf, BufferType, Call, Function, Load, Module
+
+Rows = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+"""Where each row begins, the columns in it, and the values."""
+_MOST_BUCKETS = 4
+"""Rows or columns for each entry, at most: their counters are read as well."""
+
+
+def suits(form: Format, sizes: Sequence[int], count: int) -> bool:
+    """Whether entries are sorted here: for CSR and CSC that are not nearly empty."""
+    return (
+        form.rank == 2 and form in (named("csr", 2), named("csc", 2)) and max(sizes) <= _MOST_BUCKETS * count
+    )
+
+
+def rows_of(
+    columns: Sequence[NDArray[Any]],
+    values: NDArray[Any],
+    sizes: Sequence[int],
+    index: DType,
+    threads: int,
+) -> Rows:
+    """The entries by row, in each by column, and equal ones in the order in which they came.
+
+    ``columns``: rows and columns of the entries, in range of ``sizes``, contiguous and of one type.
+    """
+    outer, inner = columns
+    count, buckets = len(values), sizes[1]
+    pieces = max(1, min(threads, 4 * count // max(sizes)))
+    cuts = even_cuts(count, pieces)
+    bits = values.view(BITS[values.itemsize].numpy())
+    kind = index.numpy()
+    counts, starts = np.empty(pieces * buckets, kind), np.empty(buckets + 1, kind)
+    rows, out = np.empty(count, kind), np.empty(count, bits.dtype)
+    arrays = (cuts, outer, inner, bits, counts, starts, rows, out)
+    kernel = _kernel(DType.of(outer.dtype), index, DType.of(bits.dtype))
+    kernel.launch(pieces, buckets, count, *arrays, threads=pieces)
+    begins, found, kept = moved((starts, rows), out, sizes[0], index, pieces)
+    return begins, found, kept.view(values.dtype)
+
+
+def is_unique(pos: NDArray[Any], crd: NDArray[Any]) -> bool:
+    """Whether no coordinate stands twice in a fiber of sorted ones."""
+    same = np.flatnonzero(crd[1:] == crd[:-1]) + 1
+    if not len(same):
+        return True
+    # Equal neighbours are two entries of one place unless a fiber begins between them.
+    return bool((pos[np.searchsorted(pos, same.astype(pos.dtype))] == same).all())
+
+
+@cache
+def _kernel(source: DType, index: DType, bits: DType) -> native.Compiled:
+    return native.compile(by_column_module(source, index, bits))
+
+
+def by_column_module(source: DType, index: DType, bits: DType) -> Module:
+    """``by_column(chunks, buckets, count, cuts, rows, columns, values, counts, starts, out_rows,
+    out_values)``: a bucket per column, ``count`` entries."""
+    rows, columns = (Buf(name, BufferType(source, const=True)) for name in ("rows", "columns"))
+    values, out_values = Buf("values", BufferType(bits, const=True)), Buf("out_values", BufferType(bits))
+    counts = counts_of(index)
+    starts, out_rows = Buf("starts", BufferType(index)), Buf("out_rows", BufferType(index))
+    code = Code()
+    code.add(Alloc(sum_of(index), 1))
+    with each_piece(code) as (chunk, begin, end):
+        whole = (i64(0), i64(-1))
+        code.add(Call("histogram", (begin, end, chunk * BUCKETS, BUCKETS, *whole, columns, counts)))
+    call_places(code, counts, COUNT, starts)
+    moving = (rows, columns, values, counts, out_rows, out_values)
+    with each_piece(code) as (chunk, begin, end):
+        code.add(Call("move", (begin, end, chunk * BUCKETS, *moving)))
+    entry = Function(
+        "by_column", (CHUNKS, BUCKETS, COUNT, CUTS, *moving[:4], starts, *moving[4:]), code.done()
+    )
+    steps = (histogram(columns, counts), total(counts), places(counts, starts), _move(*moving))
+    return Module("by_column", (*steps, entry))
+
+
+def _move(rows: Buf, columns: Buf, values: Buf, counts: Buf, out_rows: Buf, out_values: Buf) -> Function:
+    """``move(begin, end, at, rows, columns, values, counts, out_rows, out_values)``: one piece."""
+    code = Code()
+    with code.for_(BEGIN, END, "p") as p:
+        ahead = code.let(Binary("min", p + AHEAD, END - 1), "ahead")
+        ask_for(code, (out_rows, out_values), Load(counts, AT + widened(Load(columns, ahead))))
+        place = code.let(add_one(code, counts, AT + widened(Load(columns, p))), "place")
+        code.store(out_rows, place, narrowed(Load(rows, p), out_rows.type.dtype))
+        code.store(out_values, place, Load(values, p))
+    params = (BEGIN, END, AT, rows, columns, values, counts, out_rows, out_values)
+    return Function("move", params, code.done())
