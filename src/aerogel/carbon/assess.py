@@ -102,14 +102,14 @@ def _lines(recorded: Run, book: Book, settings: Settings) -> list[Line]:
 
 def _computer(run: Run) -> Line:
     """A run without joules keeps its bounds; without bounds it is somewhere from 0 on."""
-    if run.low is not None and run.high is not None:
-        joules = Amount(run.joules, run.low, run.high, "J")
-    elif run.joules is not None:
-        joules = Amount.exact(run.joules, "J")
+    low = run.joules if run.low is None else run.low
+    high = run.joules if run.high is None else run.high
+    if low is None or high is None:
+        amount = Amount.unknown("kWh")
     else:
-        joules = Amount.unknown("J")
-    note = "" if joules.bounded else "energy not known"
-    amount = joules.scaled(1 / JOULES_PER_KWH, "kWh")
+        value = None if run.joules is None else run.joules / JOULES_PER_KWH
+        amount = Amount(value, low / JOULES_PER_KWH, high / JOULES_PER_KWH, "kWh")
+    note = "" if amount.bounded else "energy not known"
     return Line(run, "computer", run.scope, amount, (), "joules / 3.6e6", note)
 
 

@@ -148,9 +148,9 @@ def _volume(text_: str) -> tuple[str | None, float]:
 
 
 COMMAND = Command(
-    about="Say what the runs of the ledger took: electricity, emissions by scope (location-, market-based and\n"
-    "making of hardware), water and money, each with bounds; SCI, the blocks of VSME B3 and ESRS E1, and\n"
-    "every assumption. Projected savings stand apart and are never taken from it.",
+    about="Say what the runs of the ledger took: electricity, emissions by scope (location- and\n"
+    "market-based, making of hardware), water and money, with bounds; SCI, the blocks of VSME B3 and ESRS\n"
+    "E1, and every assumption. Projected savings stand apart and are never taken from it.",
     example="aerogel carbon report --since 2026-01-01 --until 2027-01-01 --html year.html --xlsx year.xlsx\n"
     "  aerogel carbon report --factors contract.toml --yearly-units minilm=1e9 --turnover 12.5e6\n"
     "  aerogel carbon report --place FRA --facility on-premises --hardware server --share 0.5 --json",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from aerogel.carbon.disclosure import Block as Disclosure
 from aerogel.carbon.factor import Factor
-from aerogel.carbon.inventory import TITLES, Inventory, Quantity, named
+from aerogel.carbon.inventory import SCOPE_TITLES, SCOPES, TITLES, Inventory, LineScope, Quantity, named
 from aerogel.carbon.method import RULES
 from aerogel.carbon.run import Run
 from aerogel.carbon.statement import Statement
 from aerogel.report.carbon_pictures import emission_pictures
 from aerogel.report.carbon_words import (
     NOT_KNOWN,
+    amount,
     bounds,
     headline,
-    scope_rows,
+    scope_table,
     score_text,
     score_title,
     total,
@@ -60,16 +61,15 @@ def _totals(found: Statement) -> list[Block]:
     inventory = found.inventory
     figures = [_key_figure(inventory, quantity) for quantity in _KEY]
     figures += [_money(inventory, currency) for currency in inventory.money()]
+    sums = scope_table(inventory)
+    scopes: list[LineScope] = [scope for scope in SCOPES if any(scope in each for _, each in sums)]
     rows = tuple(
-        (Cell(scope), Cell(what), _parted(total(sum_))) for scope, what, sum_ in scope_rows(inventory)
+        (Cell(what), *(_parted(each[scope]) if scope in each else Cell("") for scope in scopes))
+        for what, each in sums
     )
-    table = Grid(
-        "By scope. Scopes are never added into one another.", ("scope", "what", "sum"), rows, _WORDS_3
-    )
+    columns = ("what", *(SCOPE_TITLES[scope] for scope in scopes))
+    table = Grid("By scope. Scopes are never added into one another.", columns, rows)
     return [KeyFigures("All runs", tuple(figures)), *emission_pictures(inventory), table]
-
-
-_WORDS_3 = frozenset({0, 1})
 
 
 def _key_figure(inventory: Inventory, quantity: Quantity) -> KeyFigure:
@@ -77,7 +77,7 @@ def _key_figure(inventory: Inventory, quantity: Quantity) -> KeyFigure:
     figure = sum_.figure
     if figure is None:
         return KeyFigure(TITLES[quantity], NOT_KNOWN, "bounds", "none", sum_.gap, "unproven")
-    value, _, _ = str(figure).partition(" [")
+    value, _, _ = amount(figure).partition(" [")
     return KeyFigure(TITLES[quantity], value, "bounds", bounds(figure), sum_.gap)
 
 
@@ -142,10 +142,10 @@ def _scores(found: Statement) -> list[Section]:
 def _disclosure(block: Disclosure) -> Section:
     rows = tuple(
         (
-            Cell(row.name, (row.datapoint,) if row.datapoint else ()),
+            Cell(row.name),
             Cell(row.paragraph),
             _parted(NOT_KNOWN if row.amount is None else str(row.amount)),
-            Cell(row.note),
+            Cell(row.note, (row.datapoint,) if row.datapoint else ()),
         )
         for row in block.rows
     )
@@ -173,7 +173,7 @@ def _costs(found: Statement) -> list[Section]:
 
 
 def _equivalents(found: Statement) -> list[Section]:
-    rows = tuple((Cell(str(as_much)), Cell(each.source)) for each, as_much in found.equivalents)
+    rows = tuple((_parted(str(as_much)), Cell(each.source)) for each, as_much in found.equivalents)
     if not rows:
         return []
     grid = Grid(
@@ -220,10 +220,7 @@ def _runs(inventory: Inventory) -> list[Block]:
 
 def _run(inventory: Inventory, run: Run) -> tuple[Cell, ...]:
     lines = {q: inventory.select(q, runs=(run,)) for q in _RUN_COLUMNS}
-    cells = [
-        _parted(str(own[0].amount)) if own and own[0].amount.bounded else Cell(NOT_KNOWN)
-        for own in lines.values()
-    ]
+    cells = [_parted(amount(own[0].amount if own else None)) for own in lines.values()]
     used = dict.fromkeys(named(factor) for own in lines.values() for line in own for factor in line.factors)
     about = (run.began, f"{run.kind}, {run.method}", run.id)
     return Cell(run.label, about), Cell(run.place or NOT_KNOWN), *cells, Cell("", tuple(used))

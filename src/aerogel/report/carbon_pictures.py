@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from aerogel.carbon.amount import Amount
-from aerogel.carbon.inventory import SCOPE_TITLES, SCOPES, Inventory, Line
+from aerogel.carbon.inventory import SCOPES, Inventory, Line
 from aerogel.carbon.savings import Saving
 from aerogel.report.bars import Bar, Bars
+from aerogel.report.carbon_words import readable
 from aerogel.report.chart import Axis
 from aerogel.report.document import Pictures
 
@@ -22,7 +23,7 @@ _HOW_TO_READ = (
 def emission_pictures(inventory: Inventory) -> tuple[Pictures, ...]:
     """By scope, by month and by model; those of which there is something to draw."""
     found = [
-        _picture("Emissions by scope", inventory, lambda line: SCOPE_TITLES[line.scope], by_scope=True),
+        _picture("Emissions by scope", inventory, lambda line: f"scope {line.scope}", by_scope=True),
         _picture("Emissions by month", inventory, lambda line: line.run.began[:7]),
         _picture(
             "Emissions by model", inventory, lambda line: line.run.model or line.run.label, largest=True
@@ -63,8 +64,8 @@ def _sums(inventory: Inventory, key: Callable[[Line], str]) -> dict[str, Amount]
     return found
 
 
-def _bar(name: str, amount: Amount) -> Bar:
-    return Bar(name, amount.value, amount.low, amount.high, str(amount))
+def _bar(name: str, amount: Amount, group: int = 0) -> Bar:
+    return Bar(name, amount.value, amount.low, amount.high, str(readable(amount)), group)
 
 
 def saving_picture(savings: Iterable[Saving]) -> Pictures | None:
@@ -75,7 +76,7 @@ def saving_picture(savings: Iterable[Saving]) -> Pictures | None:
             continue
         energy = saving.projections[0]
         bars = tuple(
-            Bar(name, amount.value, amount.low, amount.high, str(amount), group)
+            _bar(name, amount, group)
             for group, (name, amount) in enumerate((("dense", energy.dense), ("sparse", energy.sparse)))
             if amount.bounded
         )

@@ -25,36 +25,30 @@ def savings_report(found: Statement) -> Report:
         *(_pair(saving) for saving in found.savings),
         Section("How to read this", (_method(found),)),
     ]
-    return Report(TITLE, f"{PROJECTED} {_proven(found)}", tuple(sections))
+    return Report(TITLE, f"{PROJECTED} {_shown(found)}", tuple(sections))
 
 
-def _proven(found: Statement) -> str:
-    proven = sum(saving.verdict == "saves" for saving in found.savings)
-    return f"Of {counted(len(found.savings), 'pair')}, a saving of energy is proven for {proven}."
+def _shown(found: Statement) -> str:
+    shown = sum(saving.verdict == "saves" for saving in found.savings)
+    return f"Of {counted(len(found.savings), 'pair')}, the bounds show a saving of energy for {shown}."
 
 
 def _pair(saving: Saving) -> Section:
     if saving.obstacle:
         return Section(saving.pair, (Paragraph(f"Not comparable: {saving.obstacle}.", "unproven"),))
-    volume = "no yearly volume given" if saving.yearly_units is None else f"{saving.yearly_units:,.0f} a year"
-    columns = (
-        "quantity",
-        f"{saving.unit}, dense",
-        f"{saving.unit}, sparse",
-        "saved, each",
-        f"saved, {volume}",
-        "pruning took",
-        "net, first year",
+    volume = "volume not given" if saving.yearly_units is None else f"{saving.yearly_units:,.0f} of them"
+    columns = ("figure", *(TITLES[each.quantity] for each in saving.projections))
+    figures = (
+        (f"{saving.unit}, dense", "dense"),
+        (f"{saving.unit}, sparse", "sparse"),
+        (f"saved per {saving.unit}", "saved_each"),
+        (f"saved a year, {volume}", "saved"),
+        ("pruning took, once", "cost"),
+        ("net, the first year", "net"),
     )
     rows = tuple(
-        (
-            Cell(TITLES[each.quantity]),
-            *(
-                _cell(amount(figure))
-                for figure in (each.dense, each.sparse, each.saved_each, each.saved, each.cost, each.net)
-            ),
-        )
-        for each in saving.projections
+        (Cell(title), *(_cell(amount(getattr(each, name))) for each in saving.projections))
+        for title, name in figures
     )
     blocks: list[Block] = [Grid(f"Energy {saving.method}: {saving.source}.", columns, rows)]
     blocks += [Paragraph(f"Missing: {missing}.", "unproven") for missing in saving.missing]
@@ -77,7 +71,12 @@ def _method(found: Statement) -> Notes:
             Note(
                 "Not proven",
                 "The bounds of what is saved hold zero. Bounds of a power model are wide, so a saving "
-                "without a meter is never proven here: time is, by aerogel bench.",
+                "without a meter is never proven here.",
+            ),
+            Note(
+                "Noise",
+                "Bounds are those of the meter or the model. How runs differ from each other is not in them: "
+                "that a saving is real is proven by aerogel bench --energy, which runs both in turns.",
             ),
             Note("Net", "What is saved in a year less what pruning took once."),
             Note("Left out", "What is done with the time and money saved: more use may undo a saving."),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from aerogel.carbon.disclosure import Block
-from aerogel.carbon.inventory import TITLES, named
+from aerogel.carbon.inventory import SCOPE_TITLES, SCOPES, TITLES, named
 from aerogel.carbon.statement import Statement
 from aerogel.report.carbon_sheets import PROJECTED
 from aerogel.report.carbon_words import (
     amount,
     columns,
     headline,
-    scope_rows,
+    scope_table,
     score_text,
     score_title,
     total,
@@ -36,10 +36,12 @@ def text(found: Statement) -> str:
 
 
 def _scopes(found: Statement) -> list[str]:
+    table = scope_table(found.inventory)
     lines: list[str] = []
-    rows = scope_rows(found.inventory)
-    for title in dict.fromkeys(scope for scope, _, _ in rows):
-        lines += [title, *columns([(what, total(sum_)) for scope, what, sum_ in rows if scope == title])]
+    for scope in SCOPES:
+        rows = [(what, sums[scope]) for what, sums in table if scope in sums]
+        if rows:
+            lines += [SCOPE_TITLES[scope], *columns(rows)]
     return lines
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aerogel.carbon.amount import Amount
-from aerogel.carbon.inventory import SCOPE_TITLES, SCOPES, TITLES, Inventory, Quantity, Total
+from aerogel.carbon.inventory import SCOPES, TITLES, Inventory, LineScope, Quantity, Total
 from aerogel.carbon.savings import Saving
 from aerogel.carbon.sci import Score
 from aerogel.carbon.statement import Statement, by_scope
 from aerogel.report.wording import counted
 
 NOT_KNOWN = "not known"
+_SCALES: dict[str, tuple[tuple[float, str], ...]] = {
+    "kWh": ((1e6, "GWh"), (1e3, "MWh"), (1.0, "kWh"), (1e-3, "Wh"), (1e-6, "mWh"), (1e-9, "uWh")),
+    "kgCO2e": ((1e3, "tCO2e"), (1.0, "kgCO2e"), (1e-3, "gCO2e"), (1e-6, "mgCO2e"), (1e-9, "ugCO2e")),
+    "L": ((1e3, "m3"), (1.0, "L"), (1e-3, "mL"), (1e-6, "uL")),
+}
 _SHOWN: tuple[Quantity, ...] = ("energy", "location", "market", "embodied", "water")
 
 
@@ -58,28 +63,48 @@ def _measured(inventory: Inventory) -> str:
 
 def total(found: Total) -> str:
     """A sum; what it lacks is said."""
-    return str(found)
+    if not found.lines:
+        return "none"
+    if found.figure is None:
+        return NOT_KNOWN
+    return ", ".join(part for part in (amount(found.figure), found.gap) if part)
 
 
 def amount(found: Amount | None) -> str:
-    return NOT_KNOWN if found is None else str(found)
+    """In a unit that makes it easy to read: "38.3 gCO2e [13.3, 112]"."""
+    if found is None or (found.value is None and not found.bounded):
+        return NOT_KNOWN
+    return str(readable(found))
 
 
 def bounds(found: Amount) -> str:
-    """The bounds alone: "2.5 to 6.5 kWh"."""
-    return str(Amount(None, found.low, found.high, found.unit))
+    """The bounds alone, in the unit of the figure: "2.5 to 6.5 kWh"."""
+    shown = readable(found)
+    return str(Amount(None, shown.low, shown.high, shown.unit))
 
 
-def scope_rows(inventory: Inventory) -> list[tuple[str, str, Total]]:
-    """(scope, quantity, sum) of everything there is, by scope; money last."""
-    rows: list[tuple[str, str, Total]] = []
+def readable(found: Amount) -> Amount:
+    """In the largest unit of its kind of which it is one or more; money and the like stay as they are."""
+    size = abs(found.high if found.value is None else found.value)
+    scales = _SCALES.get(found.unit, ())
+    fitting = next((scale for scale in scales if size >= scale[0]), scales[-1] if scales and size else None)
+    return found if fitting is None else found.scaled(1 / fitting[0], fitting[1])
+
+
+def scope_table(inventory: Inventory) -> list[tuple[str, dict[LineScope, str]]]:
+    """(quantity, its sum in each scope that has one) of everything there is; money last."""
+    rows: list[tuple[str, dict[LineScope, str]]] = []
+    for quantity in _SHOWN:
+        sums: dict[LineScope, str] = {}
+        for scope, each in by_scope(inventory, quantity).items():
+            sums[scope] = total(each)
+        rows.append((TITLES[quantity], sums))
+    money: dict[str, dict[LineScope, str]] = {}
     for scope in SCOPES:
-        for quantity in _SHOWN:
-            found = by_scope(inventory, quantity).get(scope)
-            if found is not None:
-                rows.append((SCOPE_TITLES[scope], TITLES[quantity], found))
-        rows += [(SCOPE_TITLES[scope], TITLES["money"], each) for each in inventory.money(scope).values()]
-    return rows
+        for currency, each in inventory.money(scope).items():
+            money.setdefault(currency, {})[scope] = total(each)
+    rows += [(f"{TITLES['money']}, {currency}", sums) for currency, sums in money.items()]
+    return [(what, sums) for what, sums in rows if sums]
 
 
 def score_text(score: Score) -> str:
