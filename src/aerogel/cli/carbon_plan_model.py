@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aerogel.carbon.ledger import Ledger
 from aerogel.carbon.plan import read_candidates, right_size
 from aerogel.carbon.plan.render import choice_text
 from aerogel.cli.command import FAILED, OK, Command, show
@@ -21,9 +22,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     about = "let in only models that reach it wherever their accuracy lies in its 95 %% interval"
     parser.add_argument("--sure", action="store_true", help=about)
 
+    about = "take the cost of models that the table gives none of from this ledger's runs, by their name"
+    parser.add_argument("--ledger", type=Path, metavar="FILE", help=about)
+
 
 def _run(args: argparse.Namespace) -> int:
-    choice = right_size(read_candidates(args.table), args.accuracy, sure=args.sure)
+    runs = () if args.ledger is None else Ledger(args.ledger).runs()
+    choice = right_size(read_candidates(args.table, runs), args.accuracy, sure=args.sure)
     show(args, choice.to_json(), choice_text(choice))
     return OK if choice.chosen is not None else FAILED
 
@@ -31,7 +36,8 @@ def _run(args: argparse.Namespace) -> int:
 COMMAND = Command(
     about="Of several models measured on your task, the cheapest that reaches an accuracy: in energy where\n"
     "that was measured, else in time. Says how sure it is of both. Exit status 1 where none does.",
-    example="aerogel carbon plan model models.csv --accuracy 0.9 --sure",
+    example="aerogel carbon plan model models.csv --accuracy 0.9 --sure\n"
+    "  aerogel carbon plan model accuracies.csv --accuracy 0.9 --ledger runs.db",
     options=_options,
     run=_run,
 )

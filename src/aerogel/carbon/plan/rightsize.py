@@ -10,11 +10,12 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from aerogel.carbon.amount import Amount
+from aerogel.carbon.run import Run
 from aerogel.core.errors import InputError, require
 
 _NORMAL_95 = 1.959963984540054
@@ -133,19 +134,42 @@ def wilson(share: float, items: float) -> Amount:
     return Amount(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)), "")
 
 
-def read_candidates(path: Path) -> list[Candidate]:
+def read_candidates(path: Path, runs: Sequence[Run] = ()) -> list[Candidate]:
     """Models from a CSV file: ``model``, ``accuracy``; ``tested`` (examples it was found on) or
     ``accuracy_low`` and ``accuracy_high``; and a cost, the same for all: ``joules_per_item`` with
     ``joules_low`` and ``joules_high`` where known, or ``seconds_per_item``; ``method``: how it was obtained.
 
-    Without ``tested`` or bounds the accuracy's error is not known, and nothing about it is called sure."""
+    Without ``tested`` or bounds the accuracy's error is not known, and nothing about it is called sure. A
+    model without a cost takes that of ``runs`` that name it, where there are any: joules over units of work.
+    """
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as a table of models: {error}") from error
     require(rows, InputError, f"{path} names no models: give rows of model, accuracy and joules_per_item")
-    by = "joules" if any((row.get("joules_per_item") or row.get("joules_low")) for row in rows) else "seconds"
-    return [_candidate(row, f"{path}, line {number}", by) for number, row in enumerate(rows, 2)]
+    joules = any((row.get("joules_per_item") or row.get("joules_low")) for row in rows)
+    by = "joules" if joules or runs else "seconds"
+    found = [_candidate(row, f"{path}, line {number}", by) for number, row in enumerate(rows, 2)]
+    return [c if c.cost.bounded else _from_runs(c, runs) for c in found]
+
+
+def _from_runs(candidate: Candidate, runs: Sequence[Run]) -> Candidate:
+    """With what inference took on record; as it is where nothing of the model is."""
+    own = [r for r in runs if r.model == candidate.model and r.kind in ("inference", "serving") and r.units]
+    if not own:
+        return candidate
+    units = sorted({str(r.unit) for r in own})
+    one = f"runs of {candidate.model} count {' and '.join(units)}: give the cost in the table, of one unit"
+    require(len(units) == 1, InputError, one)
+    ways = {f"{r.method}: {r.source}" for r in own}
+    said = f"runs of {candidate.model} were metered in different ways: give the cost in the table"
+    require(len(ways) == 1, InputError, said)
+    each = (
+        Amount.unknown("J") if r.low is None or r.high is None else Amount(r.joules, r.low, r.high, "J")
+        for r in own
+    )
+    total = Amount.total(each, "J")
+    return replace(candidate, cost=total.scaled(1 / sum(r.units or 0.0 for r in own)), method=ways.pop())
 
 
 def _candidate(row: Mapping[str, str | None], where: str, by: str) -> Candidate:

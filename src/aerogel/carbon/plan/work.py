@@ -189,8 +189,8 @@ def _emitted(energy: Amount, intensity: Factor) -> Amount:
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """What an hour of one device takes, factor by factor. ``price`` None: none is known; it is per device-hour
-    where the computing is ``bought``, else per kWh."""
+    """What an hour of one device takes, factor by factor. ``price`` None: none is known; it is per
+    device-hour where the computing is ``bought``, else per kWh."""
 
     watts: Amount
     pue: Factor
