@@ -36,8 +36,7 @@ CLIENT_IDLE, CLIENT_BUSY, CLIENT_HIGH = 0.01, 0.25, 2.5
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Of a computer: the design power of its CPUs in watts, its memory in GB and how much of the rest it
-    is."""
+    """Of a computer: the design power of its CPUs in watts, its memory in GB, and how much of the rest."""
 
     tdp_watts: float
     memory_gb: float = 0.0
