@@ -120,7 +120,7 @@ def test_a_price_must_be_one(capsys: Capture) -> None:
     assert "0.12EUR/kWh" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["training", "model", "when", "hardware", "batch"])
+@pytest.mark.parametrize("command", ["training", "model", "when", "where", "hardware", "batch"])
 def test_help_has_an_example(capsys: Capture, command: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*PLAN, command, "--help"])
@@ -160,6 +160,19 @@ def test_model(capsys: Capture, tmp_path: Path) -> None:
         read(capsys, "model", str(table), "--accuracy", "0.88", "--sure")["chosen"]["model"] == "80 % zeros"
     )
     assert "no model reaches 0.99" in run(capsys, "model", str(table), "--accuracy", "0.99", status=1)
+
+
+def test_where(capsys: Capture) -> None:
+    words = ("where", "--kwh", "100", "--among", "DEU,france,aws/eu-west-1,france")
+    found = read(capsys, *words)["places"]
+    assert [there["place"] for there in found] == ["FRA", "aws/eu-west-1", "DEU"]
+    assert found[1]["energy"]["value"] == pytest.approx(114)  # the region tells whose building it is
+    france = found[0]["emitted"]
+    assert france["low"] < france["value"] < france["high"] and france["unit"] == "kgCO2e"
+    text = run(capsys, *words)
+    assert text.index("FRA") < text.index("DEU") and "grid/DEU" in text and "pue/aws" in text
+    assert "'Atlantis' is not known" in fail(capsys, "where", "--among", "Atlantis")
+    assert "give a number above 0" in fail(capsys, "where", "--among", "FRA", "--kwh", "0")
 
 
 def test_when(capsys: Capture, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ COMMAND = Group(
         "training": "compute-optimal size and tokens for a budget, in FLOP, hours, MWh, t CO2e or money",
         "model": "of models measured on your task, the cheapest that meets the accuracy",
         "when": "the best hours and places, in a table of intensities, for a job with a deadline",
+        "where": "countries and cloud regions by what a piece of work would emit there",
         "hardware": "which of named hardware would do a piece of work on the least energy",
         "batch": "energy per item against the time a request takes, measured for each batch size",
     },

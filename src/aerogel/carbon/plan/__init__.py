@@ -14,6 +14,7 @@ from aerogel.carbon.plan.ranking import Ranking, rank
 from aerogel.carbon.plan.rightsize import Candidate, Choice, read_candidates, right_size
 from aerogel.carbon.plan.served import Served, for_serving
 from aerogel.carbon.plan.when_where import Job, Shifting, best_times
+from aerogel.carbon.plan.where import There, best_places
 from aerogel.carbon.plan.work import Bill, Machine, Site, bill, bill_of_budget
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "Served",
     "Shifting",
     "Site",
+    "There",
+    "best_places",
     "best_times",
     "bill",
     "bill_of_budget",

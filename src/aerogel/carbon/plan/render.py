@@ -14,6 +14,7 @@ from aerogel.carbon.plan.ranking import Ranking
 from aerogel.carbon.plan.rightsize import Choice
 from aerogel.carbon.plan.served import Served
 from aerogel.carbon.plan.when_where import Schedule, Shifting, joined
+from aerogel.carbon.plan.where import There
 from aerogel.carbon.plan.work import Bill
 
 _SCALES: Mapping[str, Sequence[tuple[float, str]]] = {
@@ -194,6 +195,18 @@ def _saved_text(found: Shifting, schedule: Schedule) -> str:
 
 def _percent(share: float) -> str:
     return "-inf %" if math.isinf(share) else f"{100 * share:.3g} %"
+
+
+def where_text(found: Sequence[There]) -> str:
+    """Places from the cleanest on; "may be least": its bounds reach below the first one's upper one."""
+    best = found[0]
+    rows = [("", "emitted", "electricity", "")]
+    for there in found:
+        rival = there is not best and there.emitted.low <= best.emitted.high
+        rows.append(
+            (there.place, spelled(there.emitted), spelled(there.energy), "may be least" if rival else "")
+        )
+    return columns(rows)
 
 
 def batch_text(study: BatchStudy) -> str:
