@@ -82,8 +82,9 @@ def test_work_that_waits_for_memory_takes_longer() -> None:
         ("hours", "h100-sxm", "bf16", 3.8e25, 30.84e6),
         # 1,287 MWh for GPT-3: Patterson et al. 2021, arXiv:2104.10350; 6 x 175e9 parameters x 300e9 tokens.
         ("energy", "v100-sxm2", "fp16", 6 * 175e9 * 300e9, 1_287_000.0),
-        # 24.7 t at 57 g/kWh for BLOOM, without PUE: Luccioni et al. 2022, arXiv:2211.02001.
-        ("computer", "a100-sxm", "bf16", 6 * 176e9 * 366e9, 24_700 / 0.057),
+        # BLOOM, Luccioni et al. 2022, arXiv:2211.02001: GPU-hours; and kWh of the GPUs and of the rest, idle.
+        ("hours", "a100-sxm", "bf16", 6 * 176e9 * 366e9, 1_082_990.0),
+        ("computer", "a100-sxm", "bf16", 6 * 176e9 * 366e9, 433_196.0 + 256_646.0),
     ],
 )
 def test_published_training_runs_lie_within_the_bounds(

@@ -5,7 +5,7 @@ training takes C = 6 N D operations. Of all N and D with that C the loss is leas
 
     N = G (C / 6)^(b / (a + b)),  D = (C / 6) / N,  G = (a A / (b B))^(1 / (a + b)).
 
-(Hoffmann et al. 2022, arXiv:2203.15556, equation 4.) Losses are those of Hoffmann's own text and tokenizer:
+(Hoffmann et al. 2022, arXiv:2203.15556.) Losses are those of Hoffmann's own text and tokenizer:
 good for comparing plans, not for foretelling what another corpus gives.
 """
 
@@ -124,7 +124,7 @@ HOFFMANN_ROUNDED = ScalingLaw(
     size_exponent=0.34,
     data_exponent=0.28,
     year=2022,
-    source="Hoffmann et al. 2022, arXiv:2203.15556, equation 10, rounded as printed there",
+    source="Hoffmann et al. 2022, arXiv:2203.15556, rounded as its text prints them",
     grade="published",
 )
 
