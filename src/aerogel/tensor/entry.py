@@ -188,7 +188,7 @@ def _called_anew(
     semiring, out_format, order, parallel, workspace = wanted
     wanted = (semiring, _hashable(out_format), _hashable(order), parallel, workspace)
     prepared = _prepared((how, text), given, wanted)
-    result = prepared.made(prepared.call(given, prepared.threads(threads)))
+    result = prepared.run(given, threads)
     if key is not None and isinstance(text, str):
         again.keep(key, prepared, names, operands, given)
     return presented(result)

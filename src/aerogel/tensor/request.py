@@ -111,6 +111,10 @@ class Prepared:
             storages[name] = storage
         return storages
 
+    def run(self, given: Mapping[str, Storage], threads: int) -> Storage:
+        """The result of operands under their own names."""
+        return self.made(self.call(given, self.threads(threads)))
+
     @property
     def shared(self) -> bool:
         """Whether threads share the work: little is not worth a second one."""
