@@ -40,12 +40,13 @@ def test_living_processes_and_their_children_are_seen() -> None:
             # The grandchild has ended: its time is its parent's now, and hundredths of seconds are kept.
             assert tree.cpu_s() >= 0.09
             assert [p.pid for p in tree.processes()] == [child.pid]
-            assert tree.living() == 1
+            assert tree.living == 1
         finally:
             child.kill()
             child.communicate()
+        tree.look()
         assert tree.cpu_s() >= 0.1
-        assert tree.living() == 0
+        assert tree.living == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans come back on Linux alone")
@@ -55,7 +56,7 @@ def test_orphans_are_neither_lost_nor_left_over() -> None:
         subprocess.run([sys.executable, "-S", "-c", orphan], check=True)
         deadline = time.monotonic() + 20
         tree.look()
-        while tree.living() and time.monotonic() < deadline:
+        while tree.living and time.monotonic() < deadline:
             time.sleep(0.02)
             tree.look()
         tree.look()
@@ -111,4 +112,4 @@ def test_without_psutil_ended_children_count_and_no_process_is_told_apart(
         subprocess.run(burn(0.05), check=True)
         tree.look()
         assert tree.cpu_s() >= 0.05
-        assert (tree.processes(), tree.living()) == ((), 0)
+        assert (tree.processes(), tree.living) == ((), 0)

@@ -21,8 +21,8 @@ from aerogel.energy.process_tree import Process, ProcessTree
 from aerogel.energy.reading import Reading
 
 _LOOK_S = 1.0
-"""How often the tree is looked at; ``_CARE`` times as long as a look takes where that is more, for 0.5 %."""
-_CARE = 200.0
+"""How often the tree is looked at; ``_CARE`` times as long as a look takes where that is more, for 0.3 %."""
+_CARE = 300.0
 _QUIET = 0.1
 """A machine that is busier than this, of all its threads, is not idle."""
 
@@ -79,7 +79,6 @@ def run_metered(
             process = _start(words, stdout)
             with _signals(process):
                 status = _follow(process, tree)
-        running = tree.living()
     reading = metered.reading
     machine_s = None if busy_s is None else (machine_busy_s(root) or busy_s) - busy_s
     processes = tree.processes()
@@ -89,7 +88,7 @@ def run_metered(
         attribution=_attributed(metered, processes, machine_s, idle),
         processes=processes,
         detailed=tree.detailed,
-        running=running,
+        running=tree.living,
     )
 
 
@@ -146,7 +145,7 @@ def _follow(process: subprocess.Popen[bytes], tree: ProcessTree) -> int:
     over = threading.Event()
 
     def watch() -> None:
-        pause_s = _LOOK_S / 16  # much is started at the start
+        pause_s = _LOOK_S / 4  # much is started at the start
         while not over.wait(pause_s):
             began_s = time.perf_counter()
             tree.look(process.pid)
@@ -164,12 +163,8 @@ def _follow(process: subprocess.Popen[bytes], tree: ProcessTree) -> int:
         over.set()
         if tree.detailed:
             watcher.join()
-    if tree.detailed:
-        tree.look(process.pid)  # it has ended, and still shows its time
-    status = process.wait()
-    if tree.detailed:
-        tree.look(process.pid)
-    return status
+    tree.look(process.pid)  # it has ended, and still shows its time
+    return process.wait()
 
 
 def _await_end(process: subprocess.Popen[bytes]) -> None:

@@ -45,7 +45,7 @@ def metered(function: Any = None, /, *, make_meter: Callable[[], Meter] = meter)
 
     Calls that overlap (recursion, threads, tasks) are one block of the meter, so nothing is counted twice.
     What a meter of the machine counts is not shared out between functions that run at once. A call that fails
-    counts. A meter costs about a millisecond a call: for short functions, meter the loop around them.
+    counts. A meter costs some milliseconds a call: for short functions, meter the loop around them.
     InputError for a generator, which shares its time with whoever uses it. ``make_meter``: such as ``lambda:
     meter(tdp_watts=65)``.
     """

@@ -33,8 +33,9 @@ class Process:
 class ProcessTree:
     """All processes that are started while this exists, below the present one; a context manager.
 
-    Other children, started before, are left out with all they start. Without psutil, what still runs and what
-    nobody has waited for is missing from ``cpu_s``, and ``processes`` is empty.
+    Other children, started before, are left out with all they start. ``living``: how many ran at the last
+    look. Without psutil, what still runs and what nobody has waited for is missing from ``cpu_s``, and
+    ``processes`` is empty.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,7 @@ class ProcessTree:
         self._reaped_before_s = children_s()
         self._seen: dict[tuple[int, float], Process] = {}
         self._living_s = 0.0
+        self.living = 0
         self._adopting = False
         self._before = frozenset(key for key, _ in self._children(os.getpid()))
 
@@ -61,8 +63,8 @@ class ProcessTree:
 
     def look(self, keep: int | None = None) -> None:
         """Take down what every process has used by now. Ended orphans are waited for; ``keep`` is a child
-        that somebody else waits for."""
-        living_s = 0.0
+        that somebody else waits for as soon as it has ended."""
+        living_s, living = 0.0, 0
         for key, process in self._tree():
             own_s, below_s = self._times(process)
             if own_s is None:
@@ -70,10 +72,12 @@ class ProcessTree:
             before = self._seen.get(key)
             name = _name(process) or (before.name if before else "")
             self._seen[key] = Process(key[0], name, own_s)
-            if self._adopting and key[0] != keep and _ended(process) and _reap(key[0]):
-                continue  # its time is among that of the ended ones now
+            ended = _ended(process)
+            if ended and (key[0] == keep or (self._adopting and _reap(key[0]))):
+                continue  # its time is among that of the ended ones now, or will be
             living_s += own_s + below_s
-        self._living_s = living_s
+            living += not ended
+        self._living_s, self.living = living_s, living
 
     def cpu_s(self) -> float:
         """CPU seconds so far of the whole tree, as of the last look; of what was waited for, as of now."""
@@ -86,17 +90,13 @@ class ProcessTree:
         """Those that were seen, the busiest first. One that came and went between two looks was not."""
         return tuple(sorted(self._seen.values(), key=lambda p: (-p.cpu_seconds, p.pid)))
 
-    def living(self) -> int:
-        """How many of them run on."""
-        return sum(1 for _, process in self._tree() if not _ended(process))
-
     def _tree(self) -> Iterator[tuple[tuple[int, float], Any]]:
         """Every process of the tree, by number and start: numbers are given out again."""
         if self._psutil is None:
             return
         below: dict[int, list[Any]] = {}
-        for process in self._psutil.process_iter(["ppid"]):
-            below.setdefault(process.info["ppid"], []).append(process)
+        for process in self._psutil.Process().children(recursive=True):
+            below.setdefault(_asked(process.ppid) or 0, []).append(process)
         waiting = [p for p in below.get(os.getpid(), ()) if (p.pid, p.create_time()) not in self._before]
         while waiting:
             process = waiting.pop()
