@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.carbon.cases import book, bought, factor, run, unmeasured
 
@@ -201,6 +201,7 @@ def test_of_no_runs_there_is_an_inventory_of_nothing() -> None:
 amounts = st.floats(0, 1e9)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.tuples(amounts, amounts, amounts), max_size=8))
 def test_totals_are_the_sums_of_their_lines_within_their_bounds(triples: list[tuple[float, ...]]) -> None:
     runs = [run(joules=b, low=a, high=c) for a, b, c in map(sorted, triples)]

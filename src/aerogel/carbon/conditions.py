@@ -20,7 +20,6 @@ EUROPEAN_UNION = frozenset(
     }
 )  # fmt: skip
 """Its 27 members, by ISO 3166-1."""
-_PROVIDERS = {"gcp": "google"}
 _MOST_NAMED = 5
 
 
@@ -83,8 +82,7 @@ def _in_union(run: Run) -> bool:
 def _provider(run: Run, book: Book) -> str | None:
     if run.place is None or "/" not in run.place:
         return None
-    named = run.place.partition("/")[0]
-    provider = _PROVIDERS.get(named, named)
+    provider = run.place.partition("/")[0]
     return provider if f"pue/{provider}" in book else None
 
 

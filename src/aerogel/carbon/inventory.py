@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -9,6 +10,7 @@ from typing import Any, Literal, get_args
 from aerogel.carbon.amount import Amount
 from aerogel.carbon.factor import Factor
 from aerogel.carbon.run import Run
+from aerogel.core.errors import InputError
 
 Quantity = Literal["computer", "energy", "location", "market", "embodied", "water", "money"]
 """computer: electricity of the computers; energy: with what the building adds (PUE); location and market:
@@ -88,9 +90,9 @@ class Total:
     def of(cls, amounts: Iterable[Amount], unit: str) -> Total:
         every = list(amounts)
         bounded = [amount for amount in every if amount.bounded]
-        return cls(
-            Amount.total(every, unit), Amount.total(bounded, unit), len(every), len(every) - len(bounded)
-        )
+        unknown = len(every) - len(bounded)
+        known = _sum(bounded, unit)
+        return cls(_sum(every, unit) if unknown else known, known, len(every), unknown)
 
     def scaled(self, by: float, unit: str) -> Total:
         """``by`` times as much, in ``unit``."""
@@ -185,6 +187,19 @@ class Inventory:
         """The days, in UTC, on which the first and the last run began; None without runs."""
         days = sorted(run.began[:10] for run in self.runs)
         return (days[0], days[-1]) if days else None
+
+
+def _sum(amounts: list[Amount], unit: str) -> Amount:
+    """``Amount.total`` of many, rounded once, so that it is the same in any order."""
+    strange = next((amount for amount in amounts if amount.unit != unit), None)
+    if strange is not None:
+        raise InputError(f"{strange} cannot be added to amounts in {unit}")
+    low, high = (math.fsum(ends) for ends in ([a.low for a in amounts], [a.high for a in amounts]))
+    values = [amount.value for amount in amounts if amount.value is not None]
+    value = math.fsum(values) if len(values) == len(amounts) else None
+    return Amount(
+        value, low if value is None else min(low, value), high if value is None else max(high, value), unit
+    )
 
 
 def named(factor: Factor) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aerogel.carbon.disclosure import Block as Disclosure
 from aerogel.carbon.factor import Factor
-from aerogel.carbon.inventory import SCOPE_TITLES, SCOPES, TITLES, Inventory, LineScope, Quantity, named
+from aerogel.carbon.inventory import SCOPE_TITLES, SCOPES, TITLES, Inventory, Line, LineScope, Quantity, named
 from aerogel.carbon.method import RULES
 from aerogel.carbon.run import Run
 from aerogel.carbon.statement import Statement
@@ -205,11 +205,14 @@ def _factor(factor: Factor) -> tuple[Cell, ...]:
 
 def _runs(inventory: Inventory) -> list[Block]:
     shown = inventory.runs[:MOST_RUNS]
+    lines: dict[str, list[Line]] = {}
+    for line in inventory.lines:
+        lines.setdefault(line.run.id, []).append(line)
     columns = ("run", "place", *(TITLES[quantity] for quantity in _RUN_COLUMNS), "factors")
     grid = Grid(
         "Each with the factors its figures were made of; the method says how.",
         columns,
-        tuple(_run(inventory, run) for run in shown),
+        tuple(_run(run, lines[run.id]) for run in shown),
         frozenset({0, 1, len(columns) - 1}),
     )
     if len(shown) == len(inventory.runs):
@@ -218,10 +221,10 @@ def _runs(inventory: Inventory) -> list[Block]:
     return [grid, Paragraph(f"{left} more runs stand in the tables (CSV, XLSX, JSON), and are in every sum.")]
 
 
-def _run(inventory: Inventory, run: Run) -> tuple[Cell, ...]:
-    lines = {q: inventory.select(q, runs=(run,)) for q in _RUN_COLUMNS}
-    cells = [_parted(amount(own[0].amount if own else None)) for own in lines.values()]
-    used = dict.fromkeys(named(factor) for own in lines.values() for line in own for factor in line.factors)
+def _run(run: Run, lines: list[Line]) -> tuple[Cell, ...]:
+    by_quantity = {line.quantity: line for line in lines}
+    cells = [_parted(amount(by_quantity[q].amount if q in by_quantity else None)) for q in _RUN_COLUMNS]
+    used = dict.fromkeys(named(factor) for line in lines for factor in line.factors)
     about = (run.began, f"{run.kind}, {run.method}", run.id)
     return Cell(run.label, about), Cell(run.place or NOT_KNOWN), *cells, Cell("", tuple(used))
 
