@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from aerogel.bench.cases import shape_case
 from aerogel.bench.encoder import SHAPES, EncoderBench, Variant, compare_encoder, require_comparable
 from aerogel.bench.energy import metered, table_energy
+from aerogel.bench.energy_records import row_totals
 from aerogel.bench.environments import ENVIRONMENTS, announcement, environment, prepare
 from aerogel.bench.native_program import SUFFIX
 from aerogel.bench.peers import PEERS, USUAL
 from aerogel.bench.step_profile import profiles, profiles_text
+from aerogel.bench.table import Table
 from aerogel.bench.variant import Precision
 from aerogel.cli.command import OK, Command, add_pattern, add_threads, fraction, note, positive, show
 from aerogel.cli.progress import bar
-from aerogel.cli.recorded import add_ledger, recorded
+from aerogel.cli.recorded import add_ledger, record_readings, recorded, require_recordable
 from aerogel.cli.reported import add_report, require_reportable, write_report
 from aerogel.cli.tables import table_text
 from aerogel.core.errors import InputError, require
-from aerogel.measure import Settings
+from aerogel.measure import Progress, Settings
 from aerogel.model.text_files import read_texts
 from aerogel.report.encoder import encoder_report
 
+_Tell = Callable[[Progress], None]
 _MOST_TEXTS = 256
 _PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "int8": "int8"}
 
@@ -125,8 +129,7 @@ def _run(args: argparse.Namespace) -> int:
     texts = () if args.data is None else read_texts(args.data, _MOST_TEXTS)
     require_comparable(wanted, texts)
     name = wanted.model.resolve().name
-    with recorded(args, "usage", f"bench {name}", model=name), bar("loading the first runtime") as tell:
-        table = compare_encoder(wanted, texts, settings, tell)
+    table = _compared(args, name, lambda tell: compare_encoder(wanted, texts, settings, tell))
     steps = profiles(table, args.profile, _tell) if args.profile is not None else ()
     energy = table_energy(table) if args.energy else None
     text = "\n\n".join(
@@ -141,6 +144,30 @@ def _run(args: argparse.Namespace) -> int:
     show(args, document, text)
     write_report(args, lambda: encoder_report(table, f"{name} on several runtimes"))
     return OK
+
+
+def _compared(
+    args: argparse.Namespace, name: str, compare: Callable[[Callable[[Progress], None]], Table]
+) -> Table:
+    """What ``compare`` finds. On record, if a ledger was asked for: all it took, or, of a pair, the metered
+    blocks of the row without zeros and of the one with them."""
+    if args.pair is None or not args.energy:
+        with recorded(args, "usage", f"bench {name}", model=name), bar("loading the first runtime") as tell:
+            return compare(tell)
+    one = len(args.sparsity) + (args.dense is not None) == 1 and len(args.precision) == 1
+    require(
+        one, InputError, "a pair is one model without zeros and one with: give one --sparsity, or --dense"
+    )
+    require_recordable(args)
+    with bar("loading the first runtime") as tell:
+        table = compare(tell)
+    for row in row_totals(table):
+        label = f"bench {name} {row.case} {row.row}"
+        # Work of different sizes is not compared: each shape is a pair of its own.
+        pair = args.pair if len(table.timed) == 1 else f"{args.pair} {row.case}"
+        fields = {"model": name, "pair": pair, "role": row.role, "units": row.inferences, "unit": "inference"}
+        record_readings(args, [row.reading], "inference", label, **fields)
+    return table
 
 
 def _prepare(args: argparse.Namespace) -> int:
