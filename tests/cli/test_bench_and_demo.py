@@ -143,9 +143,11 @@ def test_a_profile_is_shown_below_the_table_and_is_in_json(
     )
     found = Explanation("avx2", 1, "2 tokens", Peaks(*[1] * len(fields(Peaks))), 5e-4, costs)
 
-    def profiled(of: Table, shape: str, tell: Callable[[str, float], None]) -> tuple[StepProfile, ...]:
+    def profiled(
+        of: Table, shape: str, tell: Callable[[str, float], None], *, energy: bool
+    ) -> tuple[StepProfile, ...]:
         tell(f"the steps of {ROWS[1]} at {shape}", 0.0)
-        return (StepProfile(ROWS[1], shape, found),)
+        return (StepProfile(ROWS[1], shape, found, "energy per layer needs a meter" if energy else ""),)
 
     monkeypatch.setattr(bench, "profiles", profiled)
     assert main(["bench", "here", "--profile", "2x8"]) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from aerogel.cli import main
+from aerogel.energy import meter
 
 FACTORY = """
 import torch
@@ -55,6 +57,15 @@ def test_compile_shows_every_layer(file: Path, capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr().out
     assert "16 x 8" in shown
     assert "4 x 16" in shown
+
+
+def test_joules_of_steps_need_a_meter(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("aerogel.tune.energy_fit.cpu_meter", partial(meter, root=tmp_path))
+    assert main(["compile", f"{file}:mlp", "--energy"]) == 2
+    shown = capsys.readouterr()
+    assert "energy per layer needs a meter: no RAPL counters here" in shown.err and not shown.out
 
 
 def test_compile_prunes_first_where_asked(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

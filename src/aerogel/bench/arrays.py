@@ -95,12 +95,14 @@ class ArraySubject:
         self._arrays: Arrays | None = None
         self._inputs: Any = None
         self._texts = False
+        self._counted: list[dict[str, Any]] = []
 
     def prepare(self, case: Mapping[str, Any]) -> None:
         self._texts = "texts" in case
         if not self._texts:
             self._arrays = self._signature.arrays(case)
             self._inputs = self._runtime.bind(self._arrays)
+            self._counted += counted(self._runtime, self._inputs, case)
 
     def run(self) -> Any:
         return self._runtime.forward(self._inputs)
@@ -116,12 +118,23 @@ class ArraySubject:
             return found
         return found * mask.reshape(*mask.shape, *(1,) * (found.ndim - 2)).astype(np.float32)
 
-    def explain(self) -> Any:
-        """The steps of the present case and their times; of our own runtime alone."""
-        return self._runtime.explain(self._inputs)  # pyright: ignore[reportAttributeAccessIssue]
+    def explain(self, *, energy: bool = False) -> Any:
+        """The steps of the present case, their times and, if asked for, joules; of our own runtime alone."""
+        return self._runtime.explain(self._inputs, energy=energy)  # pyright: ignore[reportAttributeAccessIssue]
 
     def facts(self) -> dict[str, Any]:
-        return {**self._runtime.facts(), **resident().to_json()}
+        return {**self._runtime.facts(), **work_facts(self._counted), **resident().to_json()}
+
+
+def counted(runtime: Any, inputs: Any, case: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Operations and bytes of a case, beside its lengths, where the runtime counts them (our own does)."""
+    work = getattr(runtime, "work", None)
+    return [] if work is None else [{"lengths": list(case["lengths"]), **work(inputs)}]
+
+
+def work_facts(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """What ``row_work`` looks for among the facts of a contender."""
+    return {"work": found} if found else {}
 
 
 def in_order(arrays: Arrays, names: Sequence[str]) -> list[NDArray[Any]]:

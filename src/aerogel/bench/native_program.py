@@ -47,8 +47,11 @@ class NativeRuntime:
     def forward(self, inputs: Any) -> Any:
         return self._program(**inputs)
 
-    def explain(self, inputs: Any) -> Explanation:
-        return self._program.explain(**inputs)
+    def explain(self, inputs: Any, *, energy: bool = False) -> Explanation:
+        return self._program.explain(energy=energy, **inputs)
+
+    def work(self, inputs: Any) -> dict[str, int]:
+        return self._program.work(**inputs).to_json()
 
     def to_numpy(self, hidden: Any) -> NDArray[np.float32]:
         return np.asarray(hidden[self._hidden] if isinstance(hidden, dict) else hidden)
@@ -188,8 +191,11 @@ class GivenProgram:
     def forward(self, inputs: Any) -> Any:
         return self._program(**inputs)
 
-    def explain(self, inputs: Any) -> Explanation:
-        return self._program.explain(**inputs)
+    def explain(self, inputs: Any, *, energy: bool = False) -> Explanation:
+        return self._program.explain(energy=energy, **inputs)
+
+    def work(self, inputs: Any) -> dict[str, int]:
+        return self._program.work(**inputs).to_json()
 
     def to_numpy(self, found: Any) -> NDArray[np.float32]:
         return np.asarray(found[self._signature.output] if isinstance(found, dict) else found)

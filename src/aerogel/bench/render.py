@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from aerogel.bench.factors import factored_gains
+from aerogel.bench.row_work import WORDS, work_rows
 from aerogel.bench.table import Table
 from aerogel.core.errors import MissingDependencyError
 from aerogel.measure import CaseResult
 
 _UNKNOWN = "not known"
+_WIDTH = 110
 
 
 def plain(table: Table) -> str:
     """The whole table as lines of text."""
     header, rows = _cells(table)
-    return "\n".join([table.headline(), "", *aligned([header, *rows], left=(0,)), "", *_notes(table)])
+    lines = [table.headline(), "", *aligned([header, *rows], left=(0,)), "", *_notes(table)]
+    return "\n".join([*lines, *work_lines(table)])
+
+
+def work_lines(table: Table) -> list[str]:
+    """What each row computes and moves in a call, as a table of its own; none where that was not counted."""
+    found = work_rows(table)
+    if not found:
+        return []
+    cases = [case.name for case in table.timed]
+    head = f"Operations and bytes of a call: {WORDS}"
+    return ["", *textwrap.wrap(head, _WIDTH), "", *aligned([("", *cases), *found], left=(0,))]
 
 
 def aligned(rows: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
@@ -60,7 +74,7 @@ def rich_table(table: Table) -> Any:
         drawn.add_column(Text(title), justify="right" if number else "left", no_wrap=True)
     for name, row in zip(table.rows, rows, strict=True):
         drawn.add_row(*map(Text, row), style="bold" if name in table.own else "")
-    notes = Text("\n".join(_notes(table)), style="dim")
+    notes = Text("\n".join([*_notes(table), *work_lines(table)]), style="dim")
     return Group(Text(table.headline(), style="bold"), drawn, notes)
 
 

@@ -12,19 +12,23 @@ from aerogel.bench.apart import apart
 from aerogel.bench.cases import shape_case
 from aerogel.bench.render import aligned, milliseconds
 from aerogel.bench.table import Table
+from aerogel.core.errors import MeasureError
 from aerogel.model.explain import Explanation, StepCost
 from aerogel.model.work import HOW
+from aerogel.tune.energy_fit import require_meter
 
 _LONGEST_NAME = 44
 
 
 @dataclass(frozen=True, slots=True)
 class StepProfile:
-    """The steps of one row at one shape, each timed alone: their sum is not quite the whole call's time."""
+    """The steps of one row at one shape, each timed alone: their sum is not quite the whole call's time.
+    ``no_energy``: why there are no joules of steps, where they were asked for."""
 
     row: str
     shape: str
     found: Explanation
+    no_energy: str = ""
 
     @property
     def steps_s(self) -> float:
@@ -40,10 +44,12 @@ class StepProfile:
         for written, step in zip(told["steps"], self.found.steps, strict=True):
             written["time_share"] = self.share(step)
         kernels = {kernel: s / self.steps_s for kernel, s in self.found.by_kernel().items() if self.steps_s}
-        return {"row": self.row, "shape": self.shape, "steps_s": self.steps_s, "by_kernel": kernels, **told}
+        own = {"row": self.row, "shape": self.shape, "steps_s": self.steps_s, "by_kernel": kernels}
+        return {**own, **told, **({"no_energy": self.no_energy} if self.no_energy else {})}
 
     def __str__(self) -> str:
         head = ("step", "kernel", "shape", "zeros", "operations", "bytes", "time", "share")
+        head = head if self.found.energy is None else (*head, "energy")
         rows = [self._line(step) for step in self.found.steps]
         kernels = ", ".join(f"{k} {_percent(v / self.steps_s)}" for k, v in self.found.by_kernel().items())
         whole = (
@@ -52,7 +58,10 @@ class StepProfile:
         title = f"{self.row} at {self.shape}, {self.found.threads} thread(s): {whole}"
         work = self.found.work
         counted = f"{work.flops}, {work.bytes}: {HOW}."
-        return "\n".join([title, *aligned([head, *rows], left=(0, 1)), f"In all: {kernels}.", counted])
+        energy = [] if self.found.energy is None else [f"Energy: {self.found.energy}."]
+        energy += [f"{self.no_energy}."] if self.no_energy else []
+        table = aligned([head, *rows], left=(0, 1))
+        return "\n".join([title, *table, f"In all: {kernels}.", counted, *energy])
 
     def _line(self, step: StepCost) -> tuple[str, ...]:
         short = step.name if len(step.name) <= _LONGEST_NAME else f"...{step.name[3 - _LONGEST_NAME :]}"
@@ -66,34 +75,53 @@ class StepProfile:
             step.work.bytes,
             _microseconds(step.seconds),
             _percent(self.share(step)),
+            *([] if step.energy is None else [str(step.energy)]),
         )
 
 
-def profiles(table: Table, shape: str, tell: Callable[[str, float], None]) -> tuple[StepProfile, ...]:
-    """The profile of every row of our own, each in a process of its own, at a shape such as ``1x128``."""
+def profiles(
+    table: Table, shape: str, tell: Callable[[str, float], None], *, energy: bool = False
+) -> tuple[StepProfile, ...]:
+    """The profile of every row of our own, each in a process of its own, at a shape such as ``1x128``.
+    ``energy``: with joules of steps, where energy is metered here."""
     case = dict(shape_case(shape).params)
     rows = [row for row in table.rows if row in table.own]
+    why = _no_energy() if energy else ""
     found: list[StepProfile] = []
     for number, row in enumerate(rows):
         tell(f"the steps of {row} at {shape}", number / len(rows))
         made = table.comparison.facts(row).contender
-        told = apart(_explained, made.factory, dict(made.args), dict(made.env), case, tell=_quiet)
-        found.append(StepProfile(row, shape, told))
+        asked = _Asked(made.factory, dict(made.args), dict(made.env), case, energy=energy and not why)
+        found.append(StepProfile(row, shape, apart(_explained, asked, tell=_quiet), why))
     return tuple(found)
 
 
-def _explained(
-    factory: str,
-    args: Mapping[str, Any],
-    env: Mapping[str, str],
-    case: Mapping[str, Any],
-    tell: Callable[[str, float], None],
-) -> Explanation:
-    os.environ.update(env)
-    module, _, function = factory.partition(":")
-    subject = getattr(import_module(module), function)(**args)
-    subject.prepare(case)
-    return subject.explain()
+def _no_energy() -> str:
+    """Why there are no joules of steps; "" where there are."""
+    try:
+        require_meter()
+    except MeasureError as error:
+        return str(error)
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a process is asked to explain: a contender, and the case to prepare it for."""
+
+    factory: str
+    args: Mapping[str, Any]
+    env: Mapping[str, str]
+    case: Mapping[str, Any]
+    energy: bool
+
+
+def _explained(asked: _Asked, tell: Callable[[str, float], None]) -> Explanation:
+    os.environ.update(asked.env)
+    module, _, function = asked.factory.partition(":")
+    subject = getattr(import_module(module), function)(**asked.args)
+    subject.prepare(asked.case)
+    return subject.explain(energy=asked.energy)
 
 
 def profiles_text(found: Sequence[StepProfile]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.bench.arrays import ArrayRuntime
+from aerogel.bench.arrays import ArrayRuntime, counted, work_facts
 from aerogel.bench.cases import TokenBatch, token_batch
 from aerogel.core.errors import MeasureError
 from aerogel.measure.resident import resident
@@ -70,6 +70,7 @@ class EncoderSubject:
         self._batch: TokenBatch | None = None
         self._inputs: Any = None
         self._texts: list[str] = []
+        self._counted: list[dict[str, Any]] = []
 
     def prepare(self, case: Mapping[str, Any]) -> None:
         self._texts = list(case.get("texts", ()))
@@ -78,6 +79,7 @@ class EncoderSubject:
             return
         self._batch = token_batch(self._pinned or case, self._words.vocabulary)
         self._inputs = self._runtime.bind(self._batch)
+        self._counted += counted(self._runtime, self._inputs, case)
 
     def run(self) -> Any:
         return self._runtime.forward(self._inputs)
@@ -92,11 +94,11 @@ class EncoderSubject:
     def facts(self) -> dict[str, Any]:
         """What the runtime says, and the memory of its process: ``peak_bytes`` since it began, and now
         ``resident_bytes`` and the rest of ``Resident``."""
-        return {**self._runtime.facts(), **resident().to_json()}
+        return {**self._runtime.facts(), **work_facts(self._counted), **resident().to_json()}
 
-    def explain(self) -> Any:
-        """The steps of the present case and their times; of our own runtime alone."""
-        return self._runtime.explain(self._inputs)  # pyright: ignore[reportAttributeAccessIssue]
+    def explain(self, *, energy: bool = False) -> Any:
+        """The steps of the present case, their times and, if asked for, joules; of our own runtime alone."""
+        return self._runtime.explain(self._inputs, energy=energy)  # pyright: ignore[reportAttributeAccessIssue]
 
     def _hidden(self, batch: TokenBatch) -> NDArray[np.float32]:
         return self._runtime.to_numpy(self._runtime.forward(self._runtime.bind(batch)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from aerogel.bench.factors import factored_gains
 from aerogel.bench.quality import Quality
+from aerogel.bench.row_work import row_work
 from aerogel.bench.variant import Variant
 from aerogel.measure import CaseResult, Comparison
 
@@ -112,6 +113,7 @@ class Table:
                 case.name: {
                     "median_s": case.timing(row).median_s,
                     "speedup": case.speedup(row, over=reference).to_json() if row != reference else None,
+                    "work": None if (work := row_work(self, case, row)) is None else work.to_json(),
                 }
                 for case in self.timed
             },

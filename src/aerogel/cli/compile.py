@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from aerogel.cli.command import OK, Command, add_model, add_pruning, add_threads, show
+from aerogel.cli.command import OK, Command, add_model, add_pruning, add_threads, note, show
 from aerogel.cli.pruned import ARTEFACT, Ready, load_program
 from aerogel.core.errors import InputError, require
 from aerogel.model.text_files import read_texts
+from aerogel.tune.energy_fit import require_meter
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +26,22 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "that feed such layers alone then have one range for all tokens, which is faster and rounds more"
     )
     parser.add_argument("--calibrate", type=Path, metavar="TEXTS", help=about)
+    about = (
+        "also the joules of every step, where energy is metered here; the first time that takes half a "
+        "minute more, in which nothing else should run"
+    )
+    parser.add_argument("--energy", action="store_true", help=about)
     add_pruning(parser)
     add_threads(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
     _check_output(args)
+    if args.energy:
+        note("energy is metered by " + require_meter().source)
     ready = load_program(args, args.precision, _calibration(args))
     written = _write(args, ready)
-    explained = ready.program.explain()
+    explained = ready.program.explain(energy=args.energy)
     document = {
         "model": ready.name,
         "pruned": ready.report and ready.report.to_json(),
@@ -95,11 +103,12 @@ def _origin(ready: Ready) -> list[str]:
 
 
 COMMAND = Command(
-    about="Compile a model to one native program for this CPU, and show each layer: zeros, kernel, bytes. "
-    "With -o,\nwrite it to a file that `aerogel run` and `aerogel.load` run without torch.",
+    about="Compile a model to one native program for this CPU, and show each layer: zeros, kernel,\n"
+    "operations, bytes, time; with --energy its joules. With -o, write it to a file that `aerogel run`\n"
+    "and `aerogel.load` run without torch.",
     example="aerogel compile ./all-MiniLM-L6-v2 --precision int8 -o minilm.aero\n"
     "  aerogel compile ./all-MiniLM-L6-v2 --precision int8 --calibrate texts.txt -o minilm.aero\n"
-    "  aerogel compile minilm.aero",
+    "  aerogel compile minilm.aero --energy",
     options=_options,
     run=_run,
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aerogel.bench import Table, Variant
 from aerogel.bench.quality import LOSS_BELOW
 from aerogel.bench.render import error_words, output_error
+from aerogel.bench.row_work import WORDS, work_rows
 from aerogel.measure import Ratio
 from aerogel.report.document import (
     NOT_MEASURED,
@@ -49,7 +50,8 @@ def encoder_sections(table: Table) -> tuple[Section, ...]:
     if drawn is not None:
         title = "Quality, speed and size" if table.qualities else "Speed and size"
         sections.append(Section(title, (drawn,)))
-    sections.append(Section("Every row", (rows(table),)))
+    computed = work_grid(table)
+    sections.append(Section("Every row", (rows(table), *([] if computed is None else [computed]))))
     if (causes := gains(table)) is not None:
         product = factored_grid(table)
         shown = (causes,) if product is None else (product, causes)
@@ -106,6 +108,26 @@ def rows(table: Table) -> Grid:
             for row in table.rows
         ),
     )
+
+
+def work_grid(table: Table) -> Grid | None:
+    """What every row computes and moves at every shape; None where that was not counted."""
+    found = work_rows(table)
+    if not found:
+        return None
+    return Grid(
+        f"Operations and bytes of a call: {WORDS}",
+        ("row", *(case.name for case in table.timed)),
+        tuple(
+            (Cell(row, tone="own" if row in table.own else "plain"), *map(_counted, cells))
+            for row, *cells in found
+        ),
+    )
+
+
+def _counted(cell: str) -> Cell:
+    first, *others = cell.split("\n")
+    return Cell(first, tuple(others))
 
 
 def _judged(table: Table, row: str) -> tuple[Cell, ...]:
