@@ -26,7 +26,7 @@ from aerogel.measure import Progress, Settings
 from aerogel.model.text_files import read_texts
 from aerogel.report.encoder import encoder_report
 
-_Tell = Callable[[Progress], None]
+_Hears = Callable[[Progress], None]
 _MOST_TEXTS = 256
 _PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "int8": "int8"}
 
@@ -146,18 +146,14 @@ def _run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _compared(
-    args: argparse.Namespace, name: str, compare: Callable[[Callable[[Progress], None]], Table]
-) -> Table:
+def _compared(args: argparse.Namespace, name: str, compare: Callable[[_Hears], Table]) -> Table:
     """What ``compare`` finds. On record, if a ledger was asked for: all it took, or, of a pair, the metered
     blocks of the row without zeros and of the one with them."""
     if args.pair is None or not args.energy:
         with recorded(args, "usage", f"bench {name}", model=name), bar("loading the first runtime") as tell:
             return compare(tell)
     one = len(args.sparsity) + (args.dense is not None) == 1 and len(args.precision) == 1
-    require(
-        one, InputError, "a pair is one model without zeros and one with: give one --sparsity, or --dense"
-    )
+    require(one, InputError, "a pair is a model without zeros and one with: give one --sparsity, or --dense")
     require_recordable(args)
     with bar("loading the first runtime") as tell:
         table = compare(tell)
