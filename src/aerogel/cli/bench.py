@@ -130,7 +130,7 @@ def _run(args: argparse.Namespace) -> int:
     require_comparable(wanted, texts)
     name = wanted.model.resolve().name
     table = _compared(args, name, lambda tell: compare_encoder(wanted, texts, settings, tell))
-    steps = profiles(table, args.profile, _tell) if args.profile is not None else ()
+    steps = profiles(table, args.profile, _tell, energy=args.energy) if args.profile is not None else ()
     energy = table_energy(table) if args.energy else None
     text = "\n\n".join(
         [
