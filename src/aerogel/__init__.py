@@ -6,6 +6,7 @@ Everything a user needs is here, and is loaded when first touched: ``import aero
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_HOME, *_FOLDERS})
 
 
+@cache  # a call of ``ag.einsum`` on a tiny tensor takes not much longer than finding it
 def _public(name: str) -> Any:
     return getattr(import_module(_HOME[name]), name)
 
@@ -108,10 +110,10 @@ class _CallableFolder(ModuleType):
     @property
     def __wrapped__(self) -> Any:
         """Where ``inspect`` looks for the signature."""
-        return _public(self.__name__.rpartition(".")[2])
+        return _public(self.__name__[len(__name__) + 1 :])
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return self.__wrapped__(*args, **options)
+        return _public(self.__name__[len(__name__) + 1 :])(*args, **options)
 
 
 class _Aerogel(ModuleType):

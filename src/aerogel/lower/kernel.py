@@ -49,13 +49,16 @@ class Listed:
 @dataclass(slots=True)
 class Call:
     """One call: its operands, extents and threads, and the words that machine code takes first. ``cuts``: in
-    memory of their own, or None for one thread, whose part is all of the outermost loop."""
+    memory of their own, or None for one thread, whose part is all of the outermost loop. ``room``: where each
+    thread's part of a result of rows begins, once that is known; None where it would be too much."""
 
     storages: Mapping[str, Storage]
     extents: Mapping[str, int]
     threads: int
     head: list[int]
     cuts: NDArray[np.int64] | None
+    room: NDArray[np.int64] | None = None
+    bounded: bool = False
 
 
 class Kernel:
@@ -201,8 +204,10 @@ class Kernel:
         return (*twin.levels[:shared], *((),) * (len(self.scheduled.out_indices) - shared))
 
     def _rows(self, call: Call) -> Storage:
-        starts = self._bounds(call) if self._once else None
-        return self._counted_rows(call) if starts is None else self._filled_once(call, starts)
+        if self._once and not call.bounded:
+            # Operands do not change: neither does this, when the call is made again.
+            call.room, call.bounded = self._bounds(call), True
+        return self._counted_rows(call) if call.room is None else self._filled_once(call, call.room)
 
     def _bounds(self, call: Call) -> NDArray[np.int64] | None:
         """Where each thread's part begins if each gets the room it may need; None where that is too much."""

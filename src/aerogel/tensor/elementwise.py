@@ -7,6 +7,7 @@ sparse together give a sparse result where what is not stored stays so (``*``, `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -61,6 +62,20 @@ def binary(
             return np.asarray(ufunc(a, b))
 
 
+def of_tensors(ufunc: np.ufunc, x: Stored, y: Stored) -> Any:
+    """A sum, difference or product of two sparse tensors, compiled; None where that is not what is wanted.
+
+    Takes the tensors themselves, so that the same sum again is the same call.
+    """
+    a, b = x.storage, y.storage
+    fits = a.shape == b.shape and a.fill == b.fill == 0 and a.levels is not b.levels
+    if not fits or ufunc.__name__ not in _SIGNS or a.format.dense or b.format.dense:
+        return None
+    if a.values.dtype.kind + b.values.dtype.kind == "bb":
+        return None
+    return _compiled(_SIGNS[ufunc.__name__], x, y)
+
+
 def _plain(value: Any) -> Any:
     return grid(value) if isinstance(value, Storage) and value.format.dense else value
 
@@ -108,7 +123,8 @@ def _sparse_sparse(ufunc: np.ufunc, a: Storage, b: Storage) -> Result:
         and a.fill == b.fill == 0
         and a.values.dtype.kind + b.values.dtype.kind != "bb"
     ):
-        return _compiled(_SIGNS[ufunc.__name__], a, b)
+        found = _compiled(_SIGNS[ufunc.__name__], Stored(a), Stored(b))
+        return found.storage if isinstance(found, Stored) else found
     return _union(ufunc, a, b)
 
 
@@ -145,14 +161,19 @@ def _union(ufunc: np.ufunc, a: Storage, b: Storage) -> Storage:
     return packed(coords, values, a.shape, a.format, fill)
 
 
-def _compiled(sign: str, a: Storage, b: Storage) -> Result:
+def _compiled(sign: str, x: Stored, y: Stored) -> Any:
     # Its tensors are made of what this file gives them: it is looked up when called.
     from aerogel.tensor.entry import evaluate
 
-    form = fitting(a.format, a.shape)
-    names = ",".join(f"i{mode}" for mode in range(a.rank))
-    found = evaluate(f"Z({names}) = X({names}) {sign} Y({names})", out_format=form, X=Stored(a), Y=Stored(b))
-    return found.storage if isinstance(found, Stored) else found
+    like = x.storage
+    form = fitting(like.format, like.shape)
+    return evaluate(_element_by_element(sign, like.rank), out_format=form, X=x, Y=y)
+
+
+@cache
+def _element_by_element(sign: str, rank: int) -> str:
+    names = ",".join(f"i{mode}" for mode in range(rank))
+    return f"Z({names}) = X({names}) {sign} Y({names})"
 
 
 def broadcast_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:

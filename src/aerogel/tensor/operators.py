@@ -9,7 +9,7 @@ import numpy as np
 from aerogel.core.errors import UnsupportedError
 from aerogel.formats.storage import Storage
 from aerogel.tensor.coerce import operand
-from aerogel.tensor.elementwise import binary, unary
+from aerogel.tensor.elementwise import binary, of_tensors, unary
 from aerogel.tensor.products import matmul
 from aerogel.tensor.reductions import How, reduced
 from aerogel.tensor.stored import Stored
@@ -37,6 +37,10 @@ class Operators(Stored):
         return type(self)(result) if isinstance(result, Storage) else result
 
     def _binary(self, ufunc: np.ufunc, a: Any, b: Any) -> Any:
+        if isinstance(a, Stored) and isinstance(b, Stored):
+            found = of_tensors(ufunc, a, b)
+            if found is not None:
+                return self._own(found)
         left, right = (_side(value, name) for value, name in ((a, "left"), (b, "right")))
         if left is None or right is None:
             return NotImplemented
