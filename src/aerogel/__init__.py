@@ -15,6 +15,8 @@ from aerogel.core.errors import AerogelError
 
 if TYPE_CHECKING:
     from aerogel.energy import Reading, meter
+    from aerogel.energy.decorator import metered
+    from aerogel.energy.training import TrainingEnergy
     from aerogel.find.inspect import inspect
     from aerogel.model.compile import compile
     from aerogel.model.load import load
@@ -39,6 +41,7 @@ __all__ = [
     "Schedule",
     "SentenceEncoder",
     "Tensor",
+    "TrainingEnergy",
     "TransformersModel",
     "__version__",
     "compile",
@@ -48,6 +51,7 @@ __all__ = [
     "inspect",
     "load",
     "meter",
+    "metered",
     "prune",
     "read",
     "recover",
@@ -65,6 +69,8 @@ _HOME = {
     "Plan": "aerogel.tune.plan",
     "meter": "aerogel.energy.block",
     "Reading": "aerogel.energy.reading",
+    "metered": "aerogel.energy.decorator",
+    "TrainingEnergy": "aerogel.energy.training",
     "prune": "aerogel.prune.entry",
     "PruneResult": "aerogel.prune.report",
     "recover": "aerogel.prune.entry",

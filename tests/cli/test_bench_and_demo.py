@@ -14,6 +14,7 @@ import pytest
 from aerogel.bench.corpus import Passage
 from aerogel.bench.demo import Answer, Demo, DemoSettings
 from aerogel.bench.encoder import EncoderBench, Variant
+from aerogel.bench.energy import table_energy
 from aerogel.bench.quality import Quality
 from aerogel.bench.step_profile import StepProfile
 from aerogel.bench.table import Table
@@ -300,3 +301,20 @@ def test_a_bar_is_drawn_on_a_terminal_and_first_numbers_stay(
 
 def test_outputs_of_numpy_kind_do_not_reach_json() -> None:
     assert json.dumps(Demo(table(), (), int(np.int64(3)), 0.0, {}).to_json())
+
+
+def test_bench_meters_where_it_is_asked_to(
+    asked: list[EncoderBench], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.bench.test_energy import table as metered_table
+
+    monkeypatch.setattr(bench, "metered", lambda settings: settings)
+    monkeypatch.setattr(bench, "table_energy", lambda _: table_energy(metered_table(with_meter=False)))
+    assert main(["bench", "here"]) == 0
+    assert "energy" not in capsys.readouterr().out
+    assert main(["bench", "here", "--energy"]) == 0
+    assert "against aerogel dense: energy not measured; time -50 %" in capsys.readouterr().out
+    assert main(["bench", "here", "--energy", "--json"]) == 0
+    pairs = json.loads(capsys.readouterr().out)["energy"]["pairs"]
+    assert [pair["verdict"] for pair in pairs] == ["not measured"] * 2
+    assert [wanted.energy for wanted in asked] == [False, True, True]

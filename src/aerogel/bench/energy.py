@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aerogel.bench.table import Table
 from aerogel.bench.variant import Variant
 from aerogel.energy import Meter, Reading, meter
-from aerogel.energy.paired import PairedSaving, paired_saving
+from aerogel.energy.paired import PairedSaving, paired_saving, usual
 from aerogel.energy.reading import joules_text
 from aerogel.measure import CaseResult, Settings
 
@@ -89,7 +89,7 @@ def watch_energy(cpu_s: Callable[[], float]) -> Meter:
 def table_energy(table: Table) -> TableEnergy:
     """Of a table whose comparison was metered; empty where it was not."""
     cases = [case for case in table.timed if case.seen]
-    rows = [RowEnergy(case.name, row, _usual(per_run(case, row))) for case in cases for row in table.rows]
+    rows = [RowEnergy(case.name, row, usual(per_run(case, row))) for case in cases for row in table.rows]
     pairs = [pair for case in cases for pair in _pairs(table, case)]
     return TableEnergy(tuple(rows), tuple(pairs))
 
@@ -115,10 +115,6 @@ def _pairs(table: Table, case: CaseResult) -> list[EnergyPair]:
         )
         found.append(EnergyPair(case.name, dense, sparse, saving))
     return found
-
-
-def _usual(readings: Sequence[Reading]) -> Reading:
-    return sorted(readings, key=lambda reading: reading.seconds)[(len(readings) - 1) // 2]
 
 
 def _row_text(row: RowEnergy) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from aerogel.bench.table import Table
 from aerogel.energy import Reading
+from aerogel.energy.series import Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +36,10 @@ def row_totals(table: Table) -> Iterator[RowTotal]:
 
 def summed(readings: Sequence[Reading]) -> Reading:
     """Of several blocks, one; what one of them does not tell, the sum does not tell."""
-    return replace(
-        readings[0],
-        joules=_sum([reading.joules for reading in readings]),
-        low=_sum([reading.low for reading in readings]),
-        high=_sum([reading.high for reading in readings]),
-        seconds=sum(reading.seconds for reading in readings),
-        cpu_seconds=sum(reading.cpu_seconds for reading in readings),
-        parts=(),
-    )
-
-
-def _sum(values: Sequence[float | None]) -> float | None:
-    told = [value for value in values if value is not None]
-    return sum(told) if len(told) == len(values) else None
+    series = Series()
+    for reading in readings:
+        series.add(reading)
+    return series.reading
 
 
 def _batch(case: str) -> int:

@@ -51,8 +51,13 @@ class PairedSaving:
             return "less"
         return "more" if self.energy.low > 1 else "not proven"
 
+    @property
+    def usual(self) -> tuple[Reading, Reading]:
+        """Of dense and sparse, the reading with the median time."""
+        return usual(self.dense), usual(self.sparse)
+
     def __str__(self) -> str:
-        dense, sparse = _usual(self.dense), _usual(self.sparse)
+        dense, sparse = self.usual
         if self.energy is None:
             return f"{saving(dense, sparse, self.speedup)} per run"
         change = change_text(self.energy.value, self.energy.low, self.energy.high)
@@ -66,8 +71,8 @@ class PairedSaving:
             "verdict": self.verdict,
             "energy": None if self.energy is None else asdict(self.energy),
             "speedup": self.speedup.to_json(),
-            "dense": _usual(self.dense).to_json(),
-            "sparse": _usual(self.sparse).to_json(),
+            "dense": self.usual[0].to_json(),
+            "sparse": self.usual[1].to_json(),
             "rounds": len(self.dense),
         }
 
@@ -111,6 +116,6 @@ def _joules(reading: Reading) -> float:
     return reading.joules
 
 
-def _usual(readings: Sequence[Reading]) -> Reading:
+def usual(readings: Sequence[Reading]) -> Reading:
     """The one with the median time; of an even number, the quicker of the middle two."""
     return sorted(readings, key=lambda reading: reading.seconds)[(len(readings) - 1) // 2]

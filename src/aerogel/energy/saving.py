@@ -43,7 +43,7 @@ def _time(dense: Reading, sparse: Reading, speedup: Ratio | None) -> str:
         return speedup_text(speedup)
     if not dense.seconds:
         return "time unknown"
-    return f"time {_percent(sparse.seconds / dense.seconds)} (one reading each, no interval)"
+    return f"time {percent_text(sparse.seconds / dense.seconds)} (one reading each, no interval)"
 
 
 def speedup_text(speedup: Ratio) -> str:
@@ -53,10 +53,11 @@ def speedup_text(speedup: Ratio) -> str:
 
 def change_text(ratio: float, low: float, high: float) -> str:
     """A ratio and its interval as changes; not proven where the interval holds 1."""
-    text = f"{_percent(ratio)} [{_percent(low)}, {_percent(high)}]"
+    text = f"{percent_text(ratio)} [{percent_text(low)}, {percent_text(high)}]"
     return text if high < 1 or low > 1 else f"{text} (not proven)"
 
 
-def _percent(ratio: float) -> str:
+def percent_text(ratio: float) -> str:
+    """A ratio as a change: "-33 %", "+1.2 %"."""
     change = (ratio - 1) * 100
     return f"{change:+.1f} %" if abs(change) < 9.95 else f"{change:+.0f} %"

@@ -18,6 +18,7 @@ from aerogel.report.document import (
     Report,
     Section,
 )
+from aerogel.report.energy import energy_section
 from aerogel.report.factored import factored_grid
 from aerogel.report.key_numbers import key_numbers
 from aerogel.report.method import contenders, disturbance, method
@@ -56,6 +57,8 @@ def encoder_sections(table: Table) -> tuple[Section, ...]:
         product = factored_grid(table)
         shown = (causes,) if product is None else (product, causes)
         sections.append(Section("Where the speed comes from", shown))
+    if (energy := energy_section(table)) is not None:
+        sections.append(energy)
     sections.append(Section("How the numbers were obtained", (contenders(table), method(table))))
     return tuple(sections)
 
