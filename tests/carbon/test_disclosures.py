@@ -95,6 +95,13 @@ def test_of_nothing_known_there_is_no_figure(make: object) -> None:
 
 
 @pytest.mark.parametrize("make", [b3, e1])
+def test_none_recorded_is_no_zero(make: object) -> None:
+    block: Block = make(assess([run()], book()))  # type: ignore[operator]
+    (found,) = [each for each in block.rows if "computing that was bought" in each.name]
+    assert found.amount is None and "none recorded" in found.note
+
+
+@pytest.mark.parametrize("make", [b3, e1])
 def test_the_two_ways_to_count_hardware_are_told_apart(make: object) -> None:
     block: Block = make(BOTH)  # type: ignore[operator]
     assert any("counts hardware in full in the year" in remark for remark in block.remarks)

@@ -68,9 +68,10 @@ class Turnover:
 
 def stated(paragraph: str, name: str, total: Total, note: str = "", datapoint: str = "") -> Row:
     """A row of what can be stated of ``total``, its note saying what that lacks."""
-    gap = "" if total.figure is not None else "not known"
-    said = "; ".join(part for part in (note, gap or total.gap) if part)
-    return Row(paragraph, name, total.figure, said, datapoint)
+    lacks = "not known" if total.figure is None else total.gap
+    said = "; ".join(part for part in (note, lacks) if part)
+    # A ledger without a run of this kind does not say that there was none.
+    return Row(paragraph, name, total.figure if total.lines else None, said, datapoint)
 
 
 def megawatt_hours(inventory: Inventory) -> Total:
@@ -92,7 +93,7 @@ CATEGORY_2: tuple[tuple[Quantity, LineScope], ...] = (("embodied", "3.2"),)
 
 def per_turnover(emitted: Total, turnover: Turnover | None) -> Amount | None:
     """Tonnes per million of the currency; None where the turnover was not given or nothing is known."""
-    if turnover is None or emitted.figure is None:
+    if turnover is None or emitted.figure is None or not emitted.lines:
         return None
     return emitted.figure.scaled(1e6 / turnover.value, f"tCO2e per million {turnover.currency}")
 
