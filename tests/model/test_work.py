@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-import pytest
 from tests.model.graphs import Draft, quick, rows_of, tokens
 
 from aerogel.model.graph import Graph
 from aerogel.model.program import Program
-from aerogel.model.work import NOTHING, Work, both, size, step_work, work_of
+from aerogel.model.work import NOTHING, Work, step_work, work_of
 
 
 @cache
@@ -71,20 +70,3 @@ def test_nothing_is_no_work() -> None:
     assert work + NOTHING == work
     assert program().work(np.zeros((0, 3), int)).flops_gross == 0
     assert work.to_json()["bytes_effective"] == 2
-
-
-@pytest.mark.parametrize(
-    ("number", "wanted"),
-    [(0, "0 B"), (999, "999 B"), (999.6, "1.00 kB"), (1000, "1.00 kB"), (15_000, "15.0 kB"),
-     (2_359_296, "2.36 MB"), (99_960, "100 kB"), (999_999, "1.00 MB"),
-     (4.2e12, "4.20 TB"), (4e18, "4000 PB")],
-)  # fmt: skip
-def test_sizes(number: float, wanted: str) -> None:
-    assert size(number, "B") == wanted
-
-
-def test_two_numbers_share_a_unit() -> None:
-    assert both(302e6, 60.4e6, "flop") == "302 / 60.4 Mflop"
-    assert both(2e6, 2e6, "B") == "2.00 MB"
-    assert both(900, 1200, "B") == "0.90 / 1.20 kB"
-    assert both(1e6, 0, "flop") == "1.00 / 0.00 Mflop"

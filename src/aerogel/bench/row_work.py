@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from aerogel.bench.peers import PEERS
+from aerogel.core.quantity import both, size
 from aerogel.measure import CaseResult
-from aerogel.model.work import HOW, both, size
+from aerogel.model.work import HOW
 
 if TYPE_CHECKING:
     from aerogel.bench.table import Table

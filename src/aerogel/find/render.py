@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import assert_never
 
+from aerogel.core.quantity import both
 from aerogel.find.activations import ActivationReport
 from aerogel.find.cost import Cost, CostReport
 from aerogel.find.result import Header, Section
@@ -27,7 +28,6 @@ from aerogel.find.verdict import Verdict, whole_control_words
 from aerogel.find.weights import SPARSE, WeightReport
 from aerogel.find.words import count, interval, milliseconds, percent
 from aerogel.find.zeros import DEFINITION
-from aerogel.model.work import both
 
 _WIDTH, _NAME = 110, 56
 GROSS_AND_EFFECTIVE = (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from aerogel.core.quantity import size
 from aerogel.find.activations import ActivationReport, ActivationZeros
 from aerogel.find.cost import Cost, LayerCost
 from aerogel.find.estimate import Estimate
@@ -15,7 +16,6 @@ from aerogel.find.sensitivity import SPARSITIES, SensitivityReport
 from aerogel.find.weights import WeightReport
 from aerogel.find.words import breaks_even, count, interval, milliseconds, percent
 from aerogel.find.zeros import Zeros
-from aerogel.model.work import size
 from aerogel.tune.breakeven import DENSE_INT8
 
 T = TypeVar("T")

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from aerogel.core.quantity import both
 from aerogel.formats import bitmap
 from aerogel.formats.bitmap import PackedRows
 from aerogel.formats.panel import WORD, Packed
@@ -147,35 +148,3 @@ def activation_bytes(step: Step, batch: Batch) -> int:
             return moved + 4 * step.out.features * batch.tokens * len(step.tables)
         case _:
             return moved
-
-
-_PREFIXES = ("", "k", "M", "G", "T", "P")
-
-
-def size(number: float, unit: str) -> str:
-    """``2.36 MB``, ``151 Mflop``: powers of 1000, three digits."""
-    power = _power(number)
-    return f"{_digits(number, power)} {_PREFIXES[power]}{unit}"
-
-
-def both(gross: float, effective: float, unit: str) -> str:
-    """``302 / 60.4 Mflop``: in the same powers of 1000; one number where they are equal."""
-    if gross == effective:
-        return size(gross, unit)
-    power = _power(max(gross, effective))
-    return f"{_digits(gross, power)} / {_digits(effective, power)} {_PREFIXES[power]}{unit}"
-
-
-def _power(number: float) -> int:
-    """Of 1000, so that three digits stay below it."""
-    power = 0
-    while round(number) >= 1000 and power < len(_PREFIXES) - 1:
-        number, power = number / 1000, power + 1
-    return power
-
-
-def _digits(number: float, power: int) -> str:
-    scaled = number / 1000**power
-    if power == 0 and scaled == int(scaled):
-        return f"{scaled:.0f}"
-    return f"{scaled:.{0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2}f}"
