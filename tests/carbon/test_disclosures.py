@@ -95,6 +95,14 @@ def test_of_nothing_known_there_is_no_figure(make: object) -> None:
 
 
 @pytest.mark.parametrize("make", [b3, e1])
+def test_bounds_alone_are_stated_with_what_to_do(make: object) -> None:
+    block: Block = make(assess([unmeasured(low=3.6e6, high=7.2e6)], book()))  # type: ignore[operator]
+    found = row(block, "GrossLocationBasedScope2GreenhouseGasEmissions")
+    assert found.amount is not None and found.amount.value is None and found.amount.bounded
+    assert "state the upper one" in found.note
+
+
+@pytest.mark.parametrize("make", [b3, e1])
 def test_none_recorded_is_no_zero(make: object) -> None:
     block: Block = make(assess([run()], book()))  # type: ignore[operator]
     (found,) = [each for each in block.rows if "computing that was bought" in each.name]

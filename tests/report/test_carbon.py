@@ -186,3 +186,4 @@ def test_amounts_are_in_units_that_read_well(value: float, unit: str, said: str)
 def test_what_is_not_known_is_said() -> None:
     assert amount(None) == amount(Amount.unknown("kWh")) == "not known"
     assert amount(Amount(None, 1.0, 2.0, "kWh")) == "1 to 2 kWh"
+    assert amount(Amount(None, 412.0, 412.01, "kWh")) == "412 kWh"

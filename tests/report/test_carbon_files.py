@@ -36,7 +36,14 @@ MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 @pytest.fixture(scope="module")
 def found() -> Statement:
     runs = [
-        run(label='=HYPERLINK("http://example.invalid")', units=10.0, unit="token", pair="p", role="dense"),
+        run(
+            label='=HYPERLINK("http://example.invalid")',
+            began="2026-05-01T00:00:00Z",
+            units=10.0,
+            unit="token",
+            pair="p",
+            role="dense",
+        ),
         run(label="sparse", units=10.0, unit="token", pair="p", role="sparse", joules=1.8e6, low=1.8e6),
         bought(money=3.0, currency="EUR"),
         unmeasured(label="dark"),

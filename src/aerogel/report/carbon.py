@@ -144,7 +144,7 @@ def _disclosure(block: Disclosure) -> Section:
         (
             Cell(row.name),
             Cell(row.paragraph),
-            _parted(NOT_KNOWN if row.amount is None else str(row.amount)),
+            _parted(amount(row.amount)),
             Cell(row.note, (row.datapoint,) if row.datapoint else ()),
         )
         for row in block.rows

@@ -74,7 +74,10 @@ def amount(found: Amount | None) -> str:
     """In a unit that makes it easy to read: "38.3 gCO2e [13.3, 112]"."""
     if found is None or (found.value is None and not found.bounded):
         return NOT_KNOWN
-    return str(readable(found))
+    shown = readable(found)
+    # 412 to 412 kWh: what a minute without a meter adds to a month's bill.
+    alike = shown.value is None and f"{shown.low:.3g}" == f"{shown.high:.3g}"
+    return str(Amount.exact(shown.high, shown.unit) if alike else shown)
 
 
 def bounds(found: Amount) -> str:
