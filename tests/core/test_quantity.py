@@ -21,4 +21,5 @@ def test_two_numbers_share_a_unit() -> None:
     assert both(302e6, 60.4e6, "flop") == "302 / 60.4 Mflop"
     assert both(2e6, 2e6, "B") == "2.00 MB"
     assert both(900, 1200, "B") == "0.90 / 1.20 kB"
-    assert both(1e6, 0, "flop") == "1.00 / 0.00 Mflop"
+    assert both(12e6, 27_700, "flop") == "12.0 M / 27.7 kflop"
+    assert both(1e6, 0, "flop") == "1.00 M / 0 flop" and both(9, 1, "B") == "9 / 1 B"

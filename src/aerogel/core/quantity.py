@@ -12,10 +12,15 @@ def size(number: float, unit: str) -> str:
 
 
 def both(gross: float, effective: float, unit: str) -> str:
-    """``302 / 60.4 Mflop``: in the same power of 1000; one number where they are equal."""
+    """``302 / 60.4 Mflop``; ``12.0 M / 27.7 kflop`` where one is far less; one number where both are the
+    same."""
     if gross == effective:
         return size(gross, unit)
-    power = _power(max(gross, effective))
+    power, own = _power(max(gross, effective)), _power(effective)
+    if effective < 1000**power > 1:
+        return (
+            f"{_digits(gross, power)} {_PREFIXES[power]} / {_digits(effective, own)} {_PREFIXES[own]}{unit}"
+        )
     return f"{_digits(gross, power)} / {_digits(effective, power)} {_PREFIXES[power]}{unit}"
 
 

@@ -72,7 +72,8 @@ def einsum(
 
 
 def explain(text: str, **operands: Any) -> str:
-    """How ``evaluate`` of the same arguments would go about it: loops, formats, conversions, threads."""
+    """How ``evaluate`` of the same arguments would go about it: loops, formats, conversions, threads; and the
+    operations and bytes that it takes, gross and effective."""
     options = {name: operands.pop(name, None) for name in ("out_format", "order", "parallel", "workspace")}
     semiring = operands.pop("semiring", "plus_times")
     operands.pop("threads", None)
@@ -89,6 +90,7 @@ def explain(text: str, **operands: Any) -> str:
             lines.append(f"  {source} is converted from {have.short} to {need.short}")
     if prepared.out != prepared.choice.scheduled.out:
         lines.append(f"  the result becomes {prepared.out.short}")
+    lines.append(f"  {prepared.counts(given)}")
     return "\n".join(lines)
 
 

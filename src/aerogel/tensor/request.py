@@ -17,6 +17,7 @@ from aerogel.einsum.nodes import Access, Assignment, Binary, Expr, accesses, chi
 from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format, format_of, named
 from aerogel.lower.choose import LARGE, Choice, Wanted, choose
+from aerogel.lower.counts import Counts, counts
 from aerogel.lower.estimate import Sizes
 from aerogel.lower.kernel import Call, Kernel, Listed, kernel
 from aerogel.lower.operand import OperandType
@@ -111,6 +112,11 @@ class Prepared:
             storages[name] = storage
         return storages
 
+    def counts(self, given: Mapping[str, Storage]) -> Counts:
+        """Operations and bytes, gross and effective, for operands under their own names."""
+        used = used_by(self.request, given)
+        return counts(self.request.assignment, used, self.out, self.choice.scheduled.dtype)
+
     def run(self, given: Mapping[str, Storage], threads: int) -> Storage:
         """The result of operands under their own names."""
         return self.made(self.call(given, self.threads(threads)))
@@ -162,10 +168,7 @@ def prepare(request: Request, given: Mapping[str, Storage], wanted: Wanted) -> P
     assignment = request.assignment
     for name, storage in given.items():
         _check_fill(name, storage, assignment.zero)
-    used = {
-        name: flat(diagonal(given[source], request.along[name]), assignment.zero)
-        for name, source in request.sources.items()
-    }
+    used = used_by(request, given)
     dtypes = {name: storage.dtype for name, storage in used.items()}
     shapes = {name: storage.shape for name, storage in used.items()}
     extents = checked_extents(assignment, shapes)
@@ -193,6 +196,14 @@ def prepare(request: Request, given: Mapping[str, Storage], wanted: Wanted) -> P
     return Prepared(
         request, choice, kernel(choice.scheduled, current()), wanted.out or choice.out, modes, uses
     )
+
+
+def used_by(request: Request, given: Mapping[str, Storage]) -> dict[str, Storage]:
+    """The operands under the names that the assignment has for them, without blocks."""
+    return {
+        name: flat(diagonal(given[source], request.along[name]), request.assignment.zero)
+        for name, source in request.sources.items()
+    }
 
 
 def _reachable(out: Format) -> Format:
