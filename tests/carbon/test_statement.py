@@ -27,18 +27,26 @@ class TestCost:
     def test_own_hardware_is_electricity_and_a_share_of_its_price(self) -> None:
         prices = (factor("price/kwh", 0.2, "EUR/kWh"), factor("price/hardware/server", 35_040.0, "EUR"))
         own = book(*prices)
-        costs = ownership(assess([run()], own), own)
+        costs = ownership(assess([run()], own), own, Settings())
         assert self.of(costs, ELECTRICITY).total.known.value == pytest.approx(0.3)
         assert self.of(costs, HARDWARE).total.known.value == pytest.approx(0.5), "an hour of half of it"
         assert [cost.part for cost in costs] == [ELECTRICITY, HARDWARE]
 
+    def test_hardware_that_runs_do_not_name_is_that_of_the_settings(self) -> None:
+        own = book(factor("price/hardware/server", 35_040.0, "EUR"))
+        said, silent = run(), run(hardware=None, share=None)
+        told = Settings(hardware="server", share=0.5)
+        for each in (said, silent):
+            costs = ownership(assess([each], own, settings=told), own, told)
+            assert self.of(costs, HARDWARE).total.known.value == pytest.approx(0.5)
+
     def test_bought_computing_is_what_was_paid_and_no_electricity(self) -> None:
         own = book(factor("price/kwh", 0.2, "EUR/kWh"))
-        (cost,) = ownership(assess([bought(money=3.0, currency="EUR")], own), own)
+        (cost,) = ownership(assess([bought(money=3.0, currency="EUR")], own), own, Settings())
         assert (cost.part, cost.currency, cost.total.known.value) == (BOUGHT, "EUR", 3.0)
 
     def test_runs_without_a_price_are_counted(self) -> None:
-        costs = ownership(assess([run(), run()], book()), book())
+        costs = ownership(assess([run(), run()], book()), book(), Settings())
         assert [(cost.part, cost.missing, cost.total.lines) for cost in costs] == [
             (ELECTRICITY, 2, 0),
             (HARDWARE, 2, 0),
@@ -47,7 +55,7 @@ class TestCost:
     def test_a_price_of_hardware_is_a_sum_of_money(self) -> None:
         own = book(factor("price/hardware/server", 5.0, "EUR/kWh"))
         with pytest.raises(InputError, match="as EUR or USD"):
-            ownership(assess([run()], own), own)
+            ownership(assess([run()], own), own, Settings())
 
 
 class TestEquivalences:

@@ -8,11 +8,11 @@ A purchase price is the factor "price/hardware/server" and so on, in EUR: aeroge
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aerogel.carbon.amount import Amount
-from aerogel.carbon.assess import embodied_share
+from aerogel.carbon.assess import Settings, embodied_share
 from aerogel.carbon.conditions import LIFETIME_DEFAULT
 from aerogel.carbon.factor import Book, Factor
 from aerogel.carbon.inventory import Inventory, Total
@@ -43,12 +43,12 @@ class Cost:
         }
 
 
-def ownership(inventory: Inventory, book: Book) -> tuple[Cost, ...]:
+def ownership(inventory: Inventory, book: Book, settings: Settings) -> tuple[Cost, ...]:
     """The parts of the cost, each by currency; a part of which nothing is known is there with no lines."""
     return (
         *_priced(inventory, ELECTRICITY, "2"),
         *_priced(inventory, BOUGHT, "3.1"),
-        *_hardware(inventory, book),
+        *_hardware(inventory, book, settings),
     )
 
 
@@ -69,8 +69,8 @@ def _priced(inventory: Inventory, part: str, scope: str) -> list[Cost]:
     return found
 
 
-def _hardware(inventory: Inventory, book: Book) -> list[Cost]:
-    runs = [run for run in inventory.runs if run.scope == "2"]
+def _hardware(inventory: Inventory, book: Book, settings: Settings) -> list[Cost]:
+    runs = [_answered(run, settings) for run in inventory.runs if run.scope == "2"]
     priced = [(run, price) for run in runs if (price := _price(run, book)) is not None]
     if not runs:
         return []
@@ -84,6 +84,13 @@ def _hardware(inventory: Inventory, book: Book) -> list[Cost]:
         total = Total.of(amounts, currency)
         found.append(Cost(HARDWARE, currency, total, len(runs) - len(priced), tuple(factors.values())))
     return found
+
+
+def _answered(run: Run, settings: Settings) -> Run:
+    """With the hardware that the settings say of runs that name none."""
+    if run.hardware is not None:
+        return run
+    return replace(run, hardware=settings.hardware, share=settings.share)
 
 
 def _price(run: Run, book: Book) -> Factor | None:

@@ -101,7 +101,7 @@ def statement(runs: Iterable[Run], book: Book, asked: Asked | None = None) -> St
         inventory,
         scores(inventory),
         (b3(inventory, wanted.turnover), e1(inventory, wanted.turnover)),
-        ownership(inventory, book),
+        ownership(inventory, book, wanted.settings),
         savings(inventory, wanted.yearly_units),
         wanted,
         utc(datetime.now(UTC).replace(microsecond=0)),
