@@ -74,8 +74,11 @@ def pack_surveyed(
 ) -> Storage:
     """The storage of entries in any order, of which ``seen`` is the survey."""
     sizes = wanted.format.level_sizes(wanted.shape)
-    if seen.sorted_from and suits(wanted.format, sizes, len(given.values)):
-        return _by_rows(wanted, given, sizes, duplicates, pieces)
+    if suits(wanted.format, sizes, len(given.values)):
+        if seen.sorted_from:
+            return _by_rows(wanted, given, sizes, duplicates, pieces)
+        if seen.unique:
+            return _rows_there(wanted, given, sizes[0])
     entries: Entries = given
     with Scratch() as scratch:
         if seen.sorted_from and not (wanted.format.dense and seen.unique):
@@ -92,6 +95,16 @@ def _by_rows(
         return Storage(wanted.format, wanted.shape, ((), (pos, crd)), values, wanted.fill, wanted.index)
     rows = np.repeat(np.arange(sizes[0], dtype=crd.dtype), np.diff(pos))
     return assemble(wanted, Columns((rows, crd), values, kept=True), duplicates, unique=False, threads=pieces)
+
+
+def _rows_there(wanted: Wanted, given: Columns, rows: int) -> Storage:
+    """A CSR or CSC of entries that are in order already: only where each row begins is to be found."""
+    kind = wanted.index.numpy()
+    pos = np.zeros(rows + 1, kind)
+    np.cumsum(np.bincount(given.columns[0], minlength=rows), out=pos[1:])
+    copy = None if given.kept else True
+    crd, values = np.array(given.columns[1], kind, copy=copy), np.array(given.values, copy=copy)
+    return Storage(wanted.format, wanted.shape, ((), (pos, crd)), values, wanted.fill, wanted.index)
 
 
 def check_fit(form: Format, shape: tuple[int, ...]) -> None:
@@ -152,32 +165,22 @@ def _arrays(
 ) -> tuple[list[NDArray[Any]], NDArray[Any]]:
     """Contiguous coordinates of one type, int32 or int64, and contiguous values."""
     values = np.ascontiguousarray(values)
-    require(
-        values.ndim == 1, InputError, f"values are 1-D, but have shape {values.shape}: pass values.ravel()"
-    )
-    kind = DType.of(values.dtype)
-    require(
-        kind in VALUES,
-        InputError,
-        f"values are {values.dtype}: cast to float64, float32, int64, int32 or bool",
-    )
-    require(
-        len(coords) == len(shape),
-        InputError,
-        f"{len(coords)} arrays of coordinates for {len(shape)} modes: give one for each mode",
-    )
+    # Messages take longer to write than all else here: only where they are needed.
+    if values.ndim != 1:
+        raise InputError(f"values are 1-D, but have shape {values.shape}: pass values.ravel()")
+    if DType.of(values.dtype) not in VALUES:
+        raise InputError(f"values are {values.dtype}: cast to float64, float32, int64, int32 or bool")
+    if len(coords) != len(shape):
+        raise InputError(
+            f"{len(coords)} arrays of coordinates for {len(shape)} modes: give one for each mode"
+        )
     arrays = [np.asarray(array) for array in coords]
     for mode, array in enumerate(arrays):
-        require(
-            array.ndim == 1 and array.dtype.kind in "iu",
-            InputError,
-            f"coordinates of mode {mode} are {array.dtype} of shape {array.shape}: give a 1-D integer array",
-        )
-        require(
-            len(array) == len(values),
-            InputError,
-            f"mode {mode} has {len(array)} coordinates, but there are {len(values)} values",
-        )
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            text = f"are {array.dtype} of shape {array.shape}: give a 1-D integer array"
+            raise InputError(f"coordinates of mode {mode} {text}")
+        if len(array) != len(values):
+            raise InputError(f"mode {mode} has {len(array)} coordinates, but there are {len(values)} values")
         if array.dtype == np.uint64 and len(array) and int(array.max()) > MOST_INDEX[DType.I64]:
             _out_of_range(mode, int(array.max()), shape[mode])
     small = all(array.dtype == np.int32 for array in arrays)

@@ -59,12 +59,20 @@ def survey(columns: Sequence[NDArray[Any]], threads: int) -> Survey:
     width = 3 * rank + 1
     found = np.zeros(threads * width, np.int64)
     kernel = _kernel(rank, DType.of(columns[0].dtype))
-    kernel(threads, even_cuts(count, threads), *columns, found, threads=threads)
+    kernel.launch(threads, even_cuts(count, threads), *columns, found, threads=threads)
+    if threads == 1:
+        whole = found.tolist()
+        least, most, behind = whole[:rank], whole[rank : 2 * rank], whole[2 * rank :]
+        return _survey(tuple(least), tuple(most), behind)
     rows = found.reshape(threads, width)
     least = tuple(rows[:, :rank].min(axis=0).tolist())
     most = tuple(rows[:, rank : 2 * rank].max(axis=0).tolist())
-    # Of the columns from k on: whether an entry comes before the one it follows.
-    behind = rows[:, 2 * rank :].max(axis=0).tolist()
+    return _survey(least, most, rows[:, 2 * rank :].max(axis=0).tolist())
+
+
+def _survey(least: tuple[int, ...], most: tuple[int, ...], behind: Sequence[int]) -> Survey:
+    """``behind``: of the columns from k on, whether an entry comes before the one it follows."""
+    rank = len(least)
     sorted_from = next((k for k in range(rank) if not behind[k]), rank)
     return Survey(least, most, sorted_from, unique=not behind[rank])
 

@@ -174,8 +174,10 @@ def _check_array(array: NDArray[Any], wanted: np.dtype[Any], what: str) -> None:
 def check_shape(shape: tuple[int, ...], name: str) -> None:
     """FormatError for a negative extent, or one that no coordinate can count."""
     for mode, size in enumerate(shape):
-        require(size >= 0, FormatError, f"{name}: mode {mode} has size {size}: it must be 0 or more")
-        require(size <= MOST_INDEX[DType.I64], FormatError, f"{name}: mode {mode} is larger than 2^63 - 1")
+        if size < 0:
+            raise FormatError(f"{name}: mode {mode} has size {size}: it must be 0 or more")
+        if size >= 2**63:
+            raise FormatError(f"{name}: mode {mode} is larger than 2^63 - 1")
 
 
 def index_type(shape: tuple[int, ...], stored: int) -> DType:

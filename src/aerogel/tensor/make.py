@@ -46,18 +46,17 @@ def tensor(
         f"duplicates={duplicates!r} is unknown: give one of {', '.join(DUPLICATES)}",
     )
     if _is_listing(x):
-        storage = _listed(x, shape, format, duplicates, dtype, fill)
-    else:
-        storage = operand(x, "x", duplicates)
-        require(
-            shape is None or tuple(shape) == storage.shape,
-            InputError,
-            f"x has shape {storage.shape}, not {shape and tuple(shape)}: shape is for (values, coordinates)",
-        )
-        storage = _filled(_cast(storage, dtype), fill)
-        if format is not None:
-            wanted = format_of(format, storage.rank)
-            storage = storage if wanted == storage.format else convert(storage, wanted)
+        return Tensor(compact(_listed(x, shape, format, duplicates, dtype, fill)))
+    storage = operand(x, "x", duplicates)
+    require(
+        shape is None or tuple(shape) == storage.shape,
+        InputError,
+        f"x has shape {storage.shape}, not {shape and tuple(shape)}: shape is for (values, coordinates)",
+    )
+    storage = _filled(_cast(storage, dtype), fill)
+    if format is not None:
+        wanted = format_of(format, storage.rank)
+        storage = storage if wanted == storage.format else convert(storage, wanted)
     return Tensor(owned(storage, x))
 
 
@@ -65,14 +64,21 @@ def owned(storage: Storage, x: object) -> Storage:
     """``storage`` with arrays that nobody else holds, and indices as small as they can be."""
     if isinstance(x, Tensor) and storage is x.storage:
         return storage
-    index = index_type(storage.shape, len(storage.values))
-    wanted = index.numpy()
     # Only values may be another's: of index arrays, copies were checked.
+    return replace(compact(storage), values=storage.values.copy())
+
+
+def compact(storage: Storage) -> Storage:
+    """The same storage with indices as small as they can be."""
+    index = index_type(storage.shape, len(storage.values))
+    if index is storage.index:
+        return storage
+    wanted = index.numpy()
     levels = tuple(
         tuple(a if a.dtype in (np.uint8, wanted) else a.astype(wanted) for a in arrays)
         for arrays in storage.levels
     )
-    return replace(storage, levels=levels, values=storage.values.copy(), index=index)
+    return replace(storage, levels=levels, index=index)
 
 
 def _is_listing(x: object) -> bool:
@@ -106,7 +112,7 @@ def _listed(
     sizes = tuple(int(size) for size in extents)
     check_shape(sizes, "x")
     wanted = format_of("coo" if format is None else format, len(sizes))
-    zero = _fitting(0 if fill is None else fill, values.dtype)
+    zero = values.dtype.type(0).item() if fill is None else _fitting(fill, values.dtype)
     return pack(coords, values, sizes, wanted, duplicates=duplicates, fill=zero)
 
 

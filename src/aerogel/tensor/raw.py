@@ -62,12 +62,13 @@ def index_copies(name: str, **arrays: object) -> tuple[list[NDArray[Any]], DType
     found = {what: np.asarray(array) for what, array in arrays.items()}
     small = True
     for what, array in found.items():
-        require(array.ndim == 1, FormatError, f"{name}: {what} must be 1-D, but has shape {array.shape}")
-        require(
-            array.dtype.kind in "iu" or array.size == 0,
-            FormatError,
-            f"{name}: {what} has type {array.dtype}: coordinates and positions are integers",
-        )
+        # Messages take longer to write than all else here: only where they are needed.
+        if array.ndim != 1:
+            raise FormatError(f"{name}: {what} must be 1-D, but has shape {array.shape}")
+        if array.dtype.kind not in "iu" and array.size:
+            raise FormatError(
+                f"{name}: {what} has type {array.dtype}: coordinates and positions are integers"
+            )
         small &= array.size == 0 or array.dtype.itemsize < 4 or array.dtype == np.int32
     index = DType.I32 if small else DType.I64
     # Unsigned 64-bit integers from 2^63 on become negative here, and are refused as such.
