@@ -203,6 +203,13 @@ def test_wrong_options_are_bad_usage(words: list[str]) -> None:
     assert ended.value.code == 2
 
 
+def test_a_program_without_dashes_before_it_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["measure", "python", "train.py"])
+    assert ended.value.code == 2
+    assert "there is no command 'python': to run a program, put -- before it" in capsys.readouterr().err
+
+
 def test_the_group_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["measure", "--help"])

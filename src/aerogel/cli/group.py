@@ -27,6 +27,8 @@ class Group:
             words = [self.usual, *words]
         if not words or words[0] not in self.commands:
             parser = self._parser(name)
+            if self.usual is not None and words and not words[0].startswith("-"):
+                parser.error(f"there is no command {words[0]!r}: to {self.usual} a program, put -- before it")
             parser.parse_args(words or ["--help"])  # ends here: help, or a usage error
             parser.error("give a command")
         module = importlib.import_module(f"aerogel.cli.{name.replace(' ', '_')}_{words[0]}")

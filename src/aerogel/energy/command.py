@@ -145,7 +145,7 @@ def _follow(process: subprocess.Popen[bytes], tree: ProcessTree) -> int:
     over = threading.Event()
 
     def watch() -> None:
-        pause_s = _LOOK_S / 4  # much is started at the start
+        pause_s = _LOOK_S / 10  # much is started at the start
         while not over.wait(pause_s):
             began_s = time.perf_counter()
             tree.look(process.pid)
