@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from aerogel.core.errors import InputError, require
-from aerogel.energy import estimate, hwmon, nvml, wall, zones
+from aerogel.energy import estimate, hwmon, nvml, powermetrics, wall, zones
 from aerogel.energy.source import Survey, Where
 
 SOURCES: dict[str, Callable[[Where], Survey]] = {
     "rapl": zones.survey,
     "nvml": nvml.survey,
     "hwmon": hwmon.survey,
+    "powermetrics": powermetrics.survey,
     "wall": wall.survey,
     "estimate": estimate.survey,
 }

@@ -38,7 +38,7 @@ def read_together(
         seconds=seconds,
         cpu_seconds=cpu_seconds,
         model=models[0] if models else None,
-        obstacle="; ".join(reasons),
+        obstacle="; ".join(dict.fromkeys(reasons)),
         advice=advice if reasons else "",
         covers=found.covers,
         parts=found.parts,
