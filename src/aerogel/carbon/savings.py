@@ -1,8 +1,8 @@
 """What sparse models save over the dense ones they came from, projected to a year's volume.
 
 A projection, never part of an inventory: an inventory says what was emitted, and what was not is not in it.
-The baseline is measured by the identical method (ISO/IEC 21031): runs that differ in method, source, coverage,
-place or unit are not compared. The net figure is less what pruning took.
+The baseline is measured by the identical method (ISO/IEC 21031): runs that differ in method, source,
+coverage, place or unit are not compared. The net figure is less what pruning took.
 """
 
 from __future__ import annotations
