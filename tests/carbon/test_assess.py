@@ -201,7 +201,7 @@ def test_of_no_runs_there_is_an_inventory_of_nothing() -> None:
 amounts = st.floats(0, 1e9)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(amounts, amounts, amounts), max_size=8))
 def test_totals_are_the_sums_of_their_lines_within_their_bounds(triples: list[tuple[float, ...]]) -> None:
     runs = [run(joules=b, low=a, high=c) for a, b, c in map(sorted, triples)]
@@ -214,6 +214,7 @@ def test_totals_are_the_sums_of_their_lines_within_their_bounds(triples: list[tu
     assert assess(runs[::-1], book()).total("location") == inventory.total("location")
 
 
+@settings(deadline=None)
 @given(st.floats(1, 1e5), st.floats(1, 1e6), st.floats(0.5, 20), st.floats(0, 1))
 def test_a_share_of_making_is_never_more_than_its_time(
     te: float, seconds: float, years: float, share: float

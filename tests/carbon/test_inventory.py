@@ -28,7 +28,7 @@ def test_a_total_of_the_unknown_is_not_known_and_one_of_nothing_is_none() -> Non
     assert nothing.figure == Amount.exact(0.0, "kWh") and nothing.gap == "none recorded"
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1e12)), max_size=10))
 def test_what_is_known_is_never_more_than_the_whole(values: list[float | None]) -> None:
     amounts = [Amount.unknown("L") if v is None else Amount.exact(v, "L") for v in values]

@@ -152,7 +152,7 @@ def test_money_that_was_paid() -> None:
     assert money.saved_each.value == pytest.approx(0.05) and not money.cost.bounded
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.floats(1.0, 1e7), st.floats(1.0, 1e7), st.floats(0, 1e12))
 def test_an_inventory_is_the_same_whatever_is_projected(dense: float, sparse: float, yearly: float) -> None:
     """Nothing is netted: the runs of a pair count in full, and so does what pruning took."""
