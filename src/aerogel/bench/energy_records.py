@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from aerogel.bench.row_work import RowWork, row_work
 from aerogel.bench.table import Table
 from aerogel.energy import Reading
 from aerogel.energy.series import Series
@@ -13,13 +14,16 @@ from aerogel.energy.series import Series
 
 @dataclass(frozen=True, slots=True)
 class RowTotal:
-    """All metered blocks of one of our own rows in ``case``: ``reading`` of ``inferences`` inferences."""
+    """All metered blocks of one of our own rows in ``case``: ``reading`` of ``inferences`` inferences, and
+    the operations of all of them, gross and effective, where they were counted."""
 
     case: str
     row: str
     role: Literal["dense", "sparse"]
     reading: Reading
     inferences: int
+    flops_gross: int | None = None
+    flops_effective: int | None = None
 
 
 def row_totals(table: Table) -> Iterator[RowTotal]:
@@ -29,9 +33,21 @@ def row_totals(table: Table) -> Iterator[RowTotal]:
             seen = case.seen.get(row, ())
             if not seen:
                 continue
-            inferences = sum(each.runs for each in seen) * _batch(case.name)
+            calls = sum(each.runs for each in seen)
+            inferences = calls * _batch(case.name)
             role = "dense" if variant.sparsity is None else "sparse"
-            yield RowTotal(case.name, row, role, summed([each.by.reading for each in seen]), inferences)
+            reading = summed([each.by.reading for each in seen])
+            yield RowTotal(
+                case.name, row, role, reading, inferences, *_flops(row_work(table, case, row), calls)
+            )
+
+
+def _flops(work: RowWork | None, calls: int) -> tuple[int | None, int | None]:
+    """Of so many calls, gross and effective."""
+    if work is None:
+        return None, None
+    effective = None if work.flops_effective is None else calls * work.flops_effective
+    return calls * work.flops_gross, effective
 
 
 def summed(readings: Sequence[Reading]) -> Reading:

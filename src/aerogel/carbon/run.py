@@ -38,7 +38,7 @@ class Run:
     method, source: as in ``energy.Reading``; "imported": from a list of usage.
     covers: what the energy covers: "CPU packages + memory", "whole server at the wall".
     units, unit: functional units done: 1000 of "inference", "token", "image", "request".
-    flops_gross, flops_effective: counted as if nothing were zero, and those that were done.
+    flops_gross, flops_effective: counted as if nothing were zero, and without those on zero weights.
     hardware, share: key of a hardware factor ("server", "h100") and the share of it reserved, for what making
         it emitted (embodied emissions).
     model, pair, role: which model; the name of a before-and-after pair, and which of the two this is; "cost"

@@ -162,6 +162,7 @@ def _compared(args: argparse.Namespace, name: str, compare: Callable[[_Hears], T
         # Work of different sizes is not compared: each shape is a pair of its own.
         pair = args.pair if len(table.timed) == 1 else f"{args.pair} {row.case}"
         fields = {"model": name, "pair": pair, "role": row.role, "units": row.inferences, "unit": "inference"}
+        fields |= {"flops_gross": row.flops_gross, "flops_effective": row.flops_effective}
         record_readings(args, [row.reading], "inference", label, **fields)
     return table
 

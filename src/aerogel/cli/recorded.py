@@ -53,6 +53,10 @@ class Record:
         """``units`` functional units: inferences, tokens, images."""
         self.more |= {"units": units, "unit": unit}
 
+    def computed(self, flops_gross: int, flops_effective: int) -> None:
+        """Operations: of the dense network, and without those on zero weights."""
+        self.more |= {"flops_gross": flops_gross, "flops_effective": flops_effective}
+
 
 def recording(args: argparse.Namespace) -> bool:
     """Whether a ledger was asked for."""

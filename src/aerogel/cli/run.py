@@ -46,6 +46,8 @@ def _run(args: argparse.Namespace) -> int:
         _check_names(args, inputs, [i.name for i in program.built.graph.inputs])
         outputs: Arrays = program.run(program.batch(**inputs), program.threads)
         record.did(_batch(inputs), "inference")
+        work = program.work(**inputs)
+        record.computed(work.flops_gross, work.flops_effective)
     if args.output is not None:
         _write(args.output, outputs)
     facts = {name: {"shape": list(v.shape), "dtype": str(v.dtype)} for name, v in outputs.items()}
