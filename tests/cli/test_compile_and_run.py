@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.energy.metered import measured
 
+from aerogel.cli import compile as compile_command
 from aerogel.cli import main
 from aerogel.energy import meter
+from aerogel.model.explain import Explanation
+from aerogel.model.program import Program
 
 FACTORY = """
 import torch
@@ -66,6 +71,31 @@ def test_joules_of_steps_need_a_meter(
     assert main(["compile", f"{file}:mlp", "--energy"]) == 2
     shown = capsys.readouterr()
     assert "energy per layer needs a meter: no RAPL counters here" in shown.err and not shown.out
+
+
+def test_joules_of_steps_are_asked_for_once_the_machine_is_known(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A meter that is there, and a machine that takes its time to be fitted."""
+    asked: list[object] = []
+
+    def fitted(target: object, threads: int, *, tell: Callable[[str, float], None]) -> None:
+        tell("metering fp32, 1 thread", 0.25)
+        asked.append(threads)
+
+    plain = Program.explain
+
+    def explained(self: Program, *, energy: bool) -> Explanation:
+        asked.append(energy)
+        return plain(self)
+
+    monkeypatch.setattr(compile_command, "require_meter", lambda: measured(1.0, 1.0))
+    monkeypatch.setattr(compile_command, "machine_roofline", fitted)
+    monkeypatch.setattr(Program, "explain", explained)
+    assert main(["compile", f"{file}:mlp", "--energy", "--threads", "1"]) == 0
+    assert asked == [1, True]
+    shown = capsys.readouterr().err
+    assert "energy is metered by " in shown and "metering fp32, 1 thread" in shown
 
 
 def test_compile_prunes_first_where_asked(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,6 @@ def machine_roofline(
     none or ``again``, fitted now, which takes about half a minute in which nothing else should run.
 
     MeasureError where nothing meters energy, and where the fit does not describe the machine.
-
     """
     seen = require_meter(new_meter)
     about = f"{machine().cpu or target.arch}, {threads} thread(s), {target.name}"
