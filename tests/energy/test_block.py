@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.energy.trees import as_ordinary_user, laptop, open_folder
+from tests.energy.trees import Tree, as_ordinary_user, laptop, open_folder
 
 import aerogel as ag
 from aerogel.core.errors import InputError, MeasureError
-from aerogel.energy.source import cpu_s
+from aerogel.energy.source import Counted, Part, Survey, Where, cpu_s
+from aerogel.energy.sources import SOURCES
 
 
 @pytest.fixture(autouse=True)
@@ -76,11 +77,13 @@ def test_this_machine_is_honest() -> None:
         burn(0.1)
     assert m.cpu_seconds >= 0.09 and m.seconds >= 0.09
     assert m.low is not None and m.high is not None and 0 <= m.low < m.high
+    if m.joules is not None:
+        assert m.low <= m.joules <= m.high
     if m.method == "measured":
-        assert m.joules is not None and m.low <= m.joules <= m.high and "RAPL" in m.source
+        assert m.reading.covers and any(part.summed for part in m.reading.parts)
     else:
-        assert m.method != "measured" and m.reading.obstacle and m.reading.model
-        assert (m.joules is None) == (m.method == "not measured")
+        assert m.reading.obstacle and m.reading.model
+    assert (m.joules is None) is (m.method == "not measured")
 
 
 def test_a_design_power_gives_an_estimate(tmp_path: Path) -> None:
@@ -258,3 +261,51 @@ def test_metering_needs_no_heavy_library() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_only_the_meters_that_are_named_are_read(tmp_path: Path) -> None:
+    tree, package, _ = laptop(tmp_path)
+    with ag.meter(root=tmp_path, meters=["estimate"]) as m:
+        tree.add(package, 5.0)
+    assert m.method == "not measured" and m.reading.obstacle == "no meter of the CPU was asked"
+    with ag.meter(root=tmp_path, meters=["nvml"]) as m:
+        pass
+    assert (m.joules, m.low, m.high, m.reading.model) == (None, None, None, None)
+    assert str(m).startswith("energy not measured, unknown in ")
+    with pytest.raises(InputError, match=r"no meter is called 'rapl2': there are rapl, nvml, hwmon"):
+        ag.meter(root=tmp_path, meters=["rapl2", "rapl"])
+
+
+def test_parts_and_notes_are_in_the_reading(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    zones = [tree.zone(f"intel-rapl:{die}", "package-0", uj=7 * 10**9) for die in range(2)]
+    with ag.meter(root=tmp_path) as m:
+        for zone in zones:
+            tree.add(zone, 5.0)
+    assert m.joules == pytest.approx(5.0)
+    assert m.reading.notes == ("intel-rapl:1 (package-0) mirrors intel-rapl:0 (package-0)",)
+    read = m.to_json()
+    assert read["parts"][0]["label"] == "package-0" and read["covers"] == "CPU packages"
+
+
+def test_a_meter_of_its_own_is_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What CONTRIBUTING promises: a survey in the table, and it is summed, shown and named."""
+
+    class Dial:
+        pause_s = float("inf")
+
+        def look(self) -> None:
+            pass
+
+        def finish(self) -> Counted:
+            return Counted((Part("dial", "a dial", "gpu:dial", 3.0, 2.5, 3.5),), "a dial on the case")
+
+    def survey(where: Where) -> Survey:
+        return Survey("dial", "a dial", ("a dial",), ("gpu:dial",), begin=Dial)
+
+    laptop_tree, package, _ = laptop(tmp_path)
+    monkeypatch.setitem(SOURCES, "dial", survey)
+    with ag.meter(root=tmp_path) as m:
+        laptop_tree.add(package, 5.0)
+    assert m.joules == pytest.approx(8.0) and m.source.endswith(" + a dial on the case")
+    assert m.reading.covers == "CPU packages + memory + 1 GPU"

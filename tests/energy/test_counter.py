@@ -88,7 +88,7 @@ def test_a_counter_that_goes_on_from_elsewhere_was_reset(after: int) -> None:
     counter = follow(*before, *later).settle()
     assert (counter.resets, counter.lost_s, counter.uj) == (1, 1.0, 100_000 * 10**6)
     assert counter.uj + counter.filled_uj == pytest.approx(100_100e6)
-    assert counter.notes() == ("package-0 was reset once: the 1 s around it are taken at its mean power",)
+    assert counter.notes() == ("package-0 was reset once: 1 s are filled with the power around them",)
 
 
 def test_no_more_than_a_hundredth_of_a_block_is_filled() -> None:

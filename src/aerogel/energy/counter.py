@@ -10,7 +10,7 @@ What happens to counters, and what is done about it:
 - one look shows a value that nothing could have reached, and the next goes on from before: a misread, left
   out;
 - it goes on from such a value: it was reset. What it counted from the last look before to the first one
-  after is lost, and filled with the counter's mean power; no more than FILLED of the block may be filled so;
+  after is lost, and filled with the power around it; no more than FILLED of the block may be filled so;
 - it was not read for longer than a round: nobody can tell how often it wrapped, which is an error.
 """
 
@@ -25,7 +25,9 @@ MOST_WATTS = 2000.0
 UPDATE_S = 1e-3
 """Counters move about once in a millisecond: the time unit of RAPL is 976 us."""
 FILLED = 0.01
-"""The share of a block that may be filled with mean power, where a counter was reset."""
+"""The share of a block that may be filled with the power around it, where a counter was reset."""
+_SHORT_S = 0.1
+"""Looks that are closer do not tell power: counters move in steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Tally:
     """The counter ``label`` from its ``first`` look to its ``last``: ``uj`` microjoules in between.
 
     wraps, misreads, resets: how often each was seen. lost_s: the time around resets, of which nothing is
-    known.
+    known, and filled_uj: what it is filled with. rate: microjoules per second between the last two looks.
     odd: a look that nothing could have reached, until the next one tells what it was.
     """
 
@@ -64,6 +66,8 @@ class Tally:
     misreads: int = 0
     resets: int = 0
     lost_s: float = 0.0
+    filled_uj: float = 0.0
+    rate: float | None = None
     odd: Look | None = None
 
     def then(self, look: Look) -> Tally:
@@ -78,9 +82,10 @@ class Tally:
             return self._on(self.last, look, misreads=self.misreads + (self.odd is not None))
         if self.odd is None:
             return replace(self, odd=look)
+        if look.uj == self.odd.uj:
+            return self  # what stands still is no counter that goes on
         if self._reached(self.odd, look):
-            lost_s = self.lost_s + self.odd.at_s - self.last.at_s
-            return self._on(self.odd, look, resets=self.resets + 1, lost_s=lost_s)
+            return self._over_reset(self.odd, look)
         return replace(self, odd=look, misreads=self.misreads + 1)
 
     def _reached(self, before: Look, after: Look) -> bool:
@@ -91,19 +96,27 @@ class Tally:
 
     def _on(self, before: Look, look: Look, **seen: float) -> Tally:
         step = counted_uj(before.uj, look.uj, self.range_uj)
-        wraps = self.wraps + (look.uj < before.uj)
-        return replace(self, last=look, uj=self.uj + step, wraps=wraps, odd=None, **seen)
+        wraps, rate = self.wraps + (look.uj < before.uj), self.rate
+        if look.at_s - before.at_s > _SHORT_S:
+            rate = step / (look.at_s - before.at_s)
+        return replace(self, last=look, uj=self.uj + step, wraps=wraps, odd=None, rate=rate, **seen)
+
+    def _over_reset(self, odd: Look, look: Look) -> Tally:
+        """The counter goes on from ``odd``: what it counted before that and after the last look is filled."""
+        lost_s, after = odd.at_s - self.last.at_s, self._on(odd, look)
+        rates = [rate for rate in (self.rate, after.rate) if rate is not None]
+        filled_uj = lost_s * sum(rates) / len(rates) if rates else 0.0
+        return replace(
+            after,
+            resets=self.resets + 1,
+            lost_s=self.lost_s + lost_s,
+            filled_uj=self.filled_uj + filled_uj,
+        )
 
     @property
     def seconds(self) -> float:
         """From the first look to the last."""
         return self.last.at_s - self.first.at_s
-
-    @property
-    def filled_uj(self) -> int:
-        """What the counter would have counted in the time that is lost, at its mean power in the rest."""
-        known_s = self.seconds - self.lost_s
-        return round(self.uj / known_s * self.lost_s) if known_s > 0 else 0
 
     def settle(self) -> Tally:
         """This, at the end of a block; MeasureError where too much of it is unknown."""
@@ -131,8 +144,8 @@ class Tally:
             )
         if self.resets:
             found.append(
-                f"{self.label} was reset {_times(self.resets)}: the {self.lost_s:.2g} s around it are taken "
-                "at its mean power"
+                f"{self.label} was reset {_times(self.resets)}: {self.lost_s:.2g} s are filled with the "
+                "power around them"
             )
         return tuple(found)
 

@@ -106,17 +106,19 @@ class Zones:
         if found.obstacle:
             return  # they are coming just now: the next look sees them
         self._shown = shown
-        known = {followed.folder for followed in self._all if followed.zone.energy.exists()}
+        chosen = {zone.energy.parent.name for zone in found.zones}
+        followed = {one.folder for one in self._all}
         for zone in found.zones:
             folder = zone.energy.parent.name
-            if folder in known:
+            if folder in followed:
                 continue
-            lost = next((f for f in self._all if f.zone.label == zone.label and f.folder not in known), None)
-            if lost is not None:
-                lost.zone, lost.folder = zone, folder
+            # Another interface may show a package whose first one is gone, and hand it back later.
+            lost = (one for one in self._all if one.zone.label == zone.label and one.folder not in chosen)
+            moved = next(lost, None)
+            if moved is not None:
+                moved.zone, moved.folder = zone, folder
             else:
                 self._plug_in(zone)
-            known.add(folder)
 
     def _plug_in(self, zone: Zone) -> None:
         try:
@@ -184,19 +186,20 @@ def _begin(zone: Zone) -> _Followed:
 
 def _part(followed: _Followed) -> Part:
     tally, zone = followed.tally, followed.zone
-    filled = tally.filled_uj * 1e-6
-    joules = tally.uj * 1e-6 + filled
-    mean_watts = joules / max(tally.seconds, UPDATE_S)
+    known = tally.uj * 1e-6
+    mean_watts = known / max(tally.seconds, UPDATE_S)
+    # Of a package that was plugged in between two looks, half the time between them is taken to be missing.
+    filled = tally.filled_uj * 1e-6 + mean_watts * followed.late_s / 2
     # What a counter shows is old by up to one update: at the start that adds, at the end it takes away.
     unsure = mean_watts * PEAK * UPDATE_S
-    above = mean_watts * PEAK * (tally.lost_s + followed.late_s)
+    unknown = mean_watts * PEAK * (tally.lost_s + followed.late_s)
     return Part(
         source="rapl",
         label=zone.label,
         covers=MEMORY if zone.memory else CPU,
-        joules=joules,
-        low=max(0.0, joules - filled - unsure),
-        high=joules + max(0.0, above - filled) + unsure,
+        joules=known + filled,
+        low=max(0.0, known - unsure),
+        high=known + max(filled, unknown) + unsure,
     )
 
 
