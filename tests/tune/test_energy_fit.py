@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -182,6 +184,39 @@ def test_through_the_counters_of_a_laptop(tmp_path: Path) -> None:
         calls = sample.activity.operations["fp32"] / {"small": 1e9, "large": 4e9}[sample.name]
         assert sample.joules == pytest.approx(calls * each, rel=1e-5) and calls >= 2
         assert sample.low <= sample.joules <= sample.high
+
+
+@pytest.mark.slow
+def test_real_loops_beside_a_counter_that_follows_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20 W, 3 W for each thread that is awake, and nothing for what it computes: that is what is found."""
+    monkeypatch.setenv("AEROGEL_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
+    monkeypatch.setattr(energy_fit, "metered", partial(metered, rounds=2, block_s=0.15))
+    tree = Tree(tmp_path)
+    counter = tree.zone("intel-rapl:0", "package-0")
+    over = threading.Event()
+
+    def follow() -> None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        while not over.wait(0.001):
+            now, done = time.perf_counter(), time.process_time()
+            tree.add(counter, 20 * (now - wall) + 3 * (done - cpu))
+            wall, cpu = now, done
+
+    following = threading.Thread(target=follow)
+    following.start()
+    try:
+        found = machine_roofline(current(), 2, new_meter=partial(meter, root=tmp_path))
+    finally:
+        over.set()
+        following.join()
+    values = {c.term: c for c in found.coefficients}
+    assert values["static"].value == pytest.approx(20, rel=0.1)
+    assert values["awake"].value == pytest.approx(3, rel=0.3)
+    assert all(c.low < 3e-12 for term, c in values.items() if term not in {"static", "awake"})
+    assert found.held_out.worst < 0.1
 
 
 def test_closed_counters_are_no_meter(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ def size(number: float, unit: str) -> str:
 
 
 def both(gross: float, effective: float, unit: str) -> str:
-    """``302 / 60.4 Mflop``; ``12.0 M / 27.7 kflop`` where one is far less; one number where both are the
-    same."""
+    """``302 / 60.4 Mflop``; ``12.0 M / 27.7 kflop`` where one is far less; one number where both
+    read the same."""
     if gross == effective:
         return size(gross, unit)
     power, own = _power(max(gross, effective)), _power(effective)
@@ -21,7 +21,8 @@ def both(gross: float, effective: float, unit: str) -> str:
         return (
             f"{_digits(gross, power)} {_PREFIXES[power]} / {_digits(effective, own)} {_PREFIXES[own]}{unit}"
         )
-    return f"{_digits(gross, power)} / {_digits(effective, power)} {_PREFIXES[power]}{unit}"
+    one, other = _digits(gross, power), _digits(effective, power)
+    return f"{one if one == other else f'{one} / {other}'} {_PREFIXES[power]}{unit}"
 
 
 def _power(number: float) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import MeasureError, require
-from aerogel.energy.activity import AWAKE, STATIC, Activity
+from aerogel.energy.activity import AWAKE, LEVELS, STATIC, Activity, byte
 from aerogel.energy.roofline import Coefficient, HeldOut, Roofline
 
 Floats = NDArray[np.float64]
@@ -104,12 +104,11 @@ def _require_joules(samples: Sequence[Sample]) -> None:
 
 
 def _terms(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Every term that some loop has, power first."""
-    found = dict.fromkeys((STATIC, AWAKE))
-    for sample in samples:
-        found |= dict.fromkeys(sample.activity.amounts())
-    used = {term for sample in samples for term in sample.activity.amounts()}
-    return tuple(term for term in found if term in used)
+    """Every term that some loop has: power, operations by name, bytes by level."""
+    order = (STATIC, AWAKE, *(byte(level) for level in LEVELS))
+    found = {term for sample in samples for term in sample.activity.amounts()}
+    kinds = sorted(found - set(order))
+    return tuple(term for term in (*order[:2], *kinds, *order[2:]) if term in found)
 
 
 def _require_apart(columns: Floats, terms: Sequence[str]) -> None:
