@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from tests.energy.trees import Tree, as_ordinary_user, laptop, open_folder
 
-from aerogel.cli import checkup, main
+from aerogel.cli import checkup, doctor, main
 from aerogel.cli.checkup import Finding, examine
 from aerogel.energy import SOURCES
 
@@ -132,6 +133,33 @@ def test_unreadable_counters_come_with_the_command_that_grants_them() -> None:
     assert "may not be read by this user" in found.text
     closed = f"{root}/sys/class/powercap/intel-rapl:1/energy_uj"
     assert found.advice == f"until the next boot: sudo chmod a+r {closed}"
+
+
+def test_every_source_says_what_keeps_it_from_measuring(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A machine with closed counters, a GPU without its library, and a wall meter's log that is not there."""
+    with open_folder() as root:
+        _, package, _ = laptop(root)
+        package.chmod(0o400)
+        (root / "dev").mkdir()
+        (root / "dev/nvidiactl").touch()
+        monkeypatch.setenv("AEROGEL_WALL_LOG", str(root / "plug.csv"))
+        monkeypatch.setitem(sys.modules, "pynvml", None)
+        everything = doctor.examine
+        with as_ordinary_user():
+            monkeypatch.setattr(doctor, "examine", lambda: everything(root))
+            assert main(["doctor"]) == 0
+    shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    closed = f"{root}/sys/class/powercap/intel-rapl:0/energy_uj"
+    assert shown[shown.index(f"note meter rapl package-0: {closed} may not be read by this user") + 1] == (
+        f"-> until the next boot: sudo chmod a+r {closed}"
+    )
+    gpu = "note meter nvml there is an NVIDIA GPU, but nvidia-ml-py is not installed"
+    assert shown[shown.index(gpu) + 1] == '-> pip install "aerogel[meters]"'
+    assert any(line.startswith("note meter wall the log of the wall meter cannot be read") for line in shown)
+    assert "- meter powermetrics no powermetrics here: it is a part of macOS" in shown
+    assert any(line.startswith("ok meter estimate") for line in shown)
 
 
 def test_a_system_without_a_thread_pool_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

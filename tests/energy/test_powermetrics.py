@@ -164,3 +164,10 @@ def test_samples_that_are_missing_are_told() -> None:
     samples = [Sample(float(second), second + 1.0, {"CPU": 10.0}) for second in (0, 1, 3, 4)]
     with pytest.raises(MeasureError, match=r"powermetrics left out 1 s of 4 s"):
         counted(samples, 0.5, 4.5)
+
+
+def test_a_sample_that_comes_late_leaves_a_little_out() -> None:
+    """It then seems to lie a little later than it does; what is left out is taken like the rest."""
+    samples = [Sample(second + 0.05, second + 1.05, {"CPU": 10.0}) for second in range(5)]
+    (part,) = counted(samples, 0.0, 4.5).parts
+    assert (part.joules, part.low, part.high) == (pytest.approx(45.0), 40.0, pytest.approx(50.6, rel=1e-3))

@@ -31,8 +31,8 @@ TOOL, SUDO = "usr/bin/powermetrics", "usr/bin/sudo"
 _INTERVAL_MS = 200
 _ARGUMENTS = ("--samplers", "cpu_power,gpu_power", "-i", str(_INTERVAL_MS), "-f", "plist")
 _PATIENCE_S = 5.0
-_COVERED = 0.99
-"""The share of a block that samples must cover: it may skip one when the computer is very busy."""
+_MISSING, _LATE_S = 0.01, 0.1
+"""The share of a block that may be without samples, and how late one may come: the rest is taken alike."""
 _END = b"</plist>"
 
 
@@ -210,11 +210,12 @@ def counted(samples: list[Sample], began_s: float, ended_s: float) -> Counted:
     seconds = ended_s - began_s
     covered_s = sum((sample.until_s - sample.since_s) * share for sample, share in inside)
     require(
-        covered_s >= _COVERED * seconds,
+        covered_s > 0 and seconds - covered_s <= _MISSING * seconds + _LATE_S,
         MeasureError,
         f"powermetrics left out {seconds - covered_s:.2g} s of {seconds:.3g} s",
     )
     parts: list[Part] = []
+    whole = seconds / covered_s
     for label in dict.fromkeys(label for sample, _ in inside for label in sample.joules):
         shares = [(sample.joules.get(label, 0.0), share) for sample, share in inside if share > 0]
         parts.append(
@@ -222,9 +223,9 @@ def counted(samples: list[Sample], began_s: float, ended_s: float) -> Counted:
                 source="powermetrics",
                 label=label,
                 covers=_COVERS[label],
-                joules=sum(joules * share for joules, share in shares),
+                joules=sum(joules * share for joules, share in shares) * whole,
                 low=sum(joules for joules, share in shares if share >= 1.0),
-                high=sum(joules for joules, _ in shares),
+                high=sum(joules for joules, _ in shares) * whole,
             )
         )
     labels = " + ".join(part.label for part in parts)

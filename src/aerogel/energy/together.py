@@ -19,12 +19,12 @@ def read_together(
     """counted, failed: what each source that was followed told in the block, or why it cannot tell.
 
     Where the CPU's meter fails in the block, the estimate stands in for it. Where a GPU's fails, nothing
-    does: ``joules`` and ``high`` are None, for a sum without it would be silently too small.
+    does: there are neither joules nor bounds, for a sum without it would be silently too small.
     """
     found = total(counted)
     holes = [] if _whole(found) else _holes(surveys, failed)
     if holes:
-        found = replace(found, joules=None, high=None, method="not measured")
+        found = replace(found, joules=None, low=None, high=None, method="not measured")
     models = [part.label for part in found.parts if part.summed and part.source == "estimate"]
     why, advice = _obstacle(surveys, failed)
     reasons = [*holes, *([why] if models or not found.parts else [])]
