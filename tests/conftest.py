@@ -5,8 +5,9 @@ Tests may import what they share by its path: ``from tests.loop.programs import 
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write tests/golden/ instead of comparing with it"
     )
+
+
+def pytest_collection_finish() -> None:
+    _settle()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        _settle()
+
+
+def _settle() -> None:
+    """What is left here stays to the end: no later collection looks through it again.
+
+    Libraries, thousands of collected tests and their reports are millions of objects, and a test that calls
+    ``gc.collect()`` would pay for them all.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
