@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,16 @@ def test_gates_matrices_and_norms_without_parameters():
     agree(module, graph, {"x": np.random.default_rng(0).normal(size=(2, 3, 8)).astype(np.float32)})
     assert_array_equal(graph.weights["mix.transposed"], module.mix.detach().numpy().T)
     assert_array_equal(graph.weights["norm.weight"], np.ones(24))
+
+
+def test_torch_keeps_nothing_of_a_trace_for_the_next_one():
+    def kept() -> int:
+        return sum(type(each).__name__ == "_DispatchCacheValidEntry" for each in gc.get_objects())
+
+    module, example = mlp(nn.GELU()), torch.randn(3, 8)
+    before = kept()
+    from_torch(module, example)
+    assert kept() == before
 
 
 def test_computed_weights_of_one_name_are_kept_apart():

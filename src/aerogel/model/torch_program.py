@@ -118,8 +118,13 @@ def _whole(value: Any) -> bool:
 
 
 def _traced(module: torch.nn.Module, named: dict[str, Any], dynamic: dict[str, Any] | None) -> Program:
+    from torch._dynamo import config as dynamo  # it takes a second to load
+
+    # torch would keep what each operation gave for a trace to come, which has symbols of its own and finds
+    # none of it: thousands of objects that no collector frees, for they hold each other through C++.
+    unkept = dynamo.patch(fake_tensor_cache_enabled=False)
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), unkept, torch.no_grad():
             exported = export(module, (), kwargs=named, dynamic_shapes=dynamic, strict=False)
             nodes = functional(exported.graph_module)
     except UnsupportedError:
