@@ -14,7 +14,7 @@ from aerogel.core.errors import MeasureError
 from aerogel.energy import rapl, source, zones
 from aerogel.energy.counter import Look
 from aerogel.energy.recording import Recording, pause_s
-from aerogel.energy.source import Counted, Survey, Where, asleep_s
+from aerogel.energy.source import Counted, Where, asleep_s
 from aerogel.energy.zones import Zones, survey
 
 

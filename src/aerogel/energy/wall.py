@@ -157,7 +157,8 @@ def _integrate(
     integral = Integral.begin(label, interval_s, Power(watts[0].at_s, watts[0].value))
     for row in watts[1:]:
         integral = integral.then(Power(row.at_s, row.value))
-    low, high = integral.bounds(interval_s, None, 0.0)
+    # The rows on both sides are known, so nothing outside them is missing.
+    low, high = integral.bounds(interval_s, integral.most, 0.0)
     return integral.joules, low, high
 
 
