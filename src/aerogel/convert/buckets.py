@@ -34,6 +34,7 @@ from aerogel.convert.counting import (
     total,
     widened,
 )
+from aerogel.convert.scratch import Scratch
 from aerogel.convert.transpose import COUNT, moved
 from aerogel.core.dtypes import DType
 from aerogel.formats.tensor_format import Format, named
@@ -70,12 +71,13 @@ def rows_of(
     cuts = even_cuts(count, pieces)
     bits = values.view(BITS[values.itemsize].numpy())
     kind = index.numpy()
-    counts, starts = np.empty(pieces * buckets, kind), np.empty(buckets + 1, kind)
-    rows, out = np.empty(count, kind), np.empty(count, bits.dtype)
-    arrays = (cuts, outer, inner, bits, counts, starts, rows, out)
-    kernel = _kernel(DType.of(outer.dtype), index, DType.of(bits.dtype))
-    kernel.launch(pieces, buckets, count, *arrays, threads=pieces)
-    begins, found, kept = moved((starts, rows), out, sizes[0], index, pieces)
+    with Scratch() as scratch:
+        counts, starts = scratch.array(pieces * buckets, kind), scratch.array(buckets + 1, kind)
+        rows, out = scratch.array(count, kind), scratch.array(count, bits.dtype)
+        arrays = (cuts, outer, inner, bits, counts, starts, rows, out)
+        kernel = _kernel(DType.of(outer.dtype), index, DType.of(bits.dtype))
+        kernel.launch(pieces, buckets, count, *arrays, threads=pieces)
+        begins, found, kept = moved((starts, rows), out, sizes[0], index, pieces)
     return begins, found, kept.view(values.dtype)
 
 

@@ -28,6 +28,7 @@ from aerogel.convert.counting import (
     total,
     widened,
 )
+from aerogel.convert.scratch import Scratch
 from aerogel.core.dtypes import DType
 from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format, named
@@ -73,9 +74,10 @@ def moved(
         # The row in which each piece begins: the last of those that begin there.
         first[:] = np.searchsorted(pos, cuts[:-1].astype(kind), side="right") - 1
     starts, out, out_bits = np.empty(columns + 1, kind), np.empty(count, kind), np.empty(count, bits.numpy())
-    counts = np.empty(pieces * columns, kind)
-    arrays = (cuts, first, pos, crd, values.view(bits.numpy()), counts, starts, out, out_bits)
-    _kernel(index, bits).launch(pieces, columns, count, *arrays, threads=pieces)
+    with Scratch() as scratch:
+        counts = scratch.array(pieces * columns, kind)
+        arrays = (cuts, first, pos, crd, values.view(bits.numpy()), counts, starts, out, out_bits)
+        _kernel(index, bits).launch(pieces, columns, count, *arrays, threads=pieces)
     return starts, out, out_bits
 
 

@@ -38,7 +38,7 @@ VECTOR = 0.2
 """Work of a step that is a lane of a vector."""
 LONG, CHAINS = 24.0, 4
 """From which length on fibers are added in several partial sums, and in how many."""
-LARGE = 100_000.0
+LARGE = 40_000.0
 """Estimated steps from which on another thread is worth waking."""
 EMPTY = 0.05
 """Work of an element of a dense result, even where nothing is computed: its memory."""

@@ -26,7 +26,7 @@ from aerogel.lower.operand import Stored
 from aerogel.lower.scheduled import PARTS, Scheduled
 from aerogel.lower.split import cuts
 from aerogel.lower.workspace import sizes
-from aerogel.native.calling import Compiled
+from aerogel.native.calling import Compiled, words_type
 from aerogel.native.compiler import compile as compile_
 from aerogel.native.pool import pool
 
@@ -135,7 +135,7 @@ class Kernel:
         count, order = len(words), self.scheduled.order
         # Behind the arguments lie the cuts of a single thread: all of the outermost loop.
         words += (0, call.extents[order[0]] if order else 1)
-        block = (ctypes.c_uint64 * (count + 2))(*words)
+        block = words_type(count + 2)(*words)
         address = ctypes.addressof(block)
         block[len(call.head)] = address + 8 * count if call.cuts is None else address_of(call.cuts)
         pool().launch(compiled.address, address, call.threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,6 +17,13 @@ from aerogel.native.engine import ENTRY, Loaded
 from aerogel.native.pool import pool
 
 
+@cache
+def words_type(count: int) -> Any:
+    """The type of ``count`` words of 8 bytes. ctypes forgets it with its last instance, and makes it anew in
+    the time that a small call takes."""
+    return ctypes.c_uint64 * count
+
+
 class Compiled:
     """A module as machine code. Call it with one argument per parameter of its entry. ``key``: under which
     the code is kept, for ``recall``."""
@@ -24,7 +32,7 @@ class Compiled:
         self, name: str, params: tuple[Param, ...], target: Target, loaded: Loaded, key: str
     ) -> None:
         self.name, self.params, self.target, self.key = name, params, target, key
-        self._block_type = ctypes.c_uint64 * max(1, len(params))
+        self._block_type = words_type(max(1, len(params)))
         # Keeps the code in memory.
         self._loaded = loaded
         self.address = loaded.addresses[ENTRY]
@@ -75,7 +83,7 @@ class Bound:
         _check_count(program, args)
         self.program = program
         self._index = {param.name: i for i, param in enumerate(params)}
-        self._block = (ctypes.c_uint64 * max(1, len(params)))()
+        self._block = words_type(max(1, len(params)))()
         self._address = ctypes.addressof(self._block)
         self._kept: list[Argument] = list(args)
         self._replaced: Argument | None = None

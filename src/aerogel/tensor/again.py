@@ -24,6 +24,7 @@ from aerogel.core.memory import address_of
 from aerogel.formats.storage import VALUES, Storage
 from aerogel.lower.kernel import Call
 from aerogel.lower.split import cuts
+from aerogel.native.calling import words_type
 from aerogel.native.pool import pool
 from aerogel.tensor.presented import presented
 from aerogel.tensor.request import Prepared
@@ -125,7 +126,7 @@ class _Filled:
         """A new block for so many threads."""
         size = len(self.words)
         # Behind the arguments lie the cuts of a single thread.
-        block = (ctypes.c_uint64 * (size + 2))(*self.words, 0, self.extent)
+        block = words_type(size + 2)(*self.words, 0, self.extent)
         address = _addressof(block)
         block[self.cuts_at] = address + 8 * size if count == 1 else self.share(count)
         return block, address

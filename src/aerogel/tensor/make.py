@@ -11,6 +11,7 @@ import numpy as np
 from aerogel.convert.convert import convert
 from aerogel.convert.folding import DUPLICATES, Duplicates
 from aerogel.convert.pack import pack
+from aerogel.convert.scratch import Scratch
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import FormatError, InputError, require
 from aerogel.formats.storage import VALUES, Fill, Storage, check_shape, index_type
@@ -102,18 +103,18 @@ def _listed(
     values = usable(np.asarray(x[0]), "x")
     values = values if dtype is None else values.astype(_number(dtype).numpy())
     named = {f"coordinates {mode}": crd for mode, crd in enumerate(x[1])}
-    coords, _ = index_copies("x", **named)
-    require(
-        all(len(crd) == len(values) for crd in coords),
-        FormatError,
-        f"x: {len(values)} values, but {', '.join(str(len(crd)) for crd in coords)} coordinates",
-    )
-    extents = shape if shape is not None else [int(crd.max(initial=-1)) + 1 for crd in coords]
-    sizes = tuple(int(size) for size in extents)
-    check_shape(sizes, "x")
-    wanted = format_of("coo" if format is None else format, len(sizes))
-    zero = values.dtype.type(0).item() if fill is None else _fitting(fill, values.dtype)
-    return pack(coords, values, sizes, wanted, duplicates=duplicates, fill=zero)
+    # What is packed copies what it keeps.
+    with Scratch() as scratch:
+        coords, _ = index_copies("x", scratch.array, **named)
+        if any(len(crd) != len(values) for crd in coords):
+            found = ", ".join(str(len(crd)) for crd in coords)
+            raise FormatError(f"x: {len(values)} values, but {found} coordinates")
+        extents = shape if shape is not None else [int(crd.max(initial=-1)) + 1 for crd in coords]
+        sizes = tuple(int(size) for size in extents)
+        check_shape(sizes, "x")
+        wanted = format_of("coo" if format is None else format, len(sizes))
+        zero = values.dtype.type(0).item() if fill is None else _fitting(fill, values.dtype)
+        return pack(coords, values, sizes, wanted, duplicates=duplicates, fill=zero)
 
 
 def _number(dtype: Any) -> DType:

@@ -7,7 +7,7 @@ copied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -57,8 +57,13 @@ def usable(values: NDArray[Any], name: str) -> NDArray[Any]:
     return refuse(InputError, f"{name} has values of type {kind}: {advice}")
 
 
-def index_copies(name: str, **arrays: object) -> tuple[list[NDArray[Any]], DType]:
-    """Copies of 1-D integer arrays, all int32 or all int64, and which of both; FormatError for others."""
+def index_copies(
+    name: str, room: Callable[[int, Any], NDArray[Any]] = np.empty, **arrays: object
+) -> tuple[list[NDArray[Any]], DType]:
+    """Copies of 1-D integer arrays, all int32 or all int64, and which of both; FormatError for others.
+
+    ``room``: makes an array of so many elements of a type, for each copy.
+    """
     found = {what: np.asarray(array) for what, array in arrays.items()}
     small = True
     for what, array in found.items():
@@ -71,8 +76,11 @@ def index_copies(name: str, **arrays: object) -> tuple[list[NDArray[Any]], DType
             )
         small &= array.size == 0 or array.dtype.itemsize < 4 or array.dtype == np.int32
     index = DType.I32 if small else DType.I64
-    # Unsigned 64-bit integers from 2^63 on become negative here, and are refused as such.
-    return [np.array(array, dtype=index.numpy(), order="C") for array in found.values()], index
+    copies = [room(len(array), index.numpy()) for array in found.values()]
+    for copy, array in zip(copies, found.values(), strict=True):
+        # Unsigned 64-bit integers from 2^63 on become negative here, and are refused as such.
+        np.copyto(copy, array, casting="unsafe")
+    return copies, index
 
 
 def fiber_storage(
@@ -189,7 +197,8 @@ def listed_storage(
     )
     if not coords:
         return _single(values, fill, name)
-    found, index = index_copies(name, **{f"coordinates {mode}": crd for mode, crd in enumerate(coords)})
+    named_coords = {f"coordinates {mode}": crd for mode, crd in enumerate(coords)}
+    found, index = index_copies(name, np.empty, **named_coords)
     require(
         all(len(crd) == len(values) for crd in found),
         FormatError,
