@@ -231,6 +231,19 @@ def algebra(data: Mapping[str, Any]) -> str:
     return table(head, rows)
 
 
+ENERGY = (
+    "The default estimate of power, without a meter, against published power of servers at known loads"
+    " (SPECpower, RAPL): how many points its bounds hold, and how wide they are."
+)
+NO_METER = "all-MiniLM-L6-v2 dense and at 80 % zeros, on a machine without a meter; nothing more can be said:"
+
+
+def energy(data: Mapping[str, Any]) -> str:
+    """What a saving reads like, one line for each shape."""
+    lines = [f"- {pair['case']}: {pair['text']}" for pair in data["pairs"]]
+    return "\n".join([NO_METER, "", *lines])
+
+
 def unit(name: str) -> str:
     """What stands behind a number: units that the claim's own words do not say."""
     return f" {name}" if name == "x" or name.startswith("of ") else ""
@@ -270,6 +283,12 @@ def section() -> str:
         facts = found["einsum"]["machine"]
         where = f"{facts['cpu']}, {facts['usable_cores']} cores, {facts['target'].split('/')[0]}"
         parts += ["### Sparse algebra", ALGEBRA, algebra(found["einsum"]), f"Measured on {where}."]
+    if "power" in found:
+        parts += ["### Energy", ENERGY, claims(found["power"], "claims")]
+    if "meter_overhead" in found:
+        parts += ["What metering costs:", claims(found["meter_overhead"], "claims")]
+    if "saving" in found:
+        parts.append(energy(found["saving"]))
     return "\n\n".join(parts) or "Not measured yet: run `make bench` on an idle machine."
 
 
