@@ -34,9 +34,9 @@ from aerogel.convert.counting import (
     total,
     widened,
 )
-from aerogel.convert.scratch import Scratch
 from aerogel.convert.transpose import COUNT, moved
 from aerogel.core.dtypes import DType
+from aerogel.core.scratch import Scratch
 from aerogel.formats.tensor_format import Format, named
 from aerogel.loop.build import Code, i64
 from aerogel.loop.nodes import Alloc, Binary, Buf, BufferType, Call, Function, Load, Module

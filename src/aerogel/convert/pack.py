@@ -13,11 +13,11 @@ from aerogel.convert.buckets import is_unique, rows_of, suits
 from aerogel.convert.chunks import thread_count
 from aerogel.convert.entries import Columns, Entries
 from aerogel.convert.folding import DUPLICATES, Duplicates
-from aerogel.convert.scratch import Scratch
 from aerogel.convert.sort import sort
 from aerogel.convert.survey import Survey, survey
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import FormatError, InputError, require
+from aerogel.core.scratch import Scratch
 from aerogel.formats.storage import INDICES, MOST_INDEX, VALUES, Fill, Storage, check_shape, index_type
 from aerogel.formats.tensor_format import Format
 

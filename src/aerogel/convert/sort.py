@@ -12,9 +12,9 @@ from aerogel.convert.chunks import CHUNKS, CUTS, each_piece, even_cuts
 from aerogel.convert.counting import widened
 from aerogel.convert.digits import passes
 from aerogel.convert.entries import Columns, Entries, Layout, Words
-from aerogel.convert.scratch import Scratch
 from aerogel.convert.sort_columns import sort_columns, sort_module
 from aerogel.core.dtypes import DType
+from aerogel.core.scratch import Scratch
 from aerogel.loop.build import Code
 from aerogel.loop.nodes import I64, Buf, BufferType, Expr, Function, Load, Module, Var
 

@@ -37,8 +37,8 @@ from aerogel.convert.counting import (
 )
 from aerogel.convert.digits import Pass, passes
 from aerogel.convert.entries import Columns
-from aerogel.convert.scratch import Scratch
 from aerogel.core.dtypes import DType
+from aerogel.core.scratch import Scratch
 from aerogel.loop.build import Code, i64
 from aerogel.loop.nodes import Alloc, Binary, Buf, BufferType, Call, Function, Load, Module
 

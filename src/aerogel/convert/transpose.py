@@ -28,8 +28,8 @@ from aerogel.convert.counting import (
     total,
     widened,
 )
-from aerogel.convert.scratch import Scratch
 from aerogel.core.dtypes import DType
+from aerogel.core.scratch import Scratch
 from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format, named
 from aerogel.loop.build import Code, i64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, require
 from aerogel.core.memory import address_of
+from aerogel.core.scratch import Scratch
 from aerogel.core.target import Target
 from aerogel.einsum.arithmetic import FOLDS
 from aerogel.einsum.nodes import ReduceOp, accesses
@@ -32,6 +33,8 @@ from aerogel.native.pool import pool
 
 ROOM = 1 << 26
 """Elements that are asked for, at most, before it is known how many are needed."""
+COPIED_BYTES = 16 << 20
+"""Up to so much room, a result of rows is made elsewhere first: fresh memory is slow to touch."""
 LARGEST = 1 << 47
 """Bytes of an array, at most: what a process can address."""
 
@@ -224,31 +227,31 @@ class Kernel:
     def _filled_once(self, call: Call, starts: NDArray[np.int64]) -> Storage:
         """All rows in one pass, each thread into a part of its own; then the parts are moved together."""
         scheduled, extents = self.scheduled, call.extents
-        rows = extents[scheduled.order[0]]
-        ends = np.empty(rows, np.int64)
-        crd = np.empty(int(starts[-1]), scheduled.index.numpy())
-        values = np.empty(int(starts[-1]), scheduled.dtype.numpy())
-        spaces = self._borrow(call)
-        self._run("once", call, [starts, ends, crd, values, *spaces])
-        self._give_back(call, spaces)
-        pos = np.zeros(rows + 1, scheduled.index.numpy())
-        total = 0
-        edges = [0, rows] if call.cuts is None else [int(cut) for cut in call.cuts]
-        for begin, first, last in zip(starts[:-1].tolist(), edges[:-1], edges[1:], strict=True):
-            if last == first:
-                continue
-            end = int(ends[last - 1])
-            if begin != total:
-                for array in (crd, values):
-                    array[total : total + end - begin] = array[begin:end]
-            np.subtract(ends[first:last], begin - total, out=pos[first + 1 : last + 1], casting="unsafe")
-            total += end - begin
-        # Pages that were never written cost nothing, but a caller may keep the result for long.
-        crd.resize(total, refcheck=False)
-        values.resize(total, refcheck=False)
+        rows, room = extents[scheduled.order[0]], int(starts[-1])
+        index, dtype = scheduled.index.numpy(), scheduled.dtype.numpy()
+        # Where little may be needed it is filled in memory that stays, and copied; else where it is to stay.
+        copied = room * (index.itemsize + dtype.itemsize) <= COPIED_BYTES
+        with Scratch() as scratch:
+            array = scratch.array if copied else np.empty
+            ends, crd, values = scratch.array(rows, np.int64), array(room, index), array(room, dtype)
+            spaces = self._borrow(call)
+            self._run("once", call, [starts, ends, crd, values, *spaces])
+            self._give_back(call, spaces)
+            edges = [0, rows] if call.cuts is None else [int(cut) for cut in call.cuts]
+            pos, parts = _together(ends, starts, edges, index)
+            total = int(pos[-1])
+            made = (np.empty(total, index), np.empty(total, dtype)) if copied else (crd, values)
+            for begin, end, at in parts:
+                if copied or begin != at:
+                    for target, source in zip(made, (crd, values), strict=True):
+                        target[at : at + end - begin] = source[begin:end]
+        if not copied:
+            # Pages that were never written cost nothing, but a caller may keep the result for long.
+            crd.resize(total, refcheck=False)
+            values.resize(total, refcheck=False)
+        levels = ((), (pos, made[0]))
         zero = scheduled.assignment.zero
-        levels = ((), (pos, crd))
-        return Storage(scheduled.out, self.shape(extents), levels, values, zero, scheduled.index)
+        return Storage(scheduled.out, self.shape(extents), levels, made[1], zero, scheduled.index)
 
     def _counted_rows(self, call: Call) -> Storage:
         """Rows counted in one pass, and filled in in a second."""
@@ -332,6 +335,23 @@ class Kernel:
     def _give_back(self, call: Call, spaces: list[NDArray[Any]]) -> None:
         if spaces:
             self._spaces.append(((call.extents[self.scheduled.out_indices[-1]], call.threads), spaces))
+
+
+def _together(
+    ends: NDArray[np.int64], starts: NDArray[np.int64], edges: Sequence[int], index: np.dtype[Any]
+) -> tuple[NDArray[Any], list[tuple[int, int, int]]]:
+    """Where each row begins once the parts of all threads lie one after the other; and of each part where it
+    begins, where it ends, and where it then lies. ``ends``: of each row, in the part it is in."""
+    pos = np.zeros(len(ends) + 1, index)
+    parts: list[tuple[int, int, int]] = []
+    total = 0
+    for begin, first, last in zip(starts[:-1].tolist(), edges[:-1], edges[1:], strict=True):
+        if last > first:
+            end = int(ends[last - 1])
+            np.subtract(ends[first:last], begin - total, out=pos[first + 1 : last + 1], casting="unsafe")
+            parts.append((begin, end, total))
+            total += end - begin
+    return pos, parts
 
 
 def _covers(scheduled: Scheduled) -> bool:

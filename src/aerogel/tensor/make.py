@@ -11,9 +11,9 @@ import numpy as np
 from aerogel.convert.convert import convert
 from aerogel.convert.folding import DUPLICATES, Duplicates
 from aerogel.convert.pack import pack
-from aerogel.convert.scratch import Scratch
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import FormatError, InputError, require
+from aerogel.core.scratch import Scratch
 from aerogel.formats.storage import VALUES, Fill, Storage, check_shape, index_type
 from aerogel.formats.tensor_format import Format, format_of
 from aerogel.tensor.coerce import operand
