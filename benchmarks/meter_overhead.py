@@ -3,13 +3,13 @@
     .venv/bin/python benchmarks/meter_overhead.py            # about 7 minutes
     .venv/bin/python benchmarks/meter_overhead.py --quick    # to see that it works
 
-Two processes do the same work, one of them under a meter, in turns of some milliseconds (A B B A ...), so
-that whatever else the machine does slows both. Compared is all CPU time of either, which counts the meter's
-own thread, its start and its end; a round is one such pair of runs, and the interval is that of the rounds.
-What the meter uses by itself is seen more sharply in a process that sleeps for as long. Meters are read where
-they cost most: simulated counters of two packages with memory and a sensor that is looked at twice a second,
-laid out as files. The command's row is what `aerogel measure` itself uses while a command runs, which is
-looking at all processes of the machine.
+Two processes do the same work, one of them under a meter, in turns of some milliseconds (A B B A ...) on one
+CPU, so that whatever else the machine does slows both. Compared is all CPU time of either, which counts the
+meter's own thread, its start and its end; a round is one such pair of runs, and the interval is that of the
+rounds. What the meter uses by itself is seen more sharply in a process that sleeps for as long. Meters are
+read where they cost most: simulated counters of two packages with memory and a sensor that is looked at twice
+a second, laid out as files. The command's row is what `aerogel measure` itself uses while a command runs,
+which is looking at all processes of the machine.
 
 Writes benchmarks/results/meter_overhead.json. Exit status 1 if a claim does not hold.
 """
@@ -17,6 +17,8 @@ Writes benchmarks/results/meter_overhead.json. Exit status 1 if a claim does not
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -35,7 +37,8 @@ from aerogel.measure.intervals import median, median_interval, ratio_interval
 RESULTS = Path(__file__).parent / "results" / "meter_overhead.json"
 MOST = 0.01
 UNITS = 5
-"""Of work in a slice: a unit takes about two milliseconds."""
+"""Of work in a slice: a unit takes a millisecond or two."""
+BUFFER = bytes(1 << 20)
 EPOCH_S = 2.5
 ROUNDS, CONFIDENCE = 6, 0.95
 
@@ -94,15 +97,16 @@ def in_turns(kind: str, folder: str, seconds: float, rounds: int) -> list[dict[s
     slices = max(2, round(seconds / (time.perf_counter() - began_s)))
     found: list[dict[str, float]] = []
     for number in range(rounds):
-        workers = [start("plain", folder), start(kind, folder)]
+        # Every other round the other way about: which was started first makes a difference of its own.
+        kinds = ("plain", kind) if number % 2 == 0 else (kind, "plain")
+        workers = {one: start(one, folder) for one in kinds}
         for turn in range(slices):
-            # A B B A, and the other way round in every other round.
-            forwards = (turn + number) % 2 == 0
-            for one in workers if forwards else reversed(workers):
-                ask(one, "go")
-        plain, metered = (float(ask(one, "end")) for one in workers)
-        for one in workers:
+            for one in kinds if turn % 2 == 0 else reversed(kinds):  # A B B A
+                ask(workers[one], "go")
+        spent = {one: float(ask(workers[one], "end")) for one in kinds}
+        for one in workers.values():
             one.wait()
+        plain, metered = spent["plain"], spent[kind]
         found.append({"plain_s": plain, "metered_s": metered})
         print(f"{kind}, round {number + 1} of {rounds}: {metered / plain - 1:+.3%}", flush=True)
     return found
@@ -129,6 +133,9 @@ def answer(process: subprocess.Popen[str]) -> str:
 
 def worker(kind: str, folder: str) -> int:
     """Do a slice of work for every "go"; tell all CPU time at "end"."""
+    if hasattr(os, "sched_setaffinity"):
+        # Both on one CPU, since no two CPUs are alike: they never run at the same time.
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     print("ready", flush=True)
     first = sys.stdin.readline()
     began_s = time.process_time()
@@ -165,8 +172,10 @@ def begun(kind: str, folder: str) -> tuple[Callable[[], None], Callable[[], None
     return lambda: None, lambda: None
 
 
-def work() -> int:
-    return sum(range(100_000))
+def work() -> bytes:
+    """In C, and on a buffer of its own: a loop in Python is several percent faster or slower by where the
+    system happens to put a process's stack."""
+    return hashlib.blake2b(BUFFER).digest()
 
 
 def asleep(folder: str, seconds: float, rounds: int) -> list[float]:
