@@ -12,8 +12,8 @@ from aerogel.carbon.assess import Settings, assess
 from aerogel.carbon.book import load_book
 from aerogel.carbon.cost import BOUGHT, ELECTRICITY, HARDWARE, Cost, ownership
 from aerogel.carbon.equivalences import EQUIVALENCES, equivalent
+from aerogel.carbon.intensities import Slot
 from aerogel.carbon.method import METHOD, RULES
-from aerogel.carbon.plan.intensities import Slot
 from aerogel.carbon.statement import Asked, statement
 from aerogel.carbon.varying import varying
 from aerogel.core.errors import InputError
@@ -104,7 +104,15 @@ class TestIntensityByTime:
         table = varying({"FRA": self.slots(10.0)}, "t")
         assert table(run()) is None and table(run(place="POL")) is None and table(run(place=None)) is None
         inventory = assess([run()], book(), settings=Settings(intensity=table))
-        assert inventory.select("location")[0].factors[-1].key == "grid/FRA"
+        line = inventory.select("location")[0]
+        assert line.factors[-1].key == "grid/FRA" and line.note.startswith("not covered by the table")
+
+    def test_its_places_are_those_of_runs(self) -> None:
+        assert varying({"France": self.slots(10.0, 30.0)}, "t")(run()) is not None
+        with pytest.raises(InputError, match="t: the place 'Frnce' is not known"):
+            varying({"Frnce": self.slots(10.0)}, "t")
+        with pytest.raises(InputError, match="FRA under two names"):
+            varying({"France": self.slots(10.0), "FRA": self.slots(10.0)}, "t")
 
     def test_a_run_of_no_length_takes_the_slot_it_lies_in(self) -> None:
         found = varying({"FRA": self.slots(10.0, 30.0)}, "t")(run(seconds=0.0))

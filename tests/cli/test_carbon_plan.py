@@ -192,6 +192,9 @@ def test_when(capsys: Capture, tmp_path: Path) -> None:
     text = run(capsys, *words, "--deadline", "2026-11-28T08:00Z", "--error", "0.1", "--pieces")
     assert "DEU at once" in text and "86.7 % [83.7, " not in text and "not counted" in text
     assert "does not fit" in fail(capsys, *words, "--deadline", "2026-11-28T00:30Z")
+    work = ("when", str(table), "--hours", "1", "--kwh", "12")
+    assert "several places (DEU, FRA): say where" in fail(capsys, *work)
+    assert "no place 'Paris': it has DEU, FRA" in fail(capsys, *work, "--place", "Paris")
 
 
 def test_batch(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

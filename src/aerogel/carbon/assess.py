@@ -43,6 +43,8 @@ JOULES_PER_KWH = 3.6e6
 HOURS_PER_YEAR = 8760.0
 """365 days, as in the example of ISO/IEC 21031: 1,000 kg over four years are 28.5 g an hour."""
 
+_NOT_COVERED = "not covered by the table of varying intensity: that of the year"
+
 Intensity = Callable[[Run], Factor | None]
 
 
@@ -122,6 +124,8 @@ def _energy(run: Run, computer: Line, book: Book, settings: Settings) -> Line:
 def _location(run: Run, energy: Line, book: Book, settings: Settings) -> Line:
     varying = None if settings.intensity is None else settings.intensity(run)
     grid, note = (varying, "") if varying is not None else grid_factor(run, book)
+    if settings.intensity is not None and varying is None:
+        note = "; ".join(part for part in (_NOT_COVERED, note) if part)
     return _emitted(run, "location", energy, grid, "energy x grid intensity", note)
 
 

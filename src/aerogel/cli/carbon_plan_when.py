@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 
 from aerogel.carbon.amount import Amount
-from aerogel.carbon.plan import Job, best_times, read_intensities
-from aerogel.carbon.plan.intensities import moment
+from aerogel.carbon.intensities import Intensities, moment, read_intensities
+from aerogel.carbon.plan import Job, best_times
 from aerogel.carbon.plan.render import shifting_text
 from aerogel.cli.command import OK, Command, show
+from aerogel.core.errors import InputError, require
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +33,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     table = read_intensities(args.table, args.place, args.error)
-    home = args.place or next(iter(table))
-    slots = table.get(home) or next(iter(table.values()))
+    home = _home(args.place, table)
+    slots = table[home]
     job = Job(
         energy=Amount.exact(args.kwh, "kWh"),
         seconds=3600 * args.hours,
@@ -44,6 +45,16 @@ def _run(args: argparse.Namespace) -> int:
     found = best_times(job, table, home)
     show(args, found.to_json(), shifting_text(found))
     return OK
+
+
+def _home(asked: str | None, table: Intensities) -> str:
+    """The place that is compared with; InputError where it is not said which of several, or not there."""
+    held = ", ".join(table)
+    said = f"the table has several places ({held}): say where the job runs now (--place)"
+    require(asked is not None or len(table) == 1, InputError, said)
+    home = asked or next(iter(table))
+    require(home in table, InputError, f"the table has no place {home!r}: it has {held}")
+    return home
 
 
 COMMAND = Command(

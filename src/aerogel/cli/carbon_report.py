@@ -9,9 +9,9 @@ from aerogel.carbon.assess import Settings
 from aerogel.carbon.book import load_book
 from aerogel.carbon.disclosure import Turnover
 from aerogel.carbon.factor import Book
+from aerogel.carbon.intensities import read_intensities
 from aerogel.carbon.ledger import Ledger
 from aerogel.carbon.places import place_named
-from aerogel.carbon.plan.intensities import read_intensities
 from aerogel.carbon.statement import Asked, Statement, statement
 from aerogel.carbon.varying import varying
 from aerogel.cli.carbon_site import add_factors, price_factor, price_of

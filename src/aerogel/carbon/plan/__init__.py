@@ -9,7 +9,6 @@ from __future__ import annotations
 from aerogel.carbon.plan.batch import BatchStudy, measure_batches
 from aerogel.carbon.plan.compute_optimal import LAWS, Optimum, ScalingLaw, compute_optimal
 from aerogel.carbon.plan.hardware import Hardware, HardwareTable, hardware_table
-from aerogel.carbon.plan.intensities import read_intensities
 from aerogel.carbon.plan.ranking import Ranking, rank
 from aerogel.carbon.plan.rightsize import Candidate, Choice, read_candidates, right_size
 from aerogel.carbon.plan.served import Served, for_serving
@@ -44,6 +43,5 @@ __all__ = [
     "measure_batches",
     "rank",
     "read_candidates",
-    "read_intensities",
     "right_size",
 ]

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from aerogel.carbon.amount import Amount
 from aerogel.carbon.factor import Factor
+from aerogel.carbon.intensities import clock
 from aerogel.carbon.plan.batch import BatchSize, BatchStudy
 from aerogel.carbon.plan.compute_optimal import CONFIDENCE, Optimum
-from aerogel.carbon.plan.intensities import clock
 from aerogel.carbon.plan.ranking import Ranking
 from aerogel.carbon.plan.rightsize import Choice
 from aerogel.carbon.plan.served import Served

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aerogel.carbon.amount import Amount
-from aerogel.carbon.plan.intensities import Intensities, Slot, clock
+from aerogel.carbon.intensities import Intensities, Slot, clock
 from aerogel.core.errors import InputError, require
 
 _TOLERANCE_S = 1e-6
