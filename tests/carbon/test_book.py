@@ -96,6 +96,10 @@ def test_own_factors_of_csv(tmp_path: Path) -> None:
         ('[[factor]]\nkey = "a"\nlow = 3\nunit = "u"\nsource = "s"\n', "bounds"),
         ('[[factor]]\nkey = "a"\nvalue = 3\nunit = "u"\nsource = "s"\nyaer = 2026\n', "yaer"),
         ("[[factor]\n", "TOML"),
+        ('[[factor]]\nkey = "a"\nvalue = nan\nunit = "u"\nsource = "s"\n', "finite"),
+        ('[[factor]]\nkey = "a"\nvalue = 3\nyear = nan\nunit = "u"\nsource = "s"\n', "whole"),
+        ('[[factor]]\nkey = "a"\nvalue = -3\nunit = "u"\nsource = "s"\n', "below 0"),
+        ('[[factor]]\nkey = "pue/a"\nvalue = 0.9\nunit = "u"\nsource = "s"\n', "below 1"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
@@ -104,3 +108,14 @@ def test_a_file_that_cannot_be_meant_is_refused_by_name(tmp_path: Path, text: st
     with pytest.raises(InputError, match=said) as raised:
         read_factors(path)
     assert "own.toml" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [("a,1,u,s,more,cells", "more cells"), ("a,1,u," + "s" * 200_000, "line 2: field larger")],
+)
+def test_a_table_that_cannot_be_meant_is_refused(tmp_path: Path, row: str, said: str) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(f"key,value,unit,source\n{row}\n")
+    with pytest.raises(InputError, match=said):
+        read_factors(path)

@@ -87,6 +87,11 @@ def test_a_list_counts_once_whatever_its_file_is_called(tmp_path: Path) -> None:
     [
         ("2026-13,,2,FRA,x,1,,,,,,,,,,", "no time"),
         ("2026-10,2026-09,2,FRA,x,1,,,,,,,,,,", "not after"),
+        ("2199-10,,2,FRA,x,1,,,,,,,,,,", "to come"),
+        ("0001-10,,2,FRA,x,1,,,,,,,,,,", "before 1990"),
+        ("9999-12-31,,2,FRA,x,1,,,,,,,,,,", "no time"),
+        ("2026-10,,2,FRA,a\x1b[31mb,1,,,,,,,,,,", "no letter"),
+        ("2026-10,,2,FRA,x,,,,1e300,,1e300,,,,,", "number from 0 on"),
         ("2026-10,,,FRA,x,1,,,,,,,,,,", "no scope"),
         ("2026-10,,2,,x,1,,,,,,,,,,", "no place"),
         ("2026-10,,2,Atlantis,x,1,,,,,,,,,,", "Atlantis"),
@@ -104,6 +109,23 @@ def test_a_line_that_cannot_be_taken_is_named_and_none_is_taken(tmp_path: Path, 
     with pytest.raises(InputError, match=said) as raised:
         _read(tmp_path, _HEAD + "2026-10,,2,FRA,x,1,,,,,,,,,,\n" + line + "\n")
     assert "line 3" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("facility", "onprem", "pue/on-premises"), ("hardware", "h1000", "embodied/h100")],
+)
+def test_names_that_no_factor_has_would_stay_for_good(
+    tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        _read(tmp_path, f"began,scope,place,kwh,{name}\n2026-10,2,FRA,1,{value}\n")
+
+
+@pytest.mark.parametrize("text", ["x" * 200_000 + ",kwh\n1,2\n", "began,kwh\n2026," + "1" * 200_000 + "\n"])
+def test_cells_beyond_measure(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match="field larger"):
+        _read(tmp_path, text)
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,7 @@ def test_turnover_and_volumes(ledger: Path, capsys: pytest.CaptureFixture[str]) 
     [
         (["--turnover", "much"], "is not a turnover above 0"),
         (["--turnover", "0"], "is not a turnover above 0"),
+        (["--turnover", "inf"], "is not a turnover above 0"),
         (["--yearly-units", "-1"], "is not a yearly volume"),
         (["--yearly-units", "=5"], "is not a yearly volume"),
         (["--price", "cheap"], "is not a price"),
@@ -164,6 +165,7 @@ def test_bad_requests_are_told(ledger: Path, tmp_path: Path, capsys: pytest.Capt
     assert "end it in .html" in refused(capsys, "--html", str(tmp_path / "r.pdf"))
     assert "end it in .xlsx" in refused(capsys, "--xlsx", str(tmp_path / "r.ods"))
     assert "give either" in refused(capsys, "--yearly-units", "5", "--yearly-units", "p=5")
+    assert "name it with --hardware" in refused(capsys, "--share", "0.5")
     fill(ledger, run(hardware=None, share=None))
     assert "no factor 'embodied/abacus'" in refused(capsys, "--hardware", "abacus")
 

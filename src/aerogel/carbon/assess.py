@@ -192,6 +192,8 @@ def _require_units(making: Factor, lifetime: Factor) -> None:
 
 def _water(run: Run, computer: Line, book: Book, settings: Settings) -> Line:
     used = water_factor(run, book, settings.facility)
+    said = f"factor {used.key} is in {used.unit}: water on site is in L/kWh of the computers"
+    require(used.unit == "L/kWh", InputError, said)
     amount = computer.amount.times(used.amount, "L")
     return Line(run, "water", run.scope, amount, (used,), "computer x water per kWh on site")
 

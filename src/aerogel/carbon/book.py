@@ -45,7 +45,7 @@ def read_factors(path: Path) -> list[Factor]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
-    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _toml_rows(text, path)
+    rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _toml_rows(text, path)
     return [_factor(row, f"{path}, factor {number}") for number, row in enumerate(rows, 1)]
 
 
@@ -67,10 +67,15 @@ def _toml_rows(text: str, path: Path) -> Iterable[Mapping[str, Any]]:
     return cast("list[dict[str, Any]]", rows)
 
 
-def _csv_rows(text: str) -> Iterable[Mapping[str, Any]]:
-    lines = io.StringIO(text)
-    for row in csv.DictReader(line for line in lines if not line.startswith("#")):
-        yield {str(name).strip(): value.strip() for name, value in row.items() if value}
+def _csv_rows(text: str, path: Path) -> list[Mapping[str, Any]]:
+    reader = csv.DictReader(line for line in io.StringIO(text) if not line.startswith("#"))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: {error}") from error
+    said = f"{path} has a line with more cells than its head has names"
+    require(all(None not in row for row in rows), InputError, said)
+    return [{str(name).strip(): cell.strip() for name, cell in row.items() if cell} for row in rows]
 
 
 def _factor(row: Mapping[str, Any], where: str) -> Factor:
@@ -86,7 +91,7 @@ def _factor(row: Mapping[str, Any], where: str) -> Factor:
     if low is None or high is None:
         raise InputError(f"{where} has neither a value nor both bounds")
     year = _number(row, "year", where) if "year" in row else None
-    require(year is None or year == int(year), InputError, f"{where}: the year {year} is not a whole one")
+    require(year is None or year.is_integer(), InputError, f"{where}: the year {year} is not a whole one")
     try:
         return Factor(
             key=str(row["key"]),

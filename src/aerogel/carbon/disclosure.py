@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ class Turnover:
 
     def __post_init__(self) -> None:
         said = f"a turnover of {self.value} {self.currency}: give what the company earned, above 0"
-        require(self.value > 0, InputError, said)
+        require(0 < self.value < math.inf, InputError, said)
 
 
 def stated(paragraph: str, name: str, total: Total, note: str = "", datapoint: str = "") -> Row:

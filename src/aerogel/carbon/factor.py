@@ -52,6 +52,9 @@ class Factor:
         inside = self.low <= (self.low if self.value is None else self.value) <= self.high
         said = f"factor {self.key} is {self.value}, outside its range {self.low} to {self.high} {self.unit}"
         require(inside, InputError, said)
+        least = 1.0 if self.key.startswith("pue/") else 0.0
+        said = f"factor {self.key} is {self.low} {self.unit} at least: it cannot be below {least:g}"
+        require(self.low >= least, InputError, said)
 
     @property
     def amount(self) -> Amount:

@@ -45,12 +45,12 @@ def _span(text: str) -> Period:
         if _MONTH.fullmatch(said):
             begin = datetime.fromisoformat(f"{said}-01").replace(tzinfo=UTC)
             return Period(begin, begin + timedelta(days=calendar.monthrange(begin.year, begin.month)[1]))
+        if _DAY.fullmatch(said):
+            begin = datetime.fromisoformat(said).replace(tzinfo=UTC)
+            return Period(begin, begin + timedelta(days=1))
         begin = datetime.fromisoformat(said)
     except (ValueError, OverflowError) as error:
         raise InputError(f"{text!r} is no time{_FORMS}") from error
-    if _DAY.fullmatch(said):
-        begin = begin.replace(tzinfo=UTC)
-        return Period(begin, begin + timedelta(days=1))
     require(begin.tzinfo is not None, InputError, f"the time {text!r} has no offset from UTC{_FORMS}")
     return Period(begin.astimezone(UTC), None)
 

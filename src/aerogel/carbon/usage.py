@@ -18,15 +18,17 @@ import difflib
 import hashlib
 import io
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from aerogel.carbon.amount import Amount
 from aerogel.carbon.factor import Book
-from aerogel.carbon.period import period_of
+from aerogel.carbon.period import Period, period_of
 from aerogel.carbon.places import place_named
 from aerogel.carbon.row import text_of
 from aerogel.carbon.run import Method, Run, utc
@@ -55,6 +57,7 @@ _NUMBERS = (
 )  # fmt: skip
 COLUMNS = ("began", "until", "source", "covers", *_NAMES, *_NUMBERS)
 _SHOWN = 5
+_EARLIEST = 1990
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise InputError(f"{path} cannot be read as CSV: {error}") from error
     head = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in head else ",", strict=True)
-    _require_columns([(name or "").strip().lower() for name in reader.fieldnames or ()], path)
     try:
+        _require_columns([(name or "").strip().lower() for name in reader.fieldnames or ()], path)
         return [(reader.line_num, _cells(row, path, reader.line_num)) for row in reader if any(row.values())]
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}") from error
@@ -126,7 +129,11 @@ class _Line:
     book: Book
 
     def text(self, name: str) -> str | None:
-        return self.cells.get(name) or None
+        said = self.cells.get(name) or None
+        # What a terminal obeys, and no workbook can hold.
+        good = said is None or all(unicodedata.category(letter) != "Cc" for letter in said)
+        require(good, InputError, f"{name} is {said!r}: leave out what is no letter")
+        return said
 
     def needed(self, name: str, default: str | None, example: str) -> str:
         found = self.text(name) or default
@@ -156,11 +163,11 @@ class _Line:
 
 
 def _run(line: _Line, where: str) -> Run:
-    period = period_of(line.needed("began", None, "2026-10"), line.text("until"))
+    period = _period(line)
     hours = _hours(line, period.seconds)
     energy, method, how = _energy(line, hours)
     joules = (None, None, None) if energy is None else (energy.value, energy.low, energy.high)
-    names = {name: line.text(name) for name in ("unit", "hardware", "model", "pair", "role", "currency")}
+    names = {name: line.text(name) for name in ("unit", "model", "pair", "role", "currency")}
     numbers = {
         name: line.number(name) for name in ("units", "share", "money", "flops_gross", "flops_effective")
     }
@@ -177,11 +184,31 @@ def _run(line: _Line, where: str) -> Run:
         "method": method,
         "source": "; ".join(part for part in (line.text("source"), where.partition(",")[0], how) if part),
         "covers": line.text("covers") or "",
-        "facility": line.text("facility") or line.defaults.facility,
+        "facility": _known(line, "facility", "pue", line.defaults.facility),
+        "hardware": _known(line, "hardware", "embodied", None),
         **names,
         **numbers,
     }
     return Run(**fields)
+
+
+def _period(line: _Line) -> Period:
+    """What is over, or has begun: a list of usage tells what happened."""
+    began = line.needed("began", None, "2026-10")
+    period = period_of(began, line.text("until"))
+    said = f"it began at {began}, which is to come: a list of usage tells what happened"
+    require(period.begin <= datetime.now(UTC), InputError, said)
+    said = f"it began at {began}: no factor goes back before {_EARLIEST}"
+    require(period.begin.year >= _EARLIEST, InputError, said)
+    return period
+
+
+def _known(line: _Line, name: str, factor: str, default: str | None) -> str | None:
+    """A name there is a factor of: a ledger is only added to, so one misspelt there would stay for good."""
+    said = line.text(name) or default
+    if said is not None:
+        line.book.find(f"{factor}/{said}")
+    return said
 
 
 def _hours(line: _Line, seconds: float | None) -> float:

@@ -11,6 +11,7 @@ from aerogel.carbon.book import load_book
 from aerogel.carbon.ledger import Ledger
 from aerogel.carbon.run import Run, Scope
 from aerogel.carbon.usage import COLUMNS, UNKNOWN, Defaults, read_usage
+from aerogel.cli.carbon_site import add_factors
 from aerogel.cli.command import OK, Command, show
 from aerogel.cli.recorded import add_ledger_path
 
@@ -35,13 +36,14 @@ def _options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--place", metavar="PLACE", help=about)
     about = "whose building, for PUE: on-premises, aws, google, azure, cloud; included: the kWh hold all"
     group.add_argument("--facility", metavar="F", help=about)
+    add_factors(group)
     group.add_argument("--dry-run", action="store_true", help="check the lists, and add nothing")
 
 
 def _run(args: argparse.Namespace) -> int:
     ledger = Ledger(args.ledger)
     defaults = Defaults(scope=args.scope, place=args.place, facility=args.facility)
-    book = load_book()
+    book = load_book(args.factors)
     found = {path: read_usage(path, book, defaults) for path in args.files}
     runs = [run for each in found.values() for run in each]
     added = 0 if args.dry_run else ledger.add(runs)

@@ -102,6 +102,8 @@ def _asked(args: argparse.Namespace, ledger: str) -> Asked:
         unknown_place=args.unknown_place,
         intensity=None if table is None else varying(table, str(args.intensity)),
     )
+    said = "--share is the share of a kind of hardware: name it with --hardware"
+    require(args.share is None or args.hardware is not None, InputError, said)
     named = {name: units for name, units in args.yearly_units if name is not None}
     every = [units for name, units in args.yearly_units if name is None]
     said = "--yearly-units is given both for all pairs and by name: give either"

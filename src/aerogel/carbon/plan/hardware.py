@@ -122,10 +122,13 @@ def hardware_table(own: Path | None = None) -> HardwareTable:
 
 def _read(text: str, where: str, *, own: bool = False) -> Iterator[Hardware]:
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
-    missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
-    require(not missing, InputError, f"{where} has no column {', '.join(missing)}")
-    for row in rows:
-        yield _entry(row, f"{where}, {row.get('key') or 'a row without a key'}", own=own)
+    try:
+        missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
+        require(not missing, InputError, f"{where} has no column {', '.join(missing)}")
+        for row in rows:
+            yield _entry(row, f"{where}, {row.get('key') or 'a row without a key'}", own=own)
+    except csv.Error as error:
+        raise InputError(f"{where}, line {rows.line_num}: {error}") from error
 
 
 def _entry(row: Mapping[str, str | None], where: str, *, own: bool) -> Hardware:
