@@ -30,7 +30,14 @@ _LEFT = {"multiply", "divide", "floor_divide", "remainder", "fmod", "logical_and
 _RIGHT = {"multiply", "logical_and", "bitwise_and"}
 # Values of one side are counted below this: two counts make one number of 64 bits.
 _SIDES = 2**31
-_SIGNS = {"add": "+", "subtract": "-", "multiply": "*"}
+# What is compiled, in index notation.
+_COMPILED = {
+    "add": "{x} + {y}",
+    "subtract": "{x} - {y}",
+    "multiply": "{x} * {y}",
+    "maximum": "max({x}, {y})",
+    "minimum": "min({x}, {y})",
+}
 
 
 def unary(ufunc: np.ufunc, a: Storage) -> Result:
@@ -63,17 +70,24 @@ def binary(
 
 
 def of_tensors(ufunc: np.ufunc, x: Stored, y: Stored) -> Any:
-    """A sum, difference or product of two sparse tensors, compiled; None where that is not what is wanted.
+    """A sum, difference, product or extreme of two sparse tensors, compiled; None where that is not what is
+    wanted.
 
-    Takes the tensors themselves, so that the same sum again is the same call.
+    Takes the tensors themselves, so that the same again is the same call.
     """
     a, b = x.storage, y.storage
-    fits = a.shape == b.shape and a.fill == b.fill == 0 and a.levels is not b.levels
-    if not fits or ufunc.__name__ not in _SIGNS or a.format.dense or b.format.dense:
+    if a.shape != b.shape or a.levels is b.levels or not _is_compiled(ufunc, a, b):
         return None
-    if a.values.dtype.kind + b.values.dtype.kind == "bb":
-        return None
-    return _compiled(_SIGNS[ufunc.__name__], x, y)
+    return _compiled(_COMPILED[ufunc.__name__], x, y)
+
+
+def _is_compiled(ufunc: np.ufunc, a: Storage, b: Storage) -> bool:
+    kinds = a.values.dtype.kind + b.values.dtype.kind
+    if a.fill or b.fill or a.format.dense or b.format.dense or kinds == "bb":
+        return False
+    return ufunc.__name__ in _COMPILED and (
+        ufunc.__name__ not in ("maximum", "minimum") or a.values.dtype == b.values.dtype
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -118,12 +132,8 @@ def _sparse_sparse(ufunc: np.ufunc, a: Storage, b: Storage) -> Result:
     a, b = broadcast(a, shape), broadcast(b, shape)
     if a.levels is b.levels and a.format == b.format and a.format.levels[-1].compact:
         return with_values(a, ufunc(a.values, b.values), _fill_of(ufunc, a, b))
-    if (
-        ufunc.__name__ in _SIGNS
-        and a.fill == b.fill == 0
-        and a.values.dtype.kind + b.values.dtype.kind != "bb"
-    ):
-        found = _compiled(_SIGNS[ufunc.__name__], Stored(a), Stored(b))
+    if _is_compiled(ufunc, a, b):
+        found = _compiled(_COMPILED[ufunc.__name__], Stored(a), Stored(b))
         return found.storage if isinstance(found, Stored) else found
     return _union(ufunc, a, b)
 
@@ -161,19 +171,19 @@ def _union(ufunc: np.ufunc, a: Storage, b: Storage) -> Storage:
     return packed(coords, values, a.shape, a.format, fill)
 
 
-def _compiled(sign: str, x: Stored, y: Stored) -> Any:
+def _compiled(term: str, x: Stored, y: Stored) -> Any:
     # Its tensors are made of what this file gives them: it is looked up when called.
     from aerogel.tensor.entry import evaluate
 
     like = x.storage
     form = fitting(like.format, like.shape)
-    return evaluate(_element_by_element(sign, like.rank), out_format=form, X=x, Y=y)
+    return evaluate(_element_by_element(term, like.rank), out_format=form, X=x, Y=y)
 
 
 @cache
-def _element_by_element(sign: str, rank: int) -> str:
+def _element_by_element(term: str, rank: int) -> str:
     names = ",".join(f"i{mode}" for mode in range(rank))
-    return f"Z({names}) = X({names}) {sign} Y({names})"
+    return f"Z({names}) = {term.format(x=f'X({names})', y=f'Y({names})')}"
 
 
 def broadcast_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,9 +10,11 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, UnsupportedError, require
-from aerogel.formats.storage import Storage
+from aerogel.formats.storage import Storage, index_type
+from aerogel.formats.tensor_format import named
 from aerogel.tensor.coerce import operand
 from aerogel.tensor.elementwise import binary
 from aerogel.tensor.places import grid, packed, places
@@ -98,6 +100,8 @@ def concatenated(arrays: Sequence[Any], axis: int = 0) -> Storage:
             UnsupportedError,
             "tensors with different fills cannot be concatenated",
         )
+    if _are_rows(parts, mode):
+        return _below_each_other(parts, mode)
     like = next((part for part in parts if not part.format.dense), first)
     found = [places(part) for part in parts]
     starts = np.cumsum([0, *(part.shape[mode] for part in parts)])
@@ -110,6 +114,33 @@ def concatenated(arrays: Sequence[Any], axis: int = 0) -> Storage:
     shape = tuple(int(starts[-1]) if at == mode else size for at, size in enumerate(first.shape))
     values = np.concatenate([values for _, values in found])
     return packed(coords, values, shape, like.format, like.fill)
+
+
+def _are_rows(parts: Sequence[Storage], mode: int) -> bool:
+    """Whether all are CSR or CSC whose rows, or columns, are put one behind the other."""
+    form, kind = parts[0].format, parts[0].values.dtype
+    return (
+        form in (named("csr", 2), named("csc", 2))
+        and form.order[0] == mode
+        and all(part.format == form and part.values.dtype == kind for part in parts)
+    )
+
+
+def _below_each_other(parts: Sequence[Storage], mode: int) -> Storage:
+    first, rows = parts[0], sum(part.shape[mode] for part in parts)
+    shape = tuple(rows if at == mode else size for at, size in enumerate(first.shape))
+    index = index_type(shape, sum(len(part.values) for part in parts))
+    pos, crd = np.zeros(rows + 1, index.numpy()), list[NDArray[Any]]()
+    at = count = 0
+    for part in parts:
+        own = part.levels[1]
+        size = part.shape[mode]
+        np.add(own[0][1:], count, out=pos[at + 1 : at + 1 + size], casting="unsafe")
+        crd.append(own[1])
+        at, count = at + size, count + len(part.values)
+    columns = np.concatenate(crd).astype(index.numpy(), copy=False)
+    values = np.concatenate([part.values for part in parts])
+    return Storage(first.format, shape, ((), (pos, columns)), values, first.fill, index)
 
 
 def _vstack(tup: Sequence[Any]) -> Storage:

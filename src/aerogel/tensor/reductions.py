@@ -20,10 +20,12 @@ from aerogel.core.errors import InputError, require
 from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import named
 from aerogel.tensor.places import grid, known, packed
+from aerogel.tensor.stored import Stored
 
 How = Literal["sum", "prod", "max", "min", "any", "all"]
 Axes = int | Sequence[int] | None
 
+_NAMES = "abcdefghijklmnopqrstuvwxyz"
 _UFUNCS: dict[How, np.ufunc] = {
     "sum": np.add,
     "prod": np.multiply,
@@ -86,6 +88,21 @@ def reduced(
     found = _with_absent(groups, extent, fill, how)
     nothing = _of_nothing(extent, fill, how, found.dtype)
     return _shaped(a, groups.coords, (found, nothing), kept, keepdims=keepdims)
+
+
+def summed(x: Stored, axes: Axes) -> NDArray[Any] | None:
+    """The sums of a sparse tensor of floats that leave one mode, compiled; None where that is not what is
+    wanted."""
+    a = x.storage
+    if a.values.dtype.kind != "f" or a.fill or a.format.dense or a.rank > len(_NAMES):
+        return None
+    kept = [mode for mode in range(a.rank) if mode not in normal_axes(axes, a.rank)]
+    if len(kept) != 1:
+        return None
+    from aerogel.tensor.entry import einsum
+
+    names = _NAMES[: a.rank]
+    return einsum(f"{names}->{names[kept[0]]}", x, out_format=named("dense", 1))
 
 
 def _ready(values: NDArray[Any], how: How) -> NDArray[Any]:

@@ -22,7 +22,7 @@ from aerogel.tensor.operators import Operators
 from aerogel.tensor.places import grid, places
 from aerogel.tensor.products import dot
 from aerogel.tensor.pydata_exchange import to_pydata
-from aerogel.tensor.reductions import Axes, How, mean, reduced
+from aerogel.tensor.reductions import Axes, How, mean, reduced, summed
 from aerogel.tensor.scipy_exchange import to_scipy
 from aerogel.tensor.shapes import expanded, reshaped, squeezed, without_zeros
 from aerogel.tensor.slicing import diagonal, sliced
@@ -244,6 +244,10 @@ class Tensor(Operators):
     # -------------------------------------------------------------------------------- reductions
 
     def _reduced(self, how: How, axis: Axes, *, keepdims: bool) -> Any:
+        if how == "sum" and not keepdims:
+            found = summed(self, axis)
+            if found is not None:
+                return found
         return self._own(reduced(self.storage, how, axis, keepdims=keepdims))
 
     def sum(self, axis: Axes = None, *, keepdims: bool = False) -> Any:
