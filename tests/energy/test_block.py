@@ -303,9 +303,10 @@ def test_a_meter_of_its_own_is_one_file_and_one_line(tmp_path: Path, monkeypatch
     def survey(where: Where) -> Survey:
         return Survey("dial", "a dial", ("a dial",), ("gpu:dial",), begin=Dial)
 
-    laptop_tree, package, _ = laptop(tmp_path)
+    laptop_tree, package, dram = laptop(tmp_path)
     monkeypatch.setitem(SOURCES, "dial", survey)
     with ag.meter(root=tmp_path) as m:
-        laptop_tree.add(package, 5.0)
+        laptop_tree.add(package, 4.0)
+        laptop_tree.add(dram, 1.0)
     assert m.joules == pytest.approx(8.0) and m.source.endswith(" + a dial on the case")
     assert m.reading.covers == "CPU packages + memory + 1 GPU"

@@ -90,6 +90,16 @@ def test_a_battery_is_no_meter_of_the_computer(tmp_path: Path) -> None:
     assert found.left_out == ("hwmon0 (power_meter)",) and not found.present
 
 
+def test_a_meter_that_shows_nothing_is_not_a_computer_that_takes_nothing(
+    tmp_path: Path, clock: Clock
+) -> None:
+    chip(tmp_path, 0, "power_meter", "ACPI000D:00", power1_average=0)
+    following = hwmon.survey(Where(tmp_path)).begin()
+    clock.now_s += 0.5
+    with pytest.raises(MeasureError, match=r"ACPI power meter ACPI000D:00 showed nothing"):
+        following.finish()
+
+
 def test_two_meters_of_the_computer_are_none(tmp_path: Path) -> None:
     """Two power supplies, or one within the other? Nobody says."""
     for number in (0, 1):
@@ -149,7 +159,7 @@ def test_a_counter_that_sleeps_is_not_counted_as_nothing(tmp_path: Path, clock: 
     clock.now_s += 1.0
     counted = following.finish()
     assert [part.label for part in counted.parts] == ["amdgpu 0000:03:00.0"]
-    assert counted.notes == ("xe 0000:04:00.0 stood still, asleep or not connected: not counted",)
+    assert counted.notes == ("xe 0000:04:00.0 showed nothing, asleep or not connected: not counted",)
 
 
 def test_a_jetson_module(tmp_path: Path, clock: Clock) -> None:
@@ -235,11 +245,12 @@ def test_the_computers_meter_stands_in_for_a_cpu_without_one(tmp_path: Path) -> 
 
 
 def test_the_computers_meter_is_shown_beside_those_of_its_parts(tmp_path: Path) -> None:
-    tree, package, _ = laptop(tmp_path)
+    tree, package, dram = laptop(tmp_path)
     chip(tmp_path, 0, "power_meter", "ACPI000D:00", power1_average=100_000_000)
     radeon(tmp_path, in1_label="vddnb")
     with ag.meter(root=tmp_path) as m:
-        tree.add(package, 5.0)
+        tree.add(package, 4.0)
+        tree.add(dram, 1.0)
     assert m.joules == pytest.approx(5.0) and m.reading.covers == "CPU packages + memory"
     summed = {part.label: part.summed for part in m.reading.parts if part.source != "estimate"}
     assert summed == {

@@ -126,6 +126,17 @@ def test_older_gpus_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert part.high < 1500.0 * 1.1
 
 
+@pytest.mark.parametrize("mj", [None, 1_000_000])
+def test_a_sensor_that_shows_nothing_is_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock, mj: int | None
+) -> None:
+    place(tmp_path, FakeNvml([FakeGpu(mj=mj, mw=0)]), monkeypatch)
+    following = nvml.survey(Where(tmp_path)).begin()
+    clock.now_s += 0.1
+    with pytest.raises(MeasureError, match=r"GPU 0 .* shows 0 W"):
+        following.finish()
+
+
 def test_samples_that_did_not_come_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
@@ -271,9 +282,10 @@ def test_a_gpu_that_fails_leaves_no_sum(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_gpu_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree, package, _ = laptop(tmp_path)
+    tree, package, dram = laptop(tmp_path)
     place(tmp_path, FakeNvml(closed=pynvml.NVMLError(pynvml.NVML_ERROR_DRIVER_NOT_LOADED)), monkeypatch)
     with ag.meter(root=tmp_path) as m:
-        tree.add(package, 5.0)
+        tree.add(package, 4.0)
+        tree.add(dram, 1.0)
     assert m.joules == pytest.approx(5.0) and m.reading.covers == "CPU packages + memory"
     assert m.reading.notes == ("nvml not counted: NVML: Driver Not Loaded; sudo modprobe nvidia",)

@@ -160,6 +160,22 @@ def test_samples_at_the_ends_count_by_their_share() -> None:
     assert (part.joules, part.low, part.high) == (32.5, 20.0, 40.0)
 
 
+def test_what_a_sample_leaves_out_is_not_nothing() -> None:
+    both = Sample(0.0, 1.0, {"CPU": 10.0, "GPU": 1.0})
+    with pytest.raises(MeasureError, match=r"told of CPU and then CPU \+ GPU"):
+        counted([both, Sample(1.0, 2.0, {"CPU": 10.0})], 0.0, 2.0)
+
+
+def test_a_cpu_that_takes_nothing_is_not_measured() -> None:
+    with pytest.raises(MeasureError, match="0 J of the CPU"):
+        counted([Sample(0.0, 1.0, {"CPU": 0.0, "GPU": 1.0})], 0.0, 1.0)
+
+
+def test_a_neural_engine_that_is_not_told_is_not_claimed() -> None:
+    found = sample_of({"elapsed_ns": 10**9, "processor": {"cpu_energy": 500, "gpu_energy": 100}}, 1.0)
+    assert found.joules == {"CPU": 0.5, "GPU": 0.1}
+
+
 def test_samples_that_are_missing_are_told() -> None:
     samples = [Sample(float(second), second + 1.0, {"CPU": 10.0}) for second in (0, 1, 3, 4)]
     with pytest.raises(MeasureError, match=r"powermetrics left out 1 s of 4 s"):

@@ -241,7 +241,7 @@ def test_a_counter_that_failed_for_a_while_and_went_on_is_counted_through(
     tmp_path: Path, clock: Clock
 ) -> None:
     """A failed read says nothing of the counter, which goes on behind it."""
-    tree, package, _ = laptop(tmp_path)
+    tree, package, dram = laptop(tmp_path)
     following = survey(Where(tmp_path)).begin()
     text = package.read_text()
     package.write_text("garbage")
@@ -250,9 +250,10 @@ def test_a_counter_that_failed_for_a_while_and_went_on_is_counted_through(
     following.look()
     package.write_text(text)
     tree.add(package, 10.0)
+    tree.add(dram, 1.0)
     clock.now_s += 1.0
     counted = following.finish()
-    assert joules(counted) == pytest.approx(10.0)
+    assert joules(counted) == pytest.approx(11.0)
     (note,) = counted.notes
     assert note.endswith("energy_uj holds 'garbage', not a number for up to 21 s: its counter went on")
 
@@ -338,12 +339,15 @@ def test_no_time_at_all_divides_nothing(tmp_path: Path, clock: Clock) -> None:
     assert bounds(counted) == (0.0, pytest.approx(2.2))
 
 
-def test_memory_may_stand_still(tmp_path: Path, clock: Clock) -> None:
+def test_memory_that_stands_still_is_not_counted_as_nothing(tmp_path: Path, clock: Clock) -> None:
     tree, package, _ = laptop(tmp_path)
     running = record(tmp_path)
     clock.now_s += 1.0
     tree.add(package, 10.0)
-    assert running.joules() == pytest.approx(10.0)
+    counted = running.finish()
+    assert joules(counted) == pytest.approx(10.0)
+    assert [part.label for part in counted.parts] == ["package-0"]
+    assert counted.notes == ("package-0 dram stood still: its memory is not counted",)
 
 
 def test_a_suspended_system_is_told(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

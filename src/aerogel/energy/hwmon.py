@@ -230,7 +230,7 @@ class Sensors:
         for followed in self._all:
             part = followed.finish()
             if part is None:
-                notes.append(f"{followed.label} stood still, asleep or not connected: not counted")
+                notes.append(f"{followed.label} showed nothing, asleep or not connected: not counted")
             else:
                 parts.append(part)
         self._awake.check()
@@ -267,11 +267,14 @@ class _Followed:
         return self._sensor.label
 
     def finish(self) -> Part | None:
-        """None where a counter stood still. MeasureError where the last look fails, or there were too few."""
+        """None where a counter stood still, or power was never more than 0. MeasureError where the last look
+        fails, or there were too few."""
         sensor, value = self._sensor, self._sensor.read()
         if sensor.counts:
             return self._counted(value)
         self._integral = self._integral.then(Power(perf_counter(), value))
+        if self._integral.most == 0:
+            return None
         low, high = self._integral.bounds(sensor.window_s, sensor.limit_watts, sensor.error)
         return Part("hwmon", sensor.label, sensor.covers, self._integral.joules, low, high)
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
-from aerogel.core.errors import MeasureError
+from aerogel.core.errors import MeasureError, require
 from aerogel.energy.integral import Integral, Power
 from aerogel.energy.source import GPU, PEAK, Awake, Counted, Part, Survey, Where
 
@@ -214,9 +214,12 @@ class Gpus:
         """The counter had no time to move: joules by the power that the GPU shows now."""
         if seconds > 10 * UPDATE_S:
             raise MeasureError(f"{gpu.label} stood still for {seconds:.3g} s: its counter does not work")
-        return self._power(gpu).watts * seconds
+        watts = self._power(gpu).watts
+        require(watts > 0, MeasureError, f"{gpu.label} shows 0 W: its sensor does not work")
+        return watts * seconds
 
     def _integrated(self, gpu: Gpu) -> Part:
         found = self._sampled[gpu.index]
+        require(found.most > 0, MeasureError, f"{gpu.label} shows 0 W: its sensor does not work")
         low, high = found.bounds(UPDATE_S, gpu.limit_watts, _POWER_ERROR)
         return Part("nvml", gpu.label, GPU + gpu.uuid, found.joules, low, high)

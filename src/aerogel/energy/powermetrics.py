@@ -50,13 +50,14 @@ class Sample:
         return max(0.0, inside_s) / (self.until_s - self.since_s)
 
 
-_COVERS = {"CPU": CPU, "CPU package": CPU, "GPU + Neural Engine": GPU + "apple"}
+_GPU = GPU + "apple"
+_COVERS = {"CPU": CPU, "CPU package": CPU, "GPU": _GPU, "GPU + Neural Engine": _GPU}
 
 
 def survey(where: Where) -> Survey:
     """Whether powermetrics is here and may be run."""
     tool, sudo = where.root / TOOL, where.root / SUDO
-    covers = (CPU, GPU + "apple")
+    covers = (CPU, _GPU)
     if not tool.exists():
         nothing = "no powermetrics here: it is a part of macOS"
         return Survey("powermetrics", ABOUT, covers=(CPU,), obstacle=nothing, present=False)
@@ -188,8 +189,10 @@ def sample_of(found: Any, now_s: float) -> Sample:
     known = _numbers(processor)
     if "cpu_energy" in known:
         joules = {"CPU": known["cpu_energy"] * 1e-3}
-        if "gpu_energy" in known:
-            joules["GPU + Neural Engine"] = (known["gpu_energy"] + known.get("ane_energy", 0.0)) * 1e-3
+        if {"gpu_energy", "ane_energy"} <= known.keys():
+            joules["GPU + Neural Engine"] = (known["gpu_energy"] + known["ane_energy"]) * 1e-3
+        elif "gpu_energy" in known:
+            joules["GPU"] = known["gpu_energy"] * 1e-3
     elif "package_joules" in known:
         joules = {"CPU package": known["package_joules"]}
     else:
@@ -205,7 +208,8 @@ def _numbers(found: Any) -> dict[str, float]:
 
 def counted(samples: list[Sample], began_s: float, ended_s: float) -> Counted:
     """What the samples tell of a block. Of those at its ends the part of the time inside is taken; the bounds
-    are none and all of them. MeasureError where too much of the block has no sample."""
+    are none and all of them. MeasureError where too much of the block has no sample, samples are of
+    different things, or the CPU took nothing, as in virtual machines."""
     inside = [(sample, sample.share_of(began_s, ended_s)) for sample in samples]
     seconds = ended_s - began_s
     covered_s = sum((sample.until_s - sample.since_s) * share for sample, share in inside)
@@ -214,10 +218,16 @@ def counted(samples: list[Sample], began_s: float, ended_s: float) -> Counted:
         MeasureError,
         f"powermetrics left out {seconds - covered_s:.2g} s of {seconds:.3g} s",
     )
+    inside = [(sample, share) for sample, share in inside if share > 0]
+    kinds = {tuple(sample.joules) for sample, _ in inside}
+    told = " and then ".join(sorted(" + ".join(labels) for labels in kinds))
+    require(len(kinds) == 1, MeasureError, f"powermetrics told of {told}: what was left out is unknown")
     parts: list[Part] = []
     whole = seconds / covered_s
-    for label in dict.fromkeys(label for sample, _ in inside for label in sample.joules):
-        shares = [(sample.joules.get(label, 0.0), share) for sample, share in inside if share > 0]
+    for label in inside[0][0].joules:
+        shares = [(sample.joules[label], share) for sample, share in inside]
+        took = _COVERS[label] != CPU or any(joules for joules, _ in shares)
+        require(took, MeasureError, "powermetrics tells 0 J of the CPU, as in a virtual machine")
         parts.append(
             Part(
                 source="powermetrics",

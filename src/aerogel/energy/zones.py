@@ -150,12 +150,16 @@ class Zones:
 
     def _sum(self) -> Counted:
         mirrored = self._mirrored()
-        used = [followed for index, followed in enumerate(self._all) if index not in mirrored]
-        for followed in used:
+        distinct = [followed for index, followed in enumerate(self._all) if index not in mirrored]
+        for followed in distinct:
             self._require_moving(followed)
+        # Memory that took nothing is memory that is not counted here: nothing is not what it took.
+        still = [f for f in distinct if f.zone.memory and not (f.tally.uj or f.late_s)]
+        used = [followed for followed in distinct if followed not in still]
         labels = tuple(followed.zone.label for followed in used)
         notes = [note for f in self._all for note in (*f.notes, *f.tally.notes())]
         notes += [f"{self._all[a].show()} mirrors {self._all[b].show()}" for a, b in mirrored.items()]
+        notes += [f"{f.zone.label} stood still: its memory is not counted" for f in still]
         virtual = this_host(self._root).virtual is True
         about = meter_text(labels, len(mirrored), virtual=virtual)
         return Counted(tuple(_part(f) for f in used), about, tuple(notes))
