@@ -74,6 +74,7 @@ def test_ends_between_two_rows_are_interpolated(tmp_path: Path, now: Now) -> Non
 @pytest.mark.parametrize(
     ("head", "rows", "joules"),
     [
+        ("time,Power (W)", ["{0},10", '"{1}","10,0"', "{2},10"], 100.0),
         ("timestamp;POWER (unused);Energy kWh", ["{0};x;12,000", "{1};x;12,010", "{2};x;12,030"], 72_000.0),
         ("date\twh", ["{0}\t100.0", "{1}\t110.0", "{2}\t130.0"], 72_000.0),
         ('"datetime","joules"', ['"{0}","100"', '"{1}","200"', '"{2}","500"'], 300.0),
@@ -95,6 +96,7 @@ def test_columns_go_by_several_names(
     [
         str,
         lambda at_s: f"{at_s * 1e3:.0f}",
+        lambda at_s: f"{at_s * 1e9:.0f}",
         lambda at_s: datetime.fromtimestamp(at_s, UTC).isoformat(),
         lambda at_s: datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         lambda at_s: datetime.fromtimestamp(at_s).strftime("%Y-%m-%d %H:%M:%S"),  # noqa: DTZ006  (local time)
@@ -163,6 +165,14 @@ def test_a_log_that_is_begun_anew_is_read_whole(tmp_path: Path, now: Now) -> Non
         ("time,watts", ["yesterday,5"], "has no time or no number"),
         ("time,watts", [f"{BEGAN_S},-5"], "shows no power and no energy"),
         ("time,watts", [f"{BEGAN_S},nan"], "shows no power and no energy"),
+        ("time,watts", ["inf,5"], "has no time or no number"),
+        ("time,watts", ["1e300,5"], "has no time or no number"),
+        ("time,watts", ["nan,5"], "has no time or no number"),
+        ("time,watts", [f"{BEGAN_S:.0f},61,4"], "more fields than .*decimal commas need semicolons"),
+        ("time,watts", [f"{BEGAN_S},0", f"{BEGAN_S + 10},0"], "the computer drew 0 W: does the meter hang"),
+        ("time,power", [f"{BEGAN_S},61400", f"{BEGAN_S + 10},61400"], "drew 6.14e.04 W: .*numbers watts"),
+        ("time,power", [f"{BEGAN_S},0.06", f"{BEGAN_S + 10},0.06"], "drew 0.06 W: .*numbers watts"),
+        ("time,wh", [f"{BEGAN_S},5", f"{BEGAN_S + 10},5000"], "drew 1.8e.06 W: .*its column is named after"),
         ("time,kwh", [f"{BEGAN_S},5", f"{BEGAN_S + 5},4", f"{BEGAN_S + 10},6"], "goes down between"),
         ("time,kwh", [f"{BEGAN_S},5", f"{BEGAN_S + 10},5"], "did not move in the block"),
         (
@@ -215,12 +225,13 @@ def test_a_wall_log_is_the_whole_reading(tmp_path: Path) -> None:
 
 
 def test_a_wall_log_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree, package, _ = laptop(tmp_path)
+    tree, package, dram = laptop(tmp_path)
     write(tmp_path / "plug.csv", "time,watts", ["1,2", "2,3"])
     monkeypatch.setenv("AEROGEL_WALL_LOG", str(tmp_path / "plug.csv"))
     with ag.meter(root=tmp_path) as m:
         tree.add(package, 1.0)
-    assert m.joules == pytest.approx(1.0) and m.reading.covers == "CPU packages + memory"
+        tree.add(dram, 0.5)
+    assert m.joules == pytest.approx(1.5) and m.reading.covers == "CPU packages + memory"
     assert (
         m.reading.notes[0].startswith("wall not counted: ") and "before the block ended" in m.reading.notes[0]
     )

@@ -4,10 +4,13 @@
     2026-11-28T20:00:00+01:00,61.4      1764356400;12,081
 
 The first line names the columns; commas, semicolons or tabs part them. ``time`` (also ``timestamp``,
-``date``, ``datetime``): ISO 8601, or seconds since 1970, or milliseconds; without an offset it is this
-computer's own time. Beside it one of: power in ``watts`` (``w``, ``power``, ``power_w``), or what the meter
-has counted so far in ``kwh``, ``wh`` or ``joules`` (also with ``energy_`` before it). Power is taken where
-there are both, for counters of meters move in large steps. Other columns are left alone.
+``date``, ``datetime``): ISO 8601, or seconds since 1970, or milli-, micro- or nanoseconds; without an
+offset it is this computer's own time. Beside it one of: power in ``watts`` (``w``, ``power``, ``power_w``),
+or what the meter has counted so far in ``kwh``, ``wh`` or ``joules`` (also with ``energy_`` before it).
+Power is taken where there are both, for counters of meters move in large steps. Other columns are left alone.
+
+A name may end in its unit in brackets: ``power (W)``, ``energy [kWh]``. What no computer draws, less than
+0.2 W or more than 30 kW, is an error: then the unit is another.
 
 It covers whatever hangs on the meter, at the wall: that this is the computer, and nothing else, the user
 says by naming the file. Assumed: the clock of the log is this computer's. The meter's own error is not
@@ -16,6 +19,8 @@ covered.
 
 from __future__ import annotations
 
+import csv
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +40,8 @@ _POWERS = ("watts", "watt", "w", "power", "power_w")
 _COUNTS = {"kwh": 3.6e6, "wh": 3600.0, "joules": 1.0, "j": 1.0}
 _TAIL_BYTES = 1 << 16
 """So much of a log before a block's begin is read again: its last rows then tell the power at the begin."""
+_LEAST_WATTS, _MOST_WATTS = 0.2, 3e4
+"""A computer that runs draws more, and less."""
 _PATIENCE_S = 10.0
 """How long the end of a block waits at most for the row that comes after it."""
 _RETRY_S = 0.2
@@ -44,13 +51,15 @@ Kind = Literal["watts", "joules"]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where a log has what: ``kind`` of value, times ``scale``; ``joules`` are those counted so far."""
+    """Where a log has what: ``kind`` of value, times ``scale``; ``joules`` are those counted so far.
+    ``count``: of all columns."""
 
     time: int
     value: int
     kind: Kind
     scale: float
     delimiter: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +139,18 @@ def between(log: Path, columns: Columns, rows: list[Row], began_s: float, ended_
         joules, low, high = _integrate(str(log), used, interval_s, began_s, ended_s)
     else:
         joules, low, high = _subtract(log, used, began_s, ended_s)
+    _require_likely(log, joules / (ended_s - began_s) if ended_s > began_s else used[0].value, columns.kind)
     part = Part("wall", log.name, MACHINE, joules, low, high)
     known = f"whatever hangs on it; a row every {interval_s:.3g} s; its own error unknown"
     about = f"wall meter, by its log {log} ({known})"
     return Counted((part,), about, covers="whole computer at the wall")
+
+
+def _require_likely(log: Path, watts: float, kind: Kind) -> None:
+    unit = "watts" if kind == "watts" else "in the unit that its column is named after"
+    told = f"{log} says that the computer drew {watts:.3g} W"
+    doubt = f"does the meter hang on it, and are its numbers {unit}?"
+    require(_LEAST_WATTS <= watts <= _MOST_WATTS, MeasureError, f"{told}: {doubt}")
 
 
 def _interval_s(rows: list[Row]) -> float:
@@ -204,7 +221,7 @@ def _columns(log: Path) -> Columns:
             f"the log of the wall meter cannot be read: {log}: {error.strerror or error}"
         ) from error
     delimiter = max(",;\t", key=head.count)
-    names = [name.strip().strip('"').lower().replace(" ", "_") for name in head.split(delimiter)]
+    names = [_name(cell) for cell in _cells(head, delimiter)]
     times = [index for index, name in enumerate(names) if name in _TIMES]
     powers = [index for index, name in enumerate(names) if name in _POWERS]
     counts = [
@@ -218,8 +235,18 @@ def _columns(log: Path) -> Columns:
         f"{log}: its first line, {head[:80]!r}, names no column for the time and one for watts or kwh",
     )
     if powers:
-        return Columns(times[0], powers[0], "watts", 1.0, delimiter)
-    return Columns(times[0], counts[0][0], "joules", counts[0][1], delimiter)
+        return Columns(times[0], powers[0], "watts", 1.0, delimiter, len(names))
+    return Columns(times[0], counts[0][0], "joules", counts[0][1], delimiter, len(names))
+
+
+def _name(cell: str) -> str:
+    """``Power (W)`` is ``power_w``, ``Energy [kWh]`` is ``energy_kwh``."""
+    return re.sub(r"[\W_]+", "_", cell.lower()).strip("_")
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    """As CSV has them, in quotes or not."""
+    return [cell.strip() for row in csv.reader([text], delimiter=delimiter) for cell in row]
 
 
 def _read(log: Path, columns: Columns, offset: int) -> Iterator[Row]:
@@ -245,12 +272,19 @@ def _read(log: Path, columns: Columns, offset: int) -> Iterator[Row]:
 
 
 def _row(log: Path, columns: Columns, text: str) -> Row:
-    cells = [cell.strip().strip('"') for cell in text.split(columns.delimiter)]
+    try:
+        cells = _cells(text, columns.delimiter)
+    except csv.Error as error:
+        raise MeasureError(f"{log}: the row {text[:80]!r} cannot be understood: {error}") from error
+    extra = [cell for cell in cells[columns.count :] if cell]
+    # "61,4" between commas would be 61 W, and nobody would notice.
+    told = "has more fields than the first line has names: decimal commas need semicolons between the fields"
+    require(not extra, MeasureError, f"{log}: the row {text[:80]!r} {told}")
     try:
         said = cells[columns.value].replace(",", ".")
         value = float(said)
         at_s = _seconds(cells[columns.time])
-    except (IndexError, ValueError) as error:
+    except (IndexError, ValueError, OverflowError) as error:
         raise MeasureError(
             f"{log}: the row {text[:80]!r} has no time or no number where they should be"
         ) from error
@@ -267,7 +301,12 @@ def _seconds(text: str) -> float:
         number = float(text.replace(",", "."))
     except ValueError:
         return datetime.fromisoformat(text).timestamp()
-    return number / 1e3 if number > 1e11 else number
+    if not number < 1e20:
+        raise ValueError(text)
+    # Seconds have 10 digits from 2001 to 2286.
+    while number > 1e11:
+        number /= 1e3
+    return number
 
 
 def _utc(at_s: float) -> str:
