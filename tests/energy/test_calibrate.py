@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.energy.servers import GUEST, METAL
+from tests.energy.test_hwmon import chip
 from tests.energy.trees import Tree
 
 from aerogel.core.errors import InputError, MeasureError
@@ -143,6 +145,60 @@ def test_a_meter_is_read_in_each_phase(tmp_path: Path, monkeypatch: pytest.Monke
     idle, half, busy = (point.watts for point in found.points)
     assert 0 < 4 * idle < half < busy
     assert "package" in found.source and found.covers == "CPU packages"
+
+
+@pytest.fixture
+def gpu(tmp_path: Path) -> Path:
+    """An AMD card that draws 20 W, 30 W at most."""
+    shown = {"power1_input": 20_000_000, "power1_cap": 30_000_000}
+    chip(tmp_path, 0, "amdgpu", "0000:03:00.0", **shown)
+    return tmp_path
+
+
+def test_what_gpus_draw_is_not_in_a_calibration(gpu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is counted by their own meters, so it would count twice."""
+    monkeypatch.undo()  # real time, a little of it
+    monkeypatch.setattr(module, "_NOW_S", 0.3)
+    found = calibrate_from(idle_watts=50, busy_watts=120, host=SMALL, root=gpu)
+    assert [point.watts for point in found.points] == pytest.approx([30, 100], rel=0.05)
+    assert found.covers == "the whole computer at the wall, without GPUs" and found.error > 0.05
+    with pytest.raises(InputError, match="leaves nothing for the rest"):
+        calibrate_from(idle_watts=15, busy_watts=120, host=SMALL, root=gpu)
+
+
+def test_gpus_are_read_while_somebody_reads_the_meter(gpu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+
+    def ask(phase: Phase) -> float:
+        time.sleep(0.3)
+        return 50.0
+
+    assert by_reading(ask, root=gpu)(Phase(0.0, 0, 1.0)).watts == pytest.approx(30.0, rel=0.05)
+
+
+def test_a_meter_of_the_computer_is_read_without_its_gpus(gpu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    chip(gpu, 1, "power_meter", "ACPI000D:00", power1_average=90_000_000)
+    power = by_meter(gpu)(Phase(0.0, 0, 0.4))
+    assert power.watts == pytest.approx(70.0, rel=0.05)
+    assert power.covers == "whole computer, without GPUs"
+
+
+def test_a_gpu_that_could_be_read_must_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidiactl").touch()
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    with pytest.raises(MeasureError, match=r"told from the rest.*aerogel\[meters\]"):
+        calibrate_from(idle_watts=50, busy_watts=120, host=SMALL, root=tmp_path)
+
+
+def test_a_busy_computer_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = iter([100.0, 101.5, 0.0, 0.0])
+    now = iter([0.0, 10.0])
+    monkeypatch.setattr(module, "machine_busy_s", lambda: next(busy))
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(now))
+    with pytest.raises(InputError, match="15% busy, so its idle"):
+        calibrate(lambda phase: Power(10.0, 0.0, "", ""), host=replace(SMALL, threads=1), load=Loads())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="counts the processes of POSIX")

@@ -113,11 +113,22 @@ def test_bounds_hold_the_estimate(
         ((0, 10), (1, float("inf"))),
         ((0, 10), (1, 20), (0.5, 15)),
         ((0, 10), (0, 11), (1, 20)),
+        ((0, 10), (0.5, 500), (1, 20)),
+        ((0, 10), (0.5, 5), (1, 20)),
+        ((0, 10), (0.5, float("nan")), (1, 20)),
     ],
 )
 def test_what_is_no_calibration_is_refused(points: tuple[tuple[float, float], ...]) -> None:
     with pytest.raises(InputError):
         made(*points)
+
+
+@pytest.mark.parametrize("error", [-0.1, 1.0, 7.0, float("nan")])
+def test_readings_that_tell_nothing_are_refused(error: float) -> None:
+    with pytest.raises(InputError, match="which tells nothing"):
+        made((0, 10), (1, 20), error=error)
+    with pytest.raises(InputError, match="0 threads"):
+        made((0, 10), (1, 20), threads=0)
 
 
 def test_it_is_kept_for_this_computer_alone() -> None:
@@ -137,6 +148,8 @@ def test_it_is_kept_for_this_computer_alone() -> None:
 def test_a_confined_process_is_on_the_same_computer() -> None:
     save_calibration(made((0, 110), (1, 620), machine=machine_of(METAL)))
     assert saved_calibration(replace(METAL, reserved=40.0, memory_gb=64.0)) is not None
+    # A cgroup may limit the memory, and not the threads.
+    assert saved_calibration(replace(METAL, memory_gb=8.0, installed_gb=256.0)) is not None
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ BETWEEN = {2: (0.85, 1.32), 3: (0.90, 1.16), 4: (0.94, 1.08)}
 OTHER_WORK = (0.8, 1.3)
 _VERSION = 1
 _SAME_LOAD = 0.001
+_APART = 0.1
+"""A load between may draw so much less than idle, or more than full load: clocks rise, readings err."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,13 @@ class Calibration:
             f"idle {watts[0]:g} W and {watts[-1]:g} W at full load are no powers of one computer: "
             "give watts, more than 0, and more busy than idle",
         )
+        for point in self.points:
+            fits = watts[0] * (1 - _APART) <= point.watts <= watts[-1] * (1 + _APART)
+            told = f"{point.watts:g} W at {point.load:.0%} load do not lie between {watts[0]:g} W idle and"
+            require(fits, InputError, f"{told} {watts[-1]:g} W at full load: read them again")
+        require(self.threads >= 1, InputError, f"a calibration of {self.threads} threads is of no computer")
+        told = f"these readings leave {self.error:.0%} open, which tells nothing: calibrate for longer"
+        require(0 <= self.error < 1, InputError, told)
 
     @property
     def about(self) -> str:
@@ -133,6 +142,8 @@ def machine_of(host: Host) -> str:
 
 def _all_memory_gb(host: Host) -> float:
     """A process that is confined to a part of the computer still runs on this one."""
+    if host.installed_gb is not None:
+        return host.installed_gb
     assert host.memory_gb is not None
     return host.memory_gb * host.threads / host.reserved
 

@@ -18,7 +18,7 @@ class Host:
 
     cpu: which CPU it is, as far as that is told. memory_gb: the memory reserved for this process in units of
     2^30 bytes: what its cgroup may use at most, else as large a part of what is seen as of the threads; None
-    where it is not told.
+    where it is not told. installed_gb: all memory that the system shows.
     """
 
     threads: int
@@ -26,6 +26,7 @@ class Host:
     virtual: bool | None
     cpu: Processor = field(default_factory=Processor)
     memory_gb: float | None = None
+    installed_gb: float | None = None
 
     def show(self) -> str:
         whose = " of this virtual machine" if self.virtual else ""
@@ -40,7 +41,10 @@ def this_host(root: Path = Path("/")) -> Host:
     reserved = min([float(allowed), *_granted(root)])
     threads = max(shown, allowed)
     cpu = processor(root)
-    return Host(threads, reserved, cpu.virtual, cpu, _memory_gb(root, reserved / threads))
+    installed = _installed_bytes(root)
+    memory_gb = None if installed is None else _memory_gb(root, installed, reserved / threads)
+    installed_gb = None if installed is None else installed / 2**30
+    return Host(threads, reserved, cpu.virtual, cpu, memory_gb, installed_gb)
 
 
 def _granted(root: Path) -> Iterator[float]:
@@ -51,14 +55,17 @@ def _granted(root: Path) -> Iterator[float]:
             yield int(words[0]) / int(words[1])
 
 
-def _memory_gb(root: Path, share: float) -> float | None:
-    """What cgroups let this process have, else ``share`` of the memory that the system shows."""
+def _installed_bytes(root: Path) -> int | None:
     found = [
         line.split()[1] for line in _text(root / "proc/meminfo").splitlines() if line.startswith("MemTotal:")
     ]
     if not found or not _is_count(found[0]):
         return None
-    total = int(found[0]) * 1024
+    return int(found[0]) * 1024
+
+
+def _memory_gb(root: Path, total: int, share: float) -> float:
+    """What cgroups let this process have, else ``share`` of the ``total`` that the system shows."""
     granted = [
         int(words[0])
         for words in _limits(root, "memory", ["memory.max"], ["memory.limit_in_bytes"])
