@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import FormatError, InputError
+from aerogel.tensor.scan import scanned
 
 PART_BYTES = 1 << 22
 """What is read at a time: so that what a compressed file unpacks to is never held whole."""
@@ -121,6 +122,15 @@ def _without(part: bytes, comment: bytes) -> bytes:
 
 
 def _rows(lines: Lines, first: int, part: bytes, counts: int, values: Values) -> Rows:
+    plain = scanned(part, counts, valued=values == "float") if counts and values != "int" else None
+    if plain is not None:
+        ids, numbers, line = plain
+        return Rows(ids, numbers if values == "float" else np.ones(len(ids)), line + first)
+    return _rows_with_care(lines, first, part, counts, values)
+
+
+def _rows_with_care(lines: Lines, first: int, part: bytes, counts: int, values: Values) -> Rows:
+    """As ``_rows``, for whatever may stand in a file."""
     buffer = np.frombuffer(part, np.uint8)
     kinds = _KINDS[buffer]
     newlines = np.flatnonzero(kinds == _NEWLINE)
