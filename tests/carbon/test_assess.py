@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -224,3 +225,17 @@ def test_a_share_of_making_is_never_more_than_its_time(
     )
     assert made.value is not None
     assert made.value <= te * seconds / 3600 / (years * 8760) * (1 + 1e-9)
+
+
+def test_a_contract_of_another_year_is_told() -> None:
+    """One that holds for 2026 says nothing of 2024."""
+    contract = replace(factor("market/FRA", 5.0, "gCO2e/kWh"), own=True)
+    found = line(assess([run(began="2024-06-01T00:00:00Z")], book(contract)), "market")
+    assert found.amount.value == pytest.approx(0.0075) and "contract or factor of 2026" in found.note
+    assert line(assess([run()], book(contract)), "market").note == ""
+
+
+def test_water_is_in_litres() -> None:
+    gallons = replace(factor("water/site", 1.0, "gal/kWh"), own=True)
+    with pytest.raises(InputError, match="in gal/kWh: water on site is in L/kWh"):
+        assess([run()], book(gallons))

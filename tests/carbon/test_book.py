@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_meant_is_refused_by_name(tmp_path: Path, text: st
 
 @pytest.mark.parametrize(
     ("row", "said"),
-    [("a,1,u,s,more,cells", "more cells"), ("a,1,u," + "s" * 200_000, "line 2: field larger")],
+    [("a,1,u,s,more,cells", "more cells"), ("a,1,u," + "s" * 200_000, "line 1: field larger")],
 )
 def test_a_table_that_cannot_be_meant_is_refused(tmp_path: Path, row: str, said: str) -> None:
     path = tmp_path / "own.csv"

@@ -21,6 +21,16 @@ def test_a_total_says_what_it_lacks() -> None:
     assert str(found) == "3 to 5 kWh, without 1 of 3, not known"
 
 
+def test_a_trifle_with_bounds_alone_does_not_leave_a_sum_without_a_figure() -> None:
+    """It counts at its upper bound, up to a hundredth of the sum; beyond that the sum has bounds alone."""
+    known, trifle = Amount(100.0, 90.0, 120.0, "kWh"), Amount(None, 0.1, 0.5, "kWh")
+    found = Total.of([known, trifle, trifle], "kWh")
+    assert found.figure == Amount(101.0, 90.2, 121.0, "kWh") and found.vague == 2
+    assert Total.of([known, trifle, trifle, trifle], "kWh").figure == Amount(None, 90.3, 121.5, "kWh")
+    assert Total.of([trifle], "kWh").figure == trifle
+    assert Total.of([known, trifle, Amount.unknown("kWh")], "kWh").amount.value is None
+
+
 def test_a_total_of_the_unknown_is_not_known_and_one_of_nothing_is_none() -> None:
     assert Total.of([Amount.unknown("kWh")], "kWh").figure is None
     assert str(Total.of([Amount.unknown("kWh")], "kWh")) == "not known"

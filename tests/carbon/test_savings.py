@@ -54,6 +54,13 @@ def test_a_unit_a_year_and_net_of_pruning() -> None:
     assert energy.net.value == pytest.approx(735.0)
 
 
+def test_the_share_that_is_saved_has_bounds_of_both() -> None:
+    share = only(pair(low=1.62e6, high=1.98e6)).share
+    assert share is not None and share.value is not None
+    assert (share.low, share.value, share.high) == pytest.approx((0.45, 0.5, 0.55))
+    assert only(pair(joules=None, low=None, high=None, method="not measured")).share is None
+
+
 def test_emissions_follow_the_grid() -> None:
     location = of(only(pair()), "location")
     assert location.saved is not None and location.saved.value == pytest.approx(750 * 0.05)

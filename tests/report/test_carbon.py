@@ -187,3 +187,29 @@ def test_what_is_not_known_is_said() -> None:
     assert amount(None) == amount(Amount.unknown("kWh")) == "not known"
     assert amount(Amount(None, 1.0, 2.0, "kWh")) == "1 to 2 kWh"
     assert amount(Amount(None, 412.0, 412.01, "kWh")) == "412 kWh"
+
+
+def test_a_label_gives_a_terminal_no_orders() -> None:
+    said = text(statement([run(label="a\x1b[31mred", units=1.0, unit="x")], book()))
+    assert "\x1b" not in said and "a?[31mred" in said
+
+
+def test_a_part_of_the_cost_that_nobody_knows_is_not_none() -> None:
+    said = text(statement([run()], book(PRICE)))
+    assert re.search(r"hardware written off +not known +no price for 1 run$", said, re.MULTILINE)
+
+
+def test_bounds_stand_beside_a_figure_only_where_they_say_more() -> None:
+    exact = bought(money=3.0, currency="EUR")
+    vague = run(joules=None, low=1.8e6, method="not measured")
+    shown = tree(render(carbon_report(statement([exact, vague], book())))).all("section")[0].text
+    assert "exactly so" in shown and "no more is known" in shown and "3 to 3 EUR" not in shown
+
+
+def test_the_axis_of_a_saving_is_in_a_unit_that_reads_well() -> None:
+    pair = [
+        run(pair="p", role=role, units=1e6, unit="inference", joules=size, low=size, high=size)
+        for role, size in (("dense", 3.6e6), ("sparse", 1.8e6))
+    ]
+    page = render(savings_report(statement(pair, book())))
+    assert "mWh per inference, with cooling" in page and "e-0" not in page

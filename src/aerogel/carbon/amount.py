@@ -14,9 +14,11 @@ from aerogel.core.errors import InputError, require
 class Amount:
     """``value`` (None: nobody knows) between ``low`` and ``high``, in ``unit``.
 
-    Bounds are certain, not probable: sums add them end to end, and products take the extremes, as interval
-    arithmetic does. They may be infinite; where nothing at all is known they are 0 and infinity, since what
-    is counted here (energy, emissions, water, money) is not negative. Differences may be.
+    Bounds are taken for limits: sums add them end to end, and products take the extremes, as interval
+    arithmetic does. That holds however the errors depend on each other: it is exact where all go the same way
+    (runs under one factor), and too wide where they are independent and partly cancel. Bounds may be
+    infinite; where nothing at all is known they are 0 and infinity, since what is counted here (energy,
+    emissions, water, money) is not negative. Differences may be.
     """
 
     value: float | None

@@ -13,8 +13,8 @@ making of its hardware; that of own hardware is scope 3.2. The share of making g
 21031. The greenhouse gas protocol counts hardware in full in the year it was bought, which a ledger of runs
 cannot know.
 
-Nothing is guessed: what is not known has bounds, or none, and says why. Bounds are certain ends, not probable
-ones: they are added end to end.
+Nothing is guessed: what is not known has bounds, or none, and says why. Bounds are taken for limits and added
+end to end, which is exact for errors that runs share, as those of a factor, and too wide for others.
 """
 
 from __future__ import annotations
@@ -132,9 +132,9 @@ def _location(run: Run, energy: Line, book: Book, settings: Settings) -> Line:
 def _market(run: Run, energy: Line, location: Line, book: Book) -> Line:
     """For want of a contract or a residual mix the grid's intensity, as the scope 2 guidance has it, of the
     year as a whole: contracts know no hours."""
-    found = market_factor(run, book)
+    found, note = market_factor(run, book)
     if found is not None:
-        return _emitted(run, "market", energy, found, "energy x intensity by contract or residual mix", "")
+        return _emitted(run, "market", energy, found, "energy x intensity by contract or residual mix", note)
     grid, _ = grid_factor(run, book)
     note = "no contract or residual mix is known: the market-based figure takes the grid's intensity"
     return _emitted(run, "market", energy, grid, "energy x grid intensity", note)

@@ -45,10 +45,13 @@ def grid_factor(run: Run, book: Book) -> tuple[Factor, str]:
     return for_year(factor, run.year), _year_note(factor, run)
 
 
-def market_factor(run: Run, book: Book) -> Factor | None:
-    """The intensity by contract or of the residual mix; None where the book knows none."""
+def market_factor(run: Run, book: Book) -> tuple[Factor | None, str]:
+    """The intensity by contract or of the residual mix, with a remark; None where the book knows none."""
     found = None if run.place is None else book.get(f"market/{run.place}", year=run.year)
-    return None if found is None else for_year(found, run.year)
+    if found is None or found.year in (None, run.year):
+        return found, ""
+    what = "your contract or factor" if found.own else "residual mix"
+    return for_year(found, run.year), f"{what} of {found.year} for a run of {run.year}: is it valid there?"
 
 
 def pue_factor(run: Run, book: Book, default: str | None) -> tuple[Factor, str]:
@@ -87,6 +90,8 @@ def _provider(run: Run, book: Book) -> str | None:
 
 
 def _year_note(factor: Factor, run: Run) -> str:
-    if factor.year is None or factor.year == run.year or factor.own:
+    if factor.year is None or factor.year == run.year:
         return ""
+    if factor.own:
+        return f"your own grid intensity of {factor.year} for a run of {run.year}"
     return f"grid intensity of {factor.year} for a run of {run.year}, for want of a newer one; wider bounds"

@@ -11,7 +11,7 @@ from aerogel.carbon.inventory import Inventory, LineScope, Quantity, Total
 from aerogel.core.errors import InputError, require
 
 SUPPLIER = "not known here: see what your supplier states, or your contract"
-BOUNDS_ALONE = "only bounds are known: state the upper one, or narrow them (aerogel measure calibrate)"
+BOUNDS_ALONE = "only bounds are known, of {} of {}: state the upper one, or narrow them"
 OUTSIDE = "not part of computing: add it from the company's own inventory"
 
 
@@ -71,7 +71,8 @@ class Turnover:
 def stated(paragraph: str, name: str, total: Total, note: str = "", datapoint: str = "") -> Row:
     """A row of what can be stated of ``total``, its note saying what that lacks."""
     lacks = "not known" if total.figure is None else total.gap
-    alone = BOUNDS_ALONE if total.figure is not None and total.figure.value is None else ""
+    vague = total.figure is not None and total.figure.value is None
+    alone = BOUNDS_ALONE.format(total.vague, total.lines) if vague else ""
     said = "; ".join(part for part in (note, lacks, alone) if part)
     # A ledger without a run of this kind does not say that there was none.
     return Row(paragraph, name, total.figure if total.lines else None, said, datapoint)

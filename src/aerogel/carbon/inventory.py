@@ -17,6 +17,10 @@ Quantity = Literal["computer", "energy", "location", "market", "embodied", "wate
 what generating it emitted, by the grid and by contract; embodied: the share of making the hardware; water:
 evaporated on site; money: what it cost."""
 
+TRIFLE = 0.01
+"""Where all that has bounds alone comes to this share of a sum at most, it is counted at its upper bound: a
+minute without a meter does not leave the figure of a year unknown. Beyond it the sum has bounds alone."""
+
 LineScope = Literal["2", "3.1", "3.2"]
 SCOPES: tuple[LineScope, ...] = get_args(LineScope)
 
@@ -79,12 +83,13 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Total:
     """The sum of ``lines`` lines. ``unknown`` of them have no upper bound: the sum is then at least its lower
-    one, and ``known`` is the sum of the others."""
+    one, and ``known`` is the sum of the others. ``vague`` of these have bounds alone: see ``TRIFLE``."""
 
     amount: Amount
     known: Amount
     lines: int
     unknown: int
+    vague: int = 0
 
     @classmethod
     def of(cls, amounts: Iterable[Amount], unit: str) -> Total:
@@ -92,11 +97,13 @@ class Total:
         bounded = [amount for amount in every if amount.bounded]
         unknown = len(every) - len(bounded)
         known = _sum(bounded, unit)
-        return cls(_sum(every, unit) if unknown else known, known, len(every), unknown)
+        vague = sum(amount.value is None for amount in bounded)
+        return cls(_sum(every, unit) if unknown else known, known, len(every), unknown, vague)
 
     def scaled(self, by: float, unit: str) -> Total:
         """``by`` times as much, in ``unit``."""
-        return Total(self.amount.scaled(by, unit), self.known.scaled(by, unit), self.lines, self.unknown)
+        amount, known = self.amount.scaled(by, unit), self.known.scaled(by, unit)
+        return Total(amount, known, self.lines, self.unknown, self.vague)
 
     @property
     def figure(self) -> Amount | None:
@@ -122,6 +129,7 @@ class Total:
             "known": self.known.to_json(),
             "lines": self.lines,
             "unknown": self.unknown,
+            "bounds_alone": self.vague,
         }
 
 
@@ -196,7 +204,9 @@ def _sum(amounts: list[Amount], unit: str) -> Amount:
         raise InputError(f"{strange} cannot be added to amounts in {unit}")
     low, high = (math.fsum(ends) for ends in ([a.low for a in amounts], [a.high for a in amounts]))
     values = [amount.value for amount in amounts if amount.value is not None]
-    value = math.fsum(values) if len(values) == len(amounts) else None
+    vague = math.fsum(amount.high for amount in amounts if amount.value is None)
+    trifling = len(values) == len(amounts) or vague <= TRIFLE * math.fsum(values)
+    value = math.fsum([*values, vague]) if trifling else None
     return Amount(
         value, low if value is None else min(low, value), high if value is None else max(high, value), unit
     )

@@ -19,9 +19,12 @@ class Rule:
 RULES: tuple[Rule, ...] = (
     Rule(
         "Bounds",
-        "Every amount lies between two bounds, which are certain ends and not probable ones. Sums add "
-        "them end to end, products take the extremes. What is not known has no figure; it is left out of "
-        "sums, and the sum says so. Nothing is taken for zero because it is missing.",
+        "Every amount has two bounds. They are taken for limits: sums add them end to end, products take "
+        "the extremes, as if all errors went the same way. For errors that runs share, as those of a "
+        "factor, that is exact; where errors are independent it is too wide, never too narrow. A bound is "
+        "as good as its factor: see its grade. What is not known has no figure; it is left out of sums, "
+        "and the sum says so. Nothing is taken for zero because it is missing. Where all that has bounds "
+        "alone comes to 1 % of a sum at most, the sum's figure counts it at its upper bound.",
     ),
     Rule(
         "Energy",
@@ -34,7 +37,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "Location-based",
         "Energy with PUE times the intensity of the grid where the run was, of its year or the nearest "
-        "before; the bounds widen for each year between. A place that is not known is an error, or by "
+        "before; the bounds widen for each year between. Countries' intensities are over the life cycle: "
+        "they hold the provision of fuel and the building of plants, which the greenhouse gas protocol "
+        "reports as scope 3, category 3; do not add that again. A place that is not known is an error, or by "
         "request the world's average with the range of countries.",
     ),
     Rule(
@@ -46,8 +51,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "Scopes",
         "Scope 2: electricity of own hardware. Scope 3.1: computing that was bought, its electricity and "
-        "the making of its hardware. Scope 3.2: the making of own hardware, its share. They are never "
-        "added into one another. Scope 1 is no part of computing.",
+        "the making of its hardware. Scope 3.2: the making of own hardware, its share. They stand apart; "
+        "what is called a total, or of all runs, is their sum and no scope. Scope 1 is no part of computing.",
     ),
     Rule(
         "Making of hardware",

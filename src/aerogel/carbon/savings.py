@@ -54,6 +54,7 @@ class Saving:
     verdict: of energy: "not proven" where the bounds of what is saved hold 0; "not comparable" where
         ``obstacle`` says why.
     seconds: of a unit of work, dense and sparse.
+    share: of the energy of the computers that is saved, 0 to 1; None where it is not bounded.
     repaid: units of work after which the energy of pruning is saved; None where that is not certain to come.
     missing: what the figures lack.
     """
@@ -68,6 +69,7 @@ class Saving:
     source: str = ""
     seconds: tuple[float, float] | None = None
     projections: tuple[Projection, ...] = ()
+    share: Amount | None = None
     repaid: Amount | None = None
     factors: tuple[Factor, ...] = ()
     missing: tuple[str, ...] = ()
@@ -84,6 +86,7 @@ class Saving:
             "method": self.method,
             "source": self.source,
             "seconds": None if self.seconds is None else list(self.seconds),
+            "share": None if self.share is None else self.share.to_json(),
             "projections": [each.to_json() for each in self.projections],
             "repaid": None if self.repaid is None else self.repaid.to_json(),
             "factors": [factor.key for factor in self.factors],
@@ -144,6 +147,7 @@ def _saving(inventory: Inventory, pair: _Pair, yearly_units: float | None) -> Sa
         source=first.source,
         seconds=(_seconds(pair.dense), _seconds(pair.sparse)),
         projections=projections,
+        share=computer.share,
         repaid=_repaid(inventory, pair, computer.saved),
         factors=tuple(factors.values()),
         missing=_missing(pair, yearly_units),
@@ -188,6 +192,13 @@ class _Difference:
     ) -> _Difference:
         dense, sparse = (_each(inventory, runs, quantity, unit) for runs in (pair.dense, pair.sparse))
         return cls(dense, sparse, dense - sparse)
+
+    @property
+    def share(self) -> Amount | None:
+        """The share that is saved; None where dense may take nothing, or either has no upper bound."""
+        if self.dense.low <= 0 or not (self.dense.bounded and self.sparse.bounded):
+            return None
+        return Amount.exact(1.0, "") - self.sparse.over(self.dense, "")
 
 
 def _projections(

@@ -12,6 +12,8 @@ from aerogel.carbon.run import Run
 from aerogel.cli.command import FAILED, OK, Command, show
 from aerogel.cli.recorded import add_ledger_path
 from aerogel.energy.reading import joules_text
+from aerogel.report.carbon_words import plain
+from aerogel.report.wording import counted
 
 _LABEL = 32
 
@@ -36,7 +38,7 @@ def _run(args: argparse.Namespace) -> int:
         return _recover(args, ledger)
     runs = ledger.runs(args.since, args.until)
     document = {"ledger": str(ledger.path), "runs": [run.to_json() for run in runs]}
-    show(args, document, "\n".join([f"{len(runs)} runs in {ledger.path}", *_lines(runs)]))
+    show(args, document, "\n".join([f"{counted(len(runs), 'run')} in {ledger.path}", *_lines(runs)]))
     return OK
 
 
@@ -59,7 +61,7 @@ def _recover(args: argparse.Namespace, ledger: Ledger) -> int:
 def _lines(runs: Sequence[Run]) -> list[str]:
     return [
         f"{run.began[:16]}Z  {run.kind:<9}  {run.scope:<3}  {run.place or 'unknown':<18}  "
-        f"{_energy(run):<24}  {run.label[:_LABEL]}"
+        f"{_energy(run):<24}  {plain(run.label[:_LABEL])}"
         for run in runs
     ]
 

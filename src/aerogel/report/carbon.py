@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aerogel.carbon.amount import Amount
 from aerogel.carbon.disclosure import Block as Disclosure
 from aerogel.carbon.factor import Factor
 from aerogel.carbon.inventory import SCOPE_TITLES, SCOPES, TITLES, Inventory, Line, LineScope, Quantity, named
@@ -68,8 +69,12 @@ def _totals(found: Statement) -> list[Block]:
         for what, each in sums
     )
     columns = ("what", *(SCOPE_TITLES[scope] for scope in scopes))
-    table = Grid("By scope. Scopes are never added into one another.", columns, rows)
-    return [KeyFigures("All runs", tuple(figures)), *emission_pictures(inventory), table]
+    table = Grid("By scope: each stands apart.", columns, rows)
+    return [
+        KeyFigures("All runs, whatever their scope", tuple(figures)),
+        *emission_pictures(inventory),
+        table,
+    ]
 
 
 def _key_figure(inventory: Inventory, quantity: Quantity) -> KeyFigure:
@@ -77,8 +82,7 @@ def _key_figure(inventory: Inventory, quantity: Quantity) -> KeyFigure:
     figure = sum_.figure
     if figure is None:
         return KeyFigure(TITLES[quantity], NOT_KNOWN, "bounds", "none", sum_.gap, "unproven")
-    value, _, _ = amount(figure).partition(" [")
-    return KeyFigure(TITLES[quantity], value, "bounds", bounds(figure), sum_.gap)
+    return _figure(TITLES[quantity], amount(figure), figure, sum_.gap)
 
 
 def _money(inventory: Inventory, currency: str) -> KeyFigure:
@@ -86,7 +90,14 @@ def _money(inventory: Inventory, currency: str) -> KeyFigure:
     figure = sum_.figure
     if figure is None:
         return KeyFigure(f"Money, {currency}", NOT_KNOWN, "bounds", "none", sum_.gap, "unproven")
-    return KeyFigure(f"Money, {currency}", str(figure).partition(" [")[0], "bounds", bounds(figure), sum_.gap)
+    return _figure(f"Money, {currency}", str(figure), figure, sum_.gap)
+
+
+def _figure(name: str, text: str, found: Amount, gap: str) -> KeyFigure:
+    """With its bounds, where they say more than the figure does."""
+    value, bracket, _ = text.partition(" [")
+    said = "exactly so" if found.value is not None else "no more is known"
+    return KeyFigure(name, value, "bounds", bounds(found) if bracket else said, gap)
 
 
 def _parted(text: str) -> Cell:
@@ -107,7 +118,7 @@ def _obtained(found: Statement) -> list[Block]:
             Cell(method, tone="plain" if method in ("measured", "calibrated") else "unproven"),
             Cell(f"{len(runs)}"),
             _parted(total(inventory.total("energy", runs=runs))),
-            Cell("; ".join(sorted({run.source for run in runs})[:3])),
+            Cell("; ".join(sorted({run.source or "not said" for run in runs})[:3])),
             Cell("; ".join(sorted({run.covers or "not said" for run in runs})[:3])),
         )
         for method, runs in inventory.methods().items()
@@ -168,7 +179,7 @@ def _costs(found: Statement) -> list[Section]:
     caption = (
         "Own hardware: electricity, and what it cost by the share of its lifetime. Bought: what was paid."
     )
-    columns = ("part", "cost", "runs without a price", "prices")
+    columns = ("part", "cost", "runs without a price", "factors")
     return [Section("Total cost of ownership", (Grid(caption, columns, rows, frozenset({0, 3})),))]
 
 

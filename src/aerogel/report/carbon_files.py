@@ -129,11 +129,20 @@ def _sums(page: Worksheet, sheet: Sheet, how: Any) -> None:
             value = row[column]
             if not isinstance(value, float | int):
                 continue
-            formula = (
-                f"=SUMIFS(Lines!{lines}:{lines},Lines!D:D,B{at},Lines!E:E,C{at},Lines!I:I,G{at},"
-                'Lines!H:H,">=0")'
-            )
+            formula = f"={_sum_of(lines, at)}"
+            if name == "value":
+                # What has bounds alone, if it is a trifle, counts at its upper one.
+                formula += f"+{_sum_of('H', at, _NO_VALUE)}"
             cast("Any", page).write_formula(number, column, formula, how, value)
+
+
+_NO_VALUE = ',Lines!F:F,"="'
+
+
+def _sum_of(column: str, at: int, more: str = "") -> str:
+    """Of the lines of the quantity, scope and unit in row ``at`` of the totals."""
+    same = f"Lines!D:D,B{at},Lines!E:E,C{at},Lines!I:I,G{at}"
+    return f'SUMIFS(Lines!{column}:{column},{same},Lines!H:H,">=0"{more})'
 
 
 def _width(sheet: Sheet, column: int) -> float:

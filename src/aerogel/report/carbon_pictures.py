@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from aerogel.carbon.amount import Amount
-from aerogel.carbon.inventory import SCOPES, Inventory, Line
+from aerogel.carbon.inventory import SCOPES, Inventory, Line, Total
 from aerogel.carbon.savings import Saving
 from aerogel.report.bars import Bar, Bars
-from aerogel.report.carbon_words import readable
+from aerogel.report.carbon_words import readable, scale_of
 from aerogel.report.chart import Axis
 from aerogel.report.document import Pictures
 
@@ -47,7 +47,7 @@ def _picture(
         names.sort(key=lambda name: -sums[name].high)
     bars = [_bar(name, sums[name]) for name in names[:_MOST]]
     if len(names) > _MOST:
-        rest = Amount.total((sums[name] for name in names[_MOST:]), "kgCO2e")
+        rest = Total.of((sums[name] for name in names[_MOST:]), "kgCO2e").known
         bars.append(_bar(f"{len(names) - _MOST} others", rest))
     return Bars(title, _AXIS, tuple(bars)) if bars else None
 
@@ -56,12 +56,11 @@ def _sums(inventory: Inventory, key: Callable[[Line], str]) -> dict[str, Amount]
     """Of lines that have an upper bound; scopes in their order."""
     lines = [*inventory.select("location"), *inventory.select("embodied")]
     lines.sort(key=lambda line: SCOPES.index(line.scope))
-    found: dict[str, Amount] = {}
+    found: dict[str, list[Amount]] = {}
     for line in lines:
         if line.amount.bounded:
-            name = key(line)
-            found[name] = found[name] + line.amount if name in found else line.amount
-    return found
+            found.setdefault(key(line), []).append(line.amount)
+    return {name: Total.of(amounts, "kgCO2e").known for name, amounts in found.items()}
 
 
 def _bar(name: str, amount: Amount, group: int = 0) -> Bar:
@@ -75,12 +74,14 @@ def saving_picture(savings: Iterable[Saving]) -> Pictures | None:
         if not saving.projections:
             continue
         energy = saving.projections[0]
+        # The axis in the unit that the larger of the two reads in: joules of one inference are no kWh.
+        size, unit = scale_of(max(energy.dense, energy.sparse, key=lambda amount: amount.high))
         bars = tuple(
-            _bar(name, amount, group)
+            _bar(name, amount.scaled(1 / size, unit), group)
             for group, (name, amount) in enumerate((("dense", energy.dense), ("sparse", energy.sparse)))
             if amount.bounded
         )
         if bars:
-            axis = Axis(f"kWh per {saving.unit}, with cooling and the like", None)
+            axis = Axis(f"{unit} per {saving.unit}, with cooling and the like", None)
             found.append(Bars(saving.pair, axis, bars, ("dense", "sparse")))
     return Pictures(tuple(found), _HOW_TO_READ) if found else None

@@ -7,15 +7,18 @@ from aerogel.carbon.inventory import SCOPE_TITLES, SCOPES, TITLES, named
 from aerogel.carbon.statement import Statement
 from aerogel.report.carbon_sheets import PROJECTED
 from aerogel.report.carbon_words import (
+    NOT_KNOWN,
     amount,
     columns,
     headline,
+    plain,
     scope_table,
     score_text,
     score_title,
     total,
     verdict,
 )
+from aerogel.report.wording import counted
 
 
 def text(found: Statement) -> str:
@@ -32,7 +35,7 @@ def text(found: Statement) -> str:
         _savings(found),
         [f"Method: {found.inventory.method}; made {found.made}."],
     ]
-    return "\n\n".join("\n".join(part) for part in parts if part)
+    return "\n\n".join("\n".join(map(plain, part)) for part in parts if part)
 
 
 def _scopes(found: Statement) -> list[str]:
@@ -69,7 +72,11 @@ def _block(block: Block) -> list[str]:
 
 def _costs(found: Statement) -> list[str]:
     rows = [
-        (cost.part, total(cost.total), f"no price for {cost.missing} runs" if cost.missing else "")
+        (
+            cost.part,
+            total(cost.total) if cost.total.lines else NOT_KNOWN,
+            f"no price for {counted(cost.missing, 'run')}" if cost.missing else "",
+        )
         for cost in found.costs
     ]
     return ["Total cost of ownership", *columns(rows)] if rows else []

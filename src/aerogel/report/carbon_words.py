@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import unicodedata
 from collections.abc import Sequence
 
 from aerogel.carbon.amount import Amount
@@ -88,10 +90,16 @@ def bounds(found: Amount) -> str:
 
 def readable(found: Amount) -> Amount:
     """In the largest unit of its kind of which it is one or more; money and the like stay as they are."""
+    size, unit = scale_of(found)
+    return found if unit == found.unit else found.scaled(1 / size, unit)
+
+
+def scale_of(found: Amount) -> tuple[float, str]:
+    """The unit that ``found`` reads in, and how many of its own that is: (1000.0, "MWh")."""
     size = abs(found.high if found.value is None else found.value)
     scales = _SCALES.get(found.unit, ())
     fitting = next((scale for scale in scales if size >= scale[0]), scales[-1] if scales and size else None)
-    return found if fitting is None else found.scaled(1 / fitting[0], fitting[1])
+    return (1.0, found.unit) if fitting is None or math.isinf(size) else fitting
 
 
 def scope_table(inventory: Inventory) -> list[tuple[str, dict[LineScope, str]]]:
@@ -124,8 +132,7 @@ def verdict(saving: Saving) -> str:
     """One sentence on a pair."""
     if saving.obstacle:
         return f"{saving.pair}: not comparable: {saving.obstacle}."
-    energy = saving.projections[0]
-    share = _share(energy.dense, energy.saved_each)
+    share = _share(saving.share)
     time = _time(saving)
     said = {
         "saves": f"saves {share} of the energy per {saving.unit}",
@@ -137,10 +144,12 @@ def verdict(saving: Saving) -> str:
     return f"{saving.pair}: {words}; time {time}{repaid}."
 
 
-def _share(dense: Amount, saved: Amount) -> str:
-    if dense.value is None or saved.value is None or not dense.value:
+def _share(saved: Amount | None) -> str:
+    """As "40 % [37, 43]"; below 0 more is taken, which the words around it say, so without its sign."""
+    if saved is None or saved.value is None:
         return "some"
-    return f"{100 * saved.value / dense.value:.0f} %"
+    low, value, high = sorted(100 * abs(share) for share in (saved.low, saved.value, saved.high))
+    return f"{value:.0f} %" if low == high else f"{value:.0f} % [{low:.0f}, {high:.0f}]"
 
 
 def _time(saving: Saving) -> str:
@@ -148,6 +157,11 @@ def _time(saving: Saving) -> str:
         return NOT_KNOWN
     dense, sparse = saving.seconds
     return f"{100 * (sparse / dense - 1):+.0f} %"
+
+
+def plain(text: str) -> str:
+    """Without what a terminal would obey: a label is anybody's text."""
+    return "".join(letter if unicodedata.category(letter) != "Cc" else "?" for letter in text)
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
