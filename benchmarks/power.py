@@ -83,6 +83,10 @@ class Judged:
     def held(self) -> bool:
         return self.low <= self.watts <= self.high
 
+    def __str__(self) -> str:
+        where = f"{self.server.system} ({self.server.cpu}) at {self.load:.0%}"
+        return f"{where}: {self.watts:g} W, bounds {self.low:.3g} to {self.high:.3g} W"
+
 
 def servers() -> list[Server]:
     """Of load_power.csv."""
@@ -324,12 +328,7 @@ def main() -> int:
             name: summary(calibrated_without_its_cpu(profiles, knots)) for name, knots in KNOTS.items()
         },
         "shape": shape(profiles),
-        "missed": [
-            f"{one.server.system} ({one.server.cpu}) at {one.load:.0%}: {one.watts:g} W, "
-            f"bounds {one.low:.3g} to {one.high:.3g} W"
-            for one in default
-            if not one.held
-        ],
+        "missed": [str(one) for one in default if not one.held],
     }
     claims = _claims(evidence)
     for claim in claims:

@@ -94,6 +94,17 @@ def test_a_design_power_is_used_where_there_is_no_meter(
     assert finding("energy", tmp_path).status == "failed"
 
 
+def test_a_computer_that_can_be_calibrated_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AEROGEL_CALIBRATION", str(tmp_path / "none.json"))
+    monkeypatch.delenv("AEROGEL_TDP_WATTS", raising=False)
+    metal = Tree(tmp_path).cpu(virtual=False).root
+    assert finding("energy", metal).advice.endswith("in a minute: aerogel measure calibrate")
+    monkeypatch.setenv("AEROGEL_TDP_WATTS", "280")
+    assert "calibrate" not in finding("energy", metal).advice
+
+
 def test_counters_that_count_are_shown_with_the_power_they_show(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

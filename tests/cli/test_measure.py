@@ -174,7 +174,7 @@ def test_check_keeps_the_readings_of_now(runs: Any, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["measure", "--items", "3"], "there is no command to measure"),
-        (["measure", "--save", "f.json", "--runs", "2", "--", "x"], "knows nothing of the noise"),
+        (["measure", "--save", "f.json", "--runs", "2", "--", "x"], "knows little of the noise"),
         (["measure", "--", "no-such-program"], "'no-such-program' cannot be run"),
         (["measure", "check", "--baseline", "no.json", "--", "x"], "no.json cannot be read"),
     ],

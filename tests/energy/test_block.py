@@ -274,6 +274,8 @@ def test_only_the_meters_that_are_named_are_read(tmp_path: Path) -> None:
     assert str(m).startswith("energy not measured, unknown in ")
     with pytest.raises(InputError, match=r"no meter is called 'rapl2': there are rapl, nvml, hwmon"):
         ag.meter(root=tmp_path, meters=["rapl2", "rapl"])
+    with pytest.raises(InputError, match="meters='rapl': give a list of names"):
+        ag.meter(root=tmp_path, meters="rapl")
 
 
 def test_parts_and_notes_are_in_the_reading(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from aerogel import energy
 from aerogel.core import target
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import AerogelError, CacheError
+from aerogel.energy.host import this_host
 from aerogel.loop.nodes import Buf, BufferType, Function, Module, Store, ThreadId
 from aerogel.measure import machine
 from aerogel.native import compile, cores
@@ -177,6 +178,12 @@ def _energy(root: Path) -> Finding:
             "for an estimate, set AEROGEL_TDP_WATTS to the CPU's thermal design power, "
             "and in a virtual machine AEROGEL_TDP_THREADS to the hardware threads of that CPU"
         )
+    # A power that is given goes before a calibration.
+    given = os.environ.get("AEROGEL_TDP_WATTS", "").strip()
+    whole = this_host(root).virtual is False
+    if whole and not given and not found.advice and found.method != "calibrated":
+        hint = "bounds get narrower in a minute: aerogel measure calibrate"
+        advice = f"{advice}; {hint}" if advice else hint
     return Finding("energy", "note", text, advice, data)
 
 
@@ -202,7 +209,7 @@ def _meter(survey: energy.Survey) -> Finding:
     if not survey.obstacle:
         text = f"{', '.join(survey.channels)}: {survey.about}"
         if survey.left_out:
-            text += f"; left out, since it overlaps: {', '.join(survey.left_out)}"
-        return Finding(name, "ok", text, "", data)
+            text += f"; left out, since it overlaps or cannot be read: {', '.join(survey.left_out)}"
+        return Finding(name, "ok", text, survey.advice, data)
     status: Status = "note" if survey.present else "absent"
     return Finding(name, status, survey.obstacle, survey.advice, data)

@@ -40,7 +40,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     require_words(args)
-    told = "a baseline of one run knows nothing of the noise: give --runs 5 or more with --save"
+    told = "a baseline of few runs knows little of the noise: give --runs 5 or more with --save"
     require(args.save is None or args.runs >= 5, InputError, told)
     require_recordable(args)
     idle = _idle(args)
@@ -91,9 +91,8 @@ def _lines(args: argparse.Namespace, runs: list[Ran]) -> list[str]:
         lines.append(f"the last run: {last}")
     lines += shared_lines(runs[-1])
     if args.save is not None:
-        lines.append(
-            f"{args.save}: a baseline of {len(runs)} runs; aerogel measure check --baseline {args.save}"
-        )
+        check = f"aerogel measure check --baseline {args.save} -- COMMAND"
+        lines.append(f"{args.save}: a baseline of {len(runs)} runs; {check}")
     return lines
 
 

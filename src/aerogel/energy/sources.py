@@ -19,7 +19,9 @@ SOURCES: dict[str, Callable[[Where], Survey]] = {
 
 
 def require_known(meters: Iterable[str]) -> None:
-    """InputError for a name that is no source's."""
+    """InputError for a name that is no source's, and for a name in place of a list."""
+    told = f"meters={meters!r}: give a list of names, such as ['rapl', 'nvml']"
+    require(not isinstance(meters, str), InputError, told)
     unknown = sorted(set(meters) - SOURCES.keys())
     said = f"no meter is called {', '.join(map(repr, unknown))}: there are {', '.join(SOURCES)}"
     require(not unknown, InputError, said)
