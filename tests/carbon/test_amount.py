@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aerogel.carbon.amount import Amount
@@ -26,6 +26,7 @@ def _holds(amount: Amount, truth: float) -> bool:
     return amount.low - slack <= truth <= amount.high + slack
 
 
+@settings(max_examples=40)
 @given(_amounts(), _amounts())
 def test_what_is_true_of_parts_lies_within_bounds_of_the_whole(
     a: tuple[Amount, float], b: tuple[Amount, float]
@@ -35,11 +36,13 @@ def test_what_is_true_of_parts_lies_within_bounds_of_the_whole(
     assert _holds(a[0].times(b[0], "uu"), a[1] * b[1])
 
 
+@settings(max_examples=40)
 @given(_amounts(), _amounts(low=0.5))
 def test_a_quotient_holds_what_is_true(a: tuple[Amount, float], b: tuple[Amount, float]) -> None:
     assert _holds(a[0].over(b[0], "u/u"), a[1] / b[1])
 
 
+@settings(max_examples=40)
 @given(_amounts(), _FINITE)
 def test_scaling_by_a_negative_number_turns_bounds_about(a: tuple[Amount, float], by: float) -> None:
     assert _holds(a[0].scaled(by), a[1] * by)

@@ -103,8 +103,8 @@ def _adds_or_refuses(ledger: Ledger) -> None:
 
 
 def test_damage_is_seen_or_does_no_harm(sound: dict[str, bytes], tmp_path: Path) -> None:
-    seen = [_survives(sound, tmp_path / str(seed), seed) for seed in range(14)]
-    assert 2 < sum(seen) < 14
+    seen = [_survives(sound, tmp_path / str(seed), seed) for seed in range(8)]
+    assert 0 < sum(seen) < 8
 
 
 @pytest.mark.slow

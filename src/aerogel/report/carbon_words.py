@@ -29,10 +29,15 @@ def headline(found: Statement) -> str:
         return "No runs: there is nothing to report."
     energy, emitted = inventory.total("energy"), found.emitted
     said = (
-        f"{counted(len(inventory.runs), 'run')} {period(inventory)}: {amount(energy.figure)} of electricity, "
-        f"{amount(emitted.figure)} by the grids' intensity and with the making of hardware."
+        f"{counted(len(inventory.runs), 'run')} {period(inventory)}: {_much(energy.figure)} of electricity, "
+        f"{_much(emitted.figure)} by the grids' intensity and with the making of hardware."
     )
     return " ".join(part for part in (said, _lacking(found), _measured(inventory)) if part)
+
+
+def _much(found: Amount | None) -> str:
+    said = amount(found)
+    return "an unknown amount" if said == NOT_KNOWN else said
 
 
 def _lacking(found: Statement) -> str:

@@ -114,7 +114,7 @@ def test_from_nothing_no_share_can_be_saved() -> None:
 figures = st.lists(st.one_of(st.floats(0, 900), st.just(-1.0)), min_size=3, max_size=12)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(figures, st.floats(0.1, 4), st.floats(0, 3), st.floats(0, 12))
 def test_one_piece_against_a_fine_search(
     values: list[float], long_h: float, begin_h: float, room_h: float
@@ -135,7 +135,7 @@ def test_one_piece_against_a_fine_search(
     assert not means or mean(mine) <= min(means) + 1e-6
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(figures, st.floats(0.1, 6), st.floats(0, 3), st.floats(0, 12))
 def test_pieces_against_one_piece_and_against_the_cheapest_minutes(
     values: list[float], long_h: float, begin_h: float, room_h: float
