@@ -55,13 +55,14 @@ def test_the_readings_are_asked_for(
     monkeypatch.setattr(calibrate.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(calibrate, "_BUSY", "import time; time.sleep(60)")
     on(Host(2, 2.0, virtual=False), monkeypatch)
-    monkeypatch.setattr("sys.stdin", io.StringIO("20\n45.5 W\n 70W\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("20\n45,5 W\nlots\n 70W\n"))
     assert calibrated("--wall") == 0
     shown = capsys.readouterr()
     assert "idle: what does the wall meter show" in shown.err and "2 threads are busy" in shown.err
+    assert "'lots' is no power: type watts" in shown.err
     assert "45.5 W" in shown.out and "kept in" in shown.out
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
-    assert calibrated("--wall") == 2 and "type watts" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.StringIO("20\n"))
+    assert calibrated("--wall") == 2 and "nobody types what" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -59,16 +59,19 @@ def _calibration(args: argparse.Namespace) -> Calibration:
 
 
 def _ask(phase: Phase) -> float:
-    """The watts that somebody types. InputError where nobody does."""
-    what = "idle" if phase.busy == 0 else f"{phase.busy} threads are busy"
-    print(f"{what}: what does the wall meter show, in watts? ", end="", file=sys.stderr, flush=True)
-    line = sys.stdin.readline()
-    try:
-        return above_zero(line.strip().removesuffix("W").strip())
-    except argparse.ArgumentTypeError as error:
-        raise InputError(
-            f"{line.strip()!r} is no power: type watts, such as 21.5, and press return"
-        ) from error
+    """The watts that somebody types; what is no power is asked for again. InputError where nobody answers."""
+    busy = "1 thread is busy" if phase.busy == 1 else f"{phase.busy} threads are busy"
+    what = "idle" if phase.busy == 0 else busy
+    while True:
+        print(f"{what}: what does the wall meter show, in watts? ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        require(
+            line, InputError, "nobody types what the wall meter shows: give --idle-watts and --busy-watts"
+        )
+        try:
+            return above_zero(line.strip().removesuffix("W").strip().replace(",", "."))
+        except argparse.ArgumentTypeError:
+            print(f"{line.strip()!r} is no power: type watts, such as 21.5", file=sys.stderr)
 
 
 def _lines(calibration: Calibration) -> list[str]:
