@@ -112,7 +112,7 @@ def test_where_nothing_can_move(share: float) -> None:
 
 
 class Idle(torch.optim.Optimizer):
-    """Takes steps that do nothing, as optimisers that know of scaled losses do when gradients are infinite."""
+    """Takes steps that do nothing, as some optimisers do when gradients of scaled losses are infinite."""
 
     def step(self, closure: None = None) -> None:
         pass

@@ -56,8 +56,13 @@ def held_by(masks: Masks) -> None:
         assert not bool(torch.signbit(layer.weight[~layer.mask]).any())
 
 
-@ways
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("make", "optimizer"),
+    [
+        *(pytest.param(make, OPTIMIZERS["adamw"], id=f"{way}-adamw") for way, make in WAYS.items()),
+        *(pytest.param(WAYS["rigl"], make, id=name) for name, make in OPTIMIZERS.items() if name != "adamw"),
+    ],
+)
 def test_optimisers(
     make: Callable[[], TrainingMasks], optimizer: Callable[[torch.nn.Module], torch.optim.Optimizer]
 ) -> None:
@@ -166,9 +171,9 @@ def test_gradients_that_add_up(make: Callable[[], TrainingMasks]) -> None:
     ("way", "backend"),
     [
         ("gradual", "eager"),
-        pytest.param("held", "aot_eager", marks=pytest.mark.slow),
         pytest.param("rigl", "aot_eager", marks=pytest.mark.slow),
-        *(pytest.param(way, "inductor", marks=pytest.mark.slow) for way in WAYS),
+        # A C++ compiler is at work, which is slow while others are.
+        pytest.param("gradual", "inductor", marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
     ],
 )
 def test_a_compiled_model(way: str, backend: str) -> None:
@@ -210,7 +215,7 @@ def test_a_copy_learns_apart(make: Callable[[], TrainingMasks]) -> None:
 
 
 @ways
-@pytest.mark.parametrize("at", [0, 1, 6, 7, 19])
+@pytest.mark.parametrize("at", [0, 6, 7])
 def test_resumed_it_ends_where_it_would_have(make: Callable[[], TrainingMasks], at: int) -> None:
     model = start_of(make)
     optimizer, way = adam(model), make()
