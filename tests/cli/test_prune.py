@@ -22,7 +22,10 @@ from aerogel.measure import CaseResult, Comparison, Contender, ContenderFacts, P
 from aerogel.measure import machine as this_machine
 from aerogel.model.graph import in_integers
 from aerogel.model.source import load_model
+from aerogel.prune.axes import BATCH_NORM
 from aerogel.prune.budget import BUDGETS
+from aerogel.prune.fits import FITS
+from aerogel.prune.importance import IMPORTANCES
 from aerogel.prune.methods import METHODS
 from aerogel.trial import pruning
 from aerogel.trial.forecast import Forecast
@@ -147,7 +150,9 @@ def left(tmp_path: Path) -> list[str]:
 
 def test_the_choices_are_those_there_are() -> None:
     assert set(command.METHODS) == set(METHODS)
-    assert command.BUDGETS == BUDGETS
+    assert command.IMPORTANCES == tuple(IMPORTANCES)
+    assert command.BUDGETS == tuple(BUDGETS)
+    assert command.RECOVERIES == ("none", *FITS, BATCH_NORM)
 
 
 def test_a_directory_is_written_and_judged_on_texts_held_out(

@@ -71,8 +71,8 @@ def test_the_mask_is_found_by_name_or_place() -> None:
     assert call.mask is None
 
 
-def test_global_scope_is_by_magnitude_alone() -> None:
-    with pytest.raises(InputError, match="ranks by magnitude alone"):
-        prune(layer(), 0.5, scope="global", data=[torch.ones(2, 3)])
-    with pytest.raises(InputError, match="ranks by magnitude alone"):
+def test_global_scope_is_a_budget() -> None:
+    with pytest.raises(InputError, match="a map of sparsities is a budget"):
         prune(layer(), {".*": 0.5}, scope="global")
+    with pytest.raises(InputError, match="scope='global' is a budget, as is 'owl'"):
+        prune(layer(), 0.5, scope="global", budget="owl", data=[torch.ones(2, 3)])

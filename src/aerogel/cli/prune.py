@@ -29,7 +29,9 @@ from aerogel.trial.prune_job import PruneJob
 from aerogel.trial.trade import NEEDS
 
 METHODS = ("sparsegpt", "wanda", "magnitude")
-BUDGETS = ("uniform", "owl", "sensitivity")
+IMPORTANCES = ("magnitude", "wanda", "obs", "gradient", "taylor")
+BUDGETS = ("uniform", "global", "erk", "owl", "sensitivity")
+RECOVERIES = ("none", "obs", "admm", "least_squares", "batch_norm")
 _JUDGED = """\
 FUNCTION(model), or FUNCTION(model, tokenizer), returns a number, or a dict of numbers by name, the higher the
 better (return minus a loss). model is the torch module in eval mode, tokenizer(texts) its inputs as a dict of
@@ -73,13 +75,22 @@ def _text_options(group: Options) -> None:
 def _how_options(group: Options) -> None:
     about = "how weights are chosen; magnitude needs no texts (default: sparsegpt)"
     group.add_argument("--method", choices=METHODS, default="sparsegpt", help=about)
+    about = "which weights matter, in place of the method's own choice; all but magnitude need texts"
+    group.add_argument("--importance", choices=IMPORTANCES, help=about)
     add_pattern(group)
     about = (
-        "how much of each layer: as much, less of those with outliers, less of those that matter most "
-        "(default: uniform)"
+        "how much of each layer: as much (uniform), the least important of all (global), less of small "
+        "layers (erk), of those with outliers (owl), of those that matter most (sensitivity); or, without "
+        "--sparsity, as much as brings the linear layers down to latency:3ms, or to latency:0.5 of "
+        "their dense time, on one thread of this CPU (default: uniform)"
     )
-    group.add_argument("--budget", choices=BUDGETS, default="uniform", help=about)
-    about = "refit the kept weights by least squares (default: where there are texts)"
+    group.add_argument("--budget", type=_budget, default="uniform", metavar="B", help=about)
+    about = (
+        f"what makes up for what went, after the method's own, in order: of {', '.join(RECOVERIES)} "
+        "(default: least_squares where there are texts)"
+    )
+    group.add_argument("--recovery", type=_recovery, default=(), metavar="A,B", help=about)
+    about = "refit the kept weights by least squares (default: where there are texts and no --recovery)"
     group.add_argument("--repair", action=argparse.BooleanOptionalAction, default=None, help=about)
     about = (
         "int8: what is kept is rounded to 8 bits with a scale per output, which the zeros and the texts are "
@@ -114,6 +125,21 @@ def _parts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _budget(text: str) -> str:
+    if text in BUDGETS or text.startswith("latency:"):
+        return text
+    known = ", ".join(BUDGETS)
+    raise argparse.ArgumentTypeError(f"{text!r} is none of {known}, latency:3ms, latency:0.5")
+
+
+def _recovery(text: str) -> tuple[str, ...]:
+    parts = _parts(text)
+    odd = [part for part in parts if part not in RECOVERIES]
+    if odd or not parts:
+        raise argparse.ArgumentTypeError(f"{', '.join(odd) or text!r} is none of {', '.join(RECOVERIES)}")
+    return parts
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -123,13 +149,15 @@ def _number(text: str) -> float:
 
 def _run(args: argparse.Namespace) -> int:
     sparsity = sparsity_of(args)
-    if sparsity is None:
+    if sparsity is None and not args.budget.startswith("latency:"):
         raise InputError("how many weights shall go? Give --sparsity, such as 0.8, or --pattern N:M")
     job = PruneJob(
         model=args.model,
         sparsity=sparsity,
         outputs=tuple(args.output),
         method=args.method,
+        importance=args.importance,
+        recovery=args.recovery,
         pattern=args.pattern,
         budget=args.budget,
         repair=args.repair,

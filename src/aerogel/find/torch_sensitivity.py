@@ -79,14 +79,14 @@ def _output(module: torch.nn.Module, call: Call) -> torch.Tensor:
 def _one(
     module: torch.nn.Module, layer: Layer, share: float, calls: Sequence[Call], dense: Sequence[torch.Tensor]
 ) -> Sensitivity:
-    kept = layer.weight.detach().clone()
+    kept = layer.matrix.clone()
     saliency = magnitude(kept.float().cpu().numpy(), pattern_named("unstructured"))
     gone = smallest(saliency, pruned_count(share, saliency.size))
     try:
-        layer.weight.masked_fill_(torch.from_numpy(gone).to(kept.device), 0.0)
+        layer.put(kept.masked_fill(torch.from_numpy(gone).to(kept.device), 0.0))
         found = [_output(module, call) for call in calls]
     finally:
-        layer.weight.copy_(kept)
+        layer.put(kept)
     lost = sum(float((a - b).square().sum()) for a, b in zip(found, dense, strict=True))
     whole = sum(float(b.square().sum()) for b in dense)
     change = (lost / whole) ** 0.5 if whole > 0 else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from aerogel.prune.select import checked_scope
 if TYPE_CHECKING:
     import torch
 
+    from aerogel.prune.gradient import Loss
     from aerogel.prune.layers import LayerChoice
     from aerogel.prune.recovery import Step
 
@@ -23,42 +24,60 @@ def prune(  # noqa: PLR0913  the public face: every choice by keyword, each with
     model: torch.nn.Module,
     sparsity: float | Mapping[str, float] | None = None,
     *,
-    method: str = "magnitude",
+    method: str | None = None,
+    importance: str | None = None,
     pattern: str = "unstructured",
+    budget: str = "uniform",
+    recovery: str | Sequence[str] | None = None,
     data: Iterable[Any] | None = None,
     layers: LayerChoice | None = None,
     scope: str = "layer",
-    budget: str = "uniform",
     repair: bool = False,
-    recovery: str | None = None,
+    loss: Loss | None = None,
     precision: str = "fp32",
     inplace: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> PruneResult:
-    """Set exactly ``round(sparsity * units)`` units of the linear layers' weights to zero.
+    """Set exactly ``round(sparsity * units)`` units of the weights of linear layers and convolutions to zero.
+
+    Four choices, of which any go together: which weights matter (``importance``), which share one fate
+    (``pattern``), how much of each layer goes (``budget``), what is done about the loss (``recovery``).
 
     ``sparsity``: the share for every layer; or a map from regular expressions, searched in layer names, to
     shares: the first that finds a layer counts, and a layer that none finds is left alone.
-    ``method``: ``magnitude`` needs no data; ``wanda`` (weights by the norm of their input, per output) and
-    ``sparsegpt`` (what is pruned is made up for by what is kept) do.
+    ``importance``: ``magnitude`` needs no data; ``wanda`` (weights by the norm of their input, per output),
+    ``obs`` (what a weight costs when the others make up for it), ``gradient`` (the curvature of the distance
+    to the dense model's outputs, or of ``loss``) and ``taylor`` (the slope of ``loss``) do.
     ``pattern``: ``unstructured`` (a unit is one weight); ``block2x1``, ``block4x1``, ``block1x4`` or
     ``block4x4`` (consecutive outputs x consecutive inputs share one fate); ``panel4`` (single weights, but
     those of 4 consecutive outputs that share an input are kept rather than lone ones: as many zeros, and a
     faster kernel); or N:M as in ``2:4`` (of every M consecutive inputs of an output at most N are kept; the
-    sparsity, 1 - N/M, may then be left out).
+    sparsity, 1 - N/M, may then be left out). Inputs of a convolution are those of its patches.
+    ``budget``: ``uniform``; or, as much in all, ``global``: the least important of all layers' units;
+    ``erk``: less of small layers; ``owl``: less of layers with many outliers; ``sensitivity``: less of layers
+    without which the output changes most (these two need data). ``latency:3ms`` or, of the dense time,
+    ``latency:0.5``: as much as brings the linear layers down to that time for the first batch on one thread
+    of this CPU, measured; ``sparsity`` is then left out. ``scope="global"`` is ``budget="global"``.
+    ``recovery``: one of, or a list in order of: of each layer ``obs`` (each weight that goes is made up for
+    by the others), ``admm`` (choose and fit in turns), ``least_squares`` (refit what is kept); then of the
+    model
+    ``batch_norm`` (statistics anew) and ``"distill:90s"``, ``"distill:10m"`` or ``"distill:200steps"``: train
+    the kept weights, for so long, to do on ``data`` what the dense model does (``recover`` has more to set).
+    ``method``: a preset: ``magnitude``; ``wanda``; ``sparsegpt``: importance and recovery ``obs``. What else
+    is given replaces its importance, and comes after its recovery; a recovery that starts with ``none`` drops
+    it.
+    ``repair``: recovery by ``least_squares``.
     ``data``: batches of what the model takes: each a tensor, a tuple of arguments, or a dict of them; some
     hundred short texts are enough. Tokens where ``attention_mask`` is 0 do not count.
+    ``loss``: from the model to its losses on your data, one scalar a batch, where gradients shall be of
+    these:
+    ``lambda model: (cross_entropy(model(x), y) for x, y in loader)``.
     ``layers``: a regular expression searched in layer names, or a predicate on (name, layer); by default
-    every ``nn.Linear`` but task heads. A tied weight or a shared module is pruned once, under its first name.
-    ``scope``: that many of each layer (``layer``), or, by magnitude, of all together (``global``).
-    ``budget``: ``uniform``; or, as much in all, ``owl``: less of layers with many outliers; ``sensitivity``:
-    less of layers without which the output changes most. Both need data.
-    ``repair``: least squares on the kept weights once a layer's zeros are known. Needs data.
-    ``recovery``: ``"distill:90s"``, ``"distill:10m"`` or ``"distill:200steps"``: train the kept weights, for
-    so long, to do on ``data`` what the dense model does. ``recover`` has more to set.
+    every one but task heads. A tied weight or a shared module is pruned once, under its first name. Of
+    convolutions by groups, if you choose them, and layers that the data does not reach, the smallest go.
     ``precision``: ``int8``: what is kept ends as whole numbers from -127 to 127 times a scale per output, and
     the layer has these scales as its buffer ``weight_scale``; with data, what rounding loses is made up for,
-    too. A ``sparsity`` of 0 rounds alone.
+    too. A ``sparsity`` of 0 rounds alone. Linear layers only.
     ``progress``: told the name of each layer once it is pruned.
 
     The least important units go; zeros of either sign are least of all, and stay zero; equal ones go by
@@ -69,22 +88,15 @@ def prune(  # noqa: PLR0913  the public face: every choice by keyword, each with
     try:
         # torch is optional, and slow to import: only pruning itself needs it.
         from aerogel.prune import recipe
-        from aerogel.prune.methods import METHODS
+        from aerogel.prune.axes import chosen_axes
     except ModuleNotFoundError as error:
         raise MissingDependencyError('pruning needs torch: pip install "aerogel[torch]"') from error
-
-    require(method in METHODS, InputError, f"method {method!r} is unknown: choose from {', '.join(METHODS)}")
-    asked = recipe.Recipe(
-        method,
-        pattern_named(pattern),
-        checked_scope(scope),
-        budget,
-        repair,
-        recovery,
-        layers,
-        inplace,
-        precision,
-    )
+    if checked_scope(scope) == "global":
+        both = budget in ("uniform", "global")
+        require(both, InputError, f"scope='global' is a budget, as is {budget!r}: leave one of them out")
+        budget = "global"
+    axes = chosen_axes(method, importance, pattern_named(pattern), budget, recovery, repair=repair)
+    asked = recipe.Recipe(axes, layers, inplace, precision, loss)
     return recipe.carry_out(model, sparsity, asked, data, progress or (lambda _: None))
 
 

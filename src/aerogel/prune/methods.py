@@ -1,24 +1,20 @@
-"""The methods: each a function from a layer's problem to its solution. Imports torch."""
+"""The methods: presets of importance and recovery, under the names they are known by."""
 
 from __future__ import annotations
 
-from aerogel.prune.magnitude import magnitude
-from aerogel.prune.obs import sparsegpt
-from aerogel.prune.problem import Method, Problem, Solution, spread
-from aerogel.prune.select import per_group, smallest
-from aerogel.prune.wanda import wanda
+from dataclasses import dataclass
 
 
-def by_magnitude(problem: Problem) -> Solution:
-    """``magnitude`` where there is data: for a bias that makes up for the mean, and for repair."""
-    saliency = magnitude(problem.weight.cpu().numpy(), problem.pattern).copy()
-    frozen = problem.frozen_units()
-    if problem.pattern.kept_of is not None:
-        gone = per_group(saliency, frozen, *problem.pattern.kept_of)
-    else:
-        saliency[frozen] = -1
-        gone = smallest(saliency, problem.budget(int(frozen.sum())))
-    return Solution(problem.weight.masked_fill(spread(problem, gone), 0.0), gone)
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """``importance``: a name in ``IMPORTANCES``; ``recovery``: what ``FITS`` does to each layer first."""
+
+    importance: str
+    recovery: tuple[str, ...] = ()
 
 
-METHODS: dict[str, Method] = {"magnitude": by_magnitude, "wanda": wanda, "sparsegpt": sparsegpt}
+METHODS: dict[str, Preset] = {
+    "magnitude": Preset("magnitude"),
+    "wanda": Preset("wanda"),
+    "sparsegpt": Preset("obs", ("obs",)),
+}

@@ -8,6 +8,8 @@ w is spread over the inputs still to come, first inside the block, then over all
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,6 +33,41 @@ def sparsegpt(problem: Problem) -> Solution:
     )
     sweep(weight, factor, chooser.blocks, chooser.inside)
     return Solution(weight.t(), chooser.gone)
+
+
+def swept(problem: Problem, gone: NDArray[np.bool_]) -> Solution:
+    """The units ``gone`` go, whoever chose them, and each is made up for as above."""
+    factor = problem.moments.factor(problem.damping)
+    weight = problem.weight.t().clone(memory_format=torch.contiguous_format)
+    zero = spread(problem, gone)
+
+    def inside(start: int, stop: int) -> torch.Tensor:
+        keep = (~zero[:, start:stop]).t().to(weight.dtype)
+        return settle(weight[start:stop], factor[start:stop, start:stop], keep)
+
+    sweep(weight, factor, edges(len(weight), 1), inside)
+    return Solution(weight.t(), gone)
+
+
+def by_surgeon(problem: Problem) -> NDArray[np.floating[Any]]:
+    """Saliency of each unit on its own, all other inputs free to make up for it (Hassibi and Stork 1993):
+    w^T (V_SS)^-1 w with V = (H + d I)^-1 and S the unit's inputs, summed over its outputs."""
+    factor, width = problem.moments.factor(problem.damping), problem.pattern.columns
+    weight = problem.weight
+    inputs = weight.shape[1]
+    if width == 1:
+        costs = weight.square() / factor.square().sum(0)
+    else:
+        costs = torch.empty_like(weight)
+        for start in range(0, inputs, width):
+            part = factor[:, start : start + width]
+            own = weight[:, start : start + width]
+            costs[:, start : start + width] = torch.linalg.solve(part.t() @ part, own.t()).t() * own
+    diagonal = problem.moments.hessian.diagonal()
+    # The damping pretends that an input that is never there were there a little.
+    worth = torch.where(diagonal <= _DEAD * diagonal.mean(), _DEAD, 1.0)
+    # Each part of a sum may be a little below 0; the sums are not, but for rounding.
+    return np.maximum(problem.ranked(costs * worth), 0)
 
 
 class _Chooser:

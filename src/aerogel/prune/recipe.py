@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,20 @@ from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
 from aerogel.prune import weights
+from aerogel.prune.axes import Axes, check_together
+from aerogel.prune.batch_norm import reestimate
 from aerogel.prune.batches import Call, calls_of
-from aerogel.prune.budget import BUDGETS, checked_map, owl, sensitivity
+from aerogel.prune.budget import Question, checked_map
+from aerogel.prune.fits import solved
+from aerogel.prune.gradient import Loss, worths
 from aerogel.prune.layers import Layer, LayerChoice, prunable
 from aerogel.prune.magnitude import magnitude
-from aerogel.prune.methods import METHODS
-from aerogel.prune.pattern import Pattern, wanted_sparsity
+from aerogel.prune.pattern import wanted_sparsity
+from aerogel.prune.problem import Problem, Solution
 from aerogel.prune.recovery import recover
 from aerogel.prune.report import LayerReport, PruneReport, PruneResult
 from aerogel.prune.schedule import Schedule
-from aerogel.prune.select import Scope, checked_sparsity, per_group, pruned_count, select, smallest
+from aerogel.prune.select import Saliency, checked_sparsity, per_group, pruned_count, smallest
 from aerogel.prune.stream import Calibration, Outcome, Stream
 from aerogel.prune.watch import observed
 
@@ -34,56 +38,36 @@ PRECISIONS = ("fp32", "int8")
 class Recipe:
     """The choices of ``prune``, which says what they mean."""
 
-    method: str
-    pattern: Pattern
-    scope: Scope
-    budget: str
-    repair: bool
-    recovery: str | None
+    axes: Axes
     layers: LayerChoice | None
     inplace: bool
     precision: str
+    loss: Loss | None = None
 
     def check(self, sparsity: object, data: object) -> None:
         """InputError for choices that do not go together."""
         told = f"precision {self.precision!r} is unknown: choose from {', '.join(PRECISIONS)}"
         require(self.precision in PRECISIONS, InputError, told)
-        known = ", ".join(BUDGETS)
-        require(self.budget in BUDGETS, InputError, f"budget {self.budget!r} is unknown: choose from {known}")
-        needs = {
-            f"method={self.method!r}": self.method != "magnitude",
-            "repair": self.repair,
-            f"budget={self.budget!r}": self.budget != "uniform",
-            "recovery": self.recovery is not None,
-        }
-        for what, needed in needs.items():
-            require(not needed or data is not None, InputError, f"{what} needs data: give data=batches")
-        mapped = isinstance(sparsity, Mapping)
-        require(
-            not mapped or self.budget == "uniform",
-            InputError,
-            "a map of sparsities is a budget: leave budget out",
-        )
-        alone = data is None and not mapped
-        require(
-            self.scope == "layer" or alone, InputError,
-            "scope='global' ranks by magnitude alone: leave data and maps out, or set budget='owl'",
-        )  # fmt: skip
-        fixed = self.pattern.kept_of is not None
-        free = self.scope == "layer" and self.budget == "uniform"
-        told = f"pattern {self.pattern.name} is alike in all layers: leave scope and budget out"
-        require(not fixed or free, InputError, told)
+        told = f"loss is of no use to importance {self.axes.importance_name!r}: take 'gradient' or 'taylor'"
+        require(self.loss is None or self.axes.importance.gradients, InputError, told)
+        check_together(self.axes, sparsity, data)
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """``chosen``: layers of ``work`` to prune by ``recipe``; by ``share`` each, or by ``shares``, by name."""
+    """``chosen``: layers of ``work`` to prune by ``recipe``; ``share``: of all of them, None where each has
+    its own; ``shares``: by name; ``worths``: see ``gradient``."""
 
     work: torch.nn.Module
     recipe: Recipe
     chosen: list[Layer]
     share: float | None
     shares: Mapping[str, float]
+    worths: Mapping[str, torch.Tensor] = field(default_factory=dict[str, torch.Tensor])
+
+    @property
+    def units(self) -> list[int]:
+        return [math.prod(self.recipe.axes.pattern.unit_shape(layer.shape)) for layer in self.chosen]
 
 
 def carry_out(
@@ -94,103 +78,194 @@ def carry_out(
     progress: Callable[[str], None],
 ) -> PruneResult:
     """Do what ``prune`` says."""
+    began = time.perf_counter()
     module = weights.checked_module(model)
     recipe.check(sparsity, data)
-    if isinstance(sparsity, Mapping):
-        share, asked = None, {key: wanted_sparsity(recipe.pattern, v) for key, v in sparsity.items()}
-    else:
-        share, asked = checked_sparsity(wanted_sparsity(recipe.pattern, sparsity)), None
-    schedule = None if recipe.recovery is None else Schedule.parse(recipe.recovery)
+    asked = _asked(recipe.axes, sparsity)
     # With data the dense model is needed to the end: to imitate, and unchanged should anything fail.
     work = module if recipe.inplace and data is None else weights.copied(module)
-    chosen = prunable(work, recipe.layers)
-    shares: dict[str, float] = {}
-    if asked is not None:
-        shares = checked_map(asked, chosen)
-        chosen = [layer for layer in chosen if layer.name in shares]
-    job = _Job(work, recipe, chosen, share, shares)
-    arrays = [weights.finite_array(layer) for layer in chosen]
+    job = _job(work, recipe, asked)
+    for layer in job.chosen:
+        weights.finite_array(layer)
     if recipe.precision == "int8":
-        weights.require_float32(chosen)
+        weights.require_float32(job.chosen)
     if data is None:
-        return _result(job, _by_magnitude(job, arrays), None)
-    calls = calls_of(work, data)
-    with observed(work, module):
-        if share is not None:
-            units = [math.prod(recipe.pattern.unit_shape(array.shape)) for array in arrays]
-            uniform = dict.fromkeys((layer.name for layer in chosen), share)
-            shares = {
-                "uniform": lambda: uniform,
-                "owl": lambda: owl(work, chosen, calls, share, units),
-                "sensitivity": lambda: sensitivity(work, chosen, calls, share, units),
-            }[recipe.budget]()
-        result = _calibrated(replace(job, shares=shares), module, calls, progress)
-    if schedule is not None:
-        result = recover(result, module, calls, schedule)
-    return replace(result, model=weights.take_over(module, work)) if recipe.inplace else result
+        job = _budgeted(job, None)
+        result = _result(job, _by_magnitude(job), None)
+    else:
+        calls = calls_of(work, data)
+        result = _with_data(job, module, calls, progress)
+    report = replace(result.report, seconds=time.perf_counter() - began)
+    model = weights.take_over(module, work) if recipe.inplace else result.model
+    return replace(result, model=model, report=report)
+
+
+def _asked(axes: Axes, sparsity: float | Mapping[str, float] | None) -> float | Mapping[str, Any] | None:
+    """The sparsity, checked as far as it can be without a model; None where the budget says it."""
+    if isinstance(sparsity, Mapping):
+        return {key: wanted_sparsity(axes.pattern, v) for key, v in sparsity.items()}
+    if axes.budget_name.startswith("latency:"):
+        return None
+    return checked_sparsity(wanted_sparsity(axes.pattern, sparsity))
+
+
+def _job(work: torch.nn.Module, recipe: Recipe, asked: float | Mapping[str, Any] | None) -> _Job:
+    chosen = prunable(work, recipe.layers)
+    if not isinstance(asked, Mapping):
+        return _Job(work, recipe, chosen, asked, {})
+    shares = checked_map(asked, chosen)
+    return _Job(work, recipe, [layer for layer in chosen if layer.name in shares], None, shares)
+
+
+def _with_data(
+    job: _Job, module: torch.nn.Module, calls: list[Call], progress: Callable[[str], None]
+) -> PruneResult:
+    recipe = job.recipe
+    with observed(job.work, module):
+        kind = recipe.axes.importance.gradients
+        if kind:
+            job = replace(job, worths=worths(job.work, job.chosen, calls, kind, recipe.loss))
+        job = _budgeted(job, calls)
+        result = _calibrated(job, module, calls, progress)
+    for step in recipe.axes.after:
+        if isinstance(step, Schedule):
+            result = recover(result, module, calls, step)
+        else:
+            with observed(job.work):
+                reestimate(job.work, calls)
+    return result
+
+
+def _budgeted(job: _Job, calls: list[Call] | None) -> _Job:
+    """With a share for each layer."""
+    if job.shares:
+        return job
+    axes = job.recipe.axes
+    question = Question(
+        model=job.work,
+        layers=job.chosen,
+        calls=calls,
+        sparsity=job.share or 0.0,
+        units=job.units,
+        pattern=axes.pattern,
+        precision=job.recipe.precision,
+        saliencies=lambda: _saliencies(job, calls),
+    )
+    return replace(job, shares=axes.budget.shares(question))
+
+
+def _saliencies(job: _Job, calls: list[Call] | None) -> dict[str, Saliency]:
+    """By layer, those of its units in the dense model; frozen ones have -1. Layers the data does not reach
+    have none. One pass of the data, in which nothing is changed."""
+    axes = job.recipe.axes
+    if calls is None:
+        return {layer.name: magnitude(weights.finite_array(layer), axes.pattern) for layer in job.chosen}
+    found: list[Saliency] = []
+
+    def look(problem: Problem) -> Solution:
+        saliency = axes.importance.saliency(problem)
+        saliency[problem.frozen_units()] = -1
+        found.append(saliency)
+        return Solution(problem.weight.clone(), np.zeros(saliency.shape, np.bool_))
+
+    settings = Calibration(
+        look, axes.pattern, dict.fromkeys((layer.name for layer in job.chosen), 0.0),
+        dense_targets=False, worths=job.worths,
+    )  # fmt: skip
+    names: list[str] = []
+    filled = [layer for layer in job.chosen if layer.weight.numel() and not layer.grouped]
+    Stream(job.work, None, settings).run(filled, list(calls), names.append)
+    return dict(zip(names, found, strict=True))
 
 
 def _calibrated(
     job: _Job, dense: torch.nn.Module, calls: list[Call], progress: Callable[[str], None]
 ) -> PruneResult:
-    recipe = job.recipe
-    # Only a method that changes the kept weights can make up for what earlier layers lost.
-    targets = recipe.method == "sparsegpt" or recipe.repair
-    integers = recipe.precision == "int8"
-    method = METHODS[recipe.method]
-    settings = Calibration(method, recipe.pattern, job.shares, recipe.repair, integers, targets)
+    axes = job.recipe.axes
+    settings = Calibration(
+        lambda problem: solved(problem, axes.importance, axes.fits),
+        axes.pattern,
+        job.shares,
+        integers=job.recipe.precision == "int8",
+        dense_targets=axes.changes_weights,
+        by_rows=axes.by_rows,
+        worths=job.worths,
+    )
     stream = Stream(job.work, dense, settings)
-    filled = [layer for layer in job.chosen if layer.weight.numel()]
-    missed = stream.run(filled, calls, progress) + [layer for layer in job.chosen if not layer.weight.numel()]
-    rest = replace(job, chosen=missed, share=None)
-    outcomes = stream.outcomes | _by_magnitude(rest, [weights.finite_array(layer) for layer in missed])
+    # The outputs of a convolution by groups do not share their inputs' moments.
+    idle = [layer for layer in job.chosen if layer.grouped or not layer.weight.numel()]
+    filled = [layer for layer in job.chosen if all(layer is not other for other in idle)]
+    missed = [*(stream.run(filled, calls, progress) if filled else []), *idle]
+    outcomes = stream.outcomes | _by_magnitude(replace(job, chosen=missed))
     return _result(job, outcomes, stream.ledger.peak)
 
 
-def _by_magnitude(job: _Job, arrays: Sequence[NDArray[np.floating[Any]]]) -> dict[str, Outcome]:
+def _by_magnitude(job: _Job) -> dict[str, Outcome]:
     """Without data, or for layers that the data does not reach."""
-    began, pattern = time.perf_counter(), job.recipe.pattern
-    saliencies = [magnitude(array, pattern) for array in arrays]
-    if pattern.kept_of is not None:
-        picked = [per_group(s, np.zeros(s.shape, np.bool_), *pattern.kept_of) for s in saliencies]
-    elif job.share is not None:
-        picked = select(saliencies, job.share, job.recipe.scope)
-    else:
-        named = zip(job.chosen, saliencies, strict=True)
-        picked = [smallest(s, pruned_count(job.shares[layer.name], s.size)) for layer, s in named]
+    pattern = job.recipe.axes.pattern
     outcomes: dict[str, Outcome] = {}
-    for layer, gone in zip(job.chosen, picked, strict=True):
-        kept = pattern.spread(~gone, (layer.weight.shape[0], layer.weight.shape[1]))
-        weights.zero_outside(layer, kept)
-        if job.recipe.precision == "int8":
-            # What was zero before stays zero, should training follow.
-            kept &= layer.weight.detach().cpu().numpy() != 0
-            weights.round_to_grid(layer)
-        seconds = (time.perf_counter() - began) / len(job.chosen)
+    for layer in job.chosen:
+        began = time.perf_counter()
+        saliency = magnitude(weights.finite_array(layer), pattern)
+        if pattern.kept_of is not None:
+            gone = per_group(saliency, np.zeros(saliency.shape, np.bool_), *pattern.kept_of)
+        else:
+            gone = smallest(saliency, pruned_count(job.shares[layer.name], saliency.size))
+        kept = _zeroed(layer, pattern.spread(~gone, layer.shape), job.recipe.precision)
+        seconds = time.perf_counter() - began
         outcomes[layer.name] = Outcome(kept, gone.size, int(np.count_nonzero(gone)), None, seconds)
     return outcomes
+
+
+def _zeroed(layer: Layer, kept: NDArray[np.bool_], precision: str) -> NDArray[np.bool_]:
+    weights.zero_outside(layer, kept)
+    if precision == "int8":
+        # What was zero before stays zero, should training follow.
+        kept &= layer.matrix.cpu().numpy() != 0
+        weights.round_to_grid(layer)
+    return kept
 
 
 def _result(job: _Job, outcomes: Mapping[str, Outcome], peak_bytes: int | None) -> PruneResult:
     weights.drop_stale_grids(job.chosen)
     reports: list[LayerReport] = []
+    masks: dict[str, NDArray[np.bool_]] = {}
     for layer in job.chosen:
         done = outcomes[layer.name]
         zeros = int(torch.count_nonzero(layer.weight.detach() == 0))
-        shape = (layer.weight.shape[0], layer.weight.shape[1])
         reports.append(
-            LayerReport(layer.name, shape, done.units, done.pruned, zeros, done.relative_error, done.seconds)
+            LayerReport(
+                layer.name, layer.shape, done.units, done.pruned, zeros, done.relative_error, done.seconds
+            )
         )
+        masks[layer.name] = done.kept.reshape(layer.weight.shape)
     units = sum(r.units for r in reports)
     share = job.share if job.share is not None else sum(r.pruned for r in reports) / max(1, units)
-    recipe = job.recipe
+    axes = job.recipe.axes
     report = PruneReport(
-        recipe.method,
-        recipe.pattern.name,
-        recipe.scope,
+        axes.method,
+        axes.pattern.name,
+        "global" if axes.budget.ranks else "layer",
         share,
         tuple(reports),
         peak_bytes,
-        precision=recipe.precision,
+        precision=job.recipe.precision,
+        importance=axes.importance_name,
+        budget=axes.budget_name,
+        recoveries=axes.recoveries,
+        notes=_notes(job, reports),
     )
-    return PruneResult(job.work, {layer.name: outcomes[layer.name].kept for layer in job.chosen}, report)
+    return PruneResult(job.work, masks, report)
+
+
+def _notes(job: _Job, reports: Sequence[LayerReport]) -> tuple[str, ...]:
+    """Layers that are left with nothing though not all was asked for."""
+    share = job.share if job.share is not None else 1.0
+    empty = [r.name for r in reports if r.size and r.zeros == r.size and share < 1]
+    if not empty:
+        return ()
+    shown = ", ".join(map(repr, empty[:4])) + (", ..." if len(empty) > 4 else "")
+    told = (
+        f"nothing is kept of {shown}, too small or too unimportant: leave them out with layers=, or ask less"
+    )
+    return (told,)

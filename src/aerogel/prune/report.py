@@ -65,6 +65,9 @@ class PruneReport:
 
     ``peak_bytes``: the most that calibration held at one time; ``recovery``: what training did; each None
     where there was none. ``precision``: ``int8`` where weights lie on a grid, see ``torch_grid``.
+    ``method``: the preset, or the importance; ``importance``, ``budget``, ``recoveries``: the axes, as named.
+    ``seconds``: all of it took, recovery included, None where unknown; ``notes``: what is worth knowing of
+    it.
     """
 
     method: str
@@ -75,6 +78,11 @@ class PruneReport:
     peak_bytes: int | None = None
     recovery: RecoveryReport | None = None
     precision: str = "fp32"
+    importance: str | None = None
+    budget: str = "uniform"
+    recoveries: tuple[str, ...] = ()
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -104,7 +112,9 @@ class PruneReport:
             "pattern": self.pattern,
             "scope": self.scope,
             "precision": self.precision,
-            "requested": self.requested,
+            "importance": self.importance,
+            "budget": self.budget,
+            "recoveries": list(self.recoveries),
         }
         done = {
             "requested": self.requested,
@@ -112,15 +122,21 @@ class PruneReport:
             "zeros": self.zeros,
             "sparsity": self.sparsity,
             "peak_bytes": self.peak_bytes,
+            "seconds": self.seconds,
+            "notes": list(self.notes),
             "recovery": None if self.recovery is None else asdict(self.recovery),
             "layers": layers,
         }
         return asked | done
 
+    def _choices(self) -> str:
+        budget = "" if self.budget in ("uniform", "global") else f", budget {self.budget}"
+        return ", then ".join([self.method, *self.recoveries]) + budget
+
     def __str__(self) -> str:
         width = max((len(layer.name) for layer in self.layers), default=5)
         grid = ", int8" if self.precision == "int8" else ""
-        lines = [f"{self.method}, {self.pattern}{grid}, per {self.scope}: {self.requested:.1%} asked"]
+        lines = [f"{self._choices()}, {self.pattern}{grid}, per {self.scope}: {self.requested:.1%} asked"]
         for r in self.layers:
             error = "" if r.relative_error is None else f"  output off by {r.relative_error:6.1%}"
             size = f"{r.shape[0]} x {r.shape[1]}"
@@ -135,7 +151,7 @@ class PruneReport:
             if r.unseen_before is not None:
                 undone = ", which is worse, so it was undone: give it more time" if r.undone else ""
                 lines.append(f"on data it did not see: {r.unseen_before:.4f} -> {r.unseen_after:.4f}{undone}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,12 @@ from aerogel.model.torch_grid import put_scale
 from aerogel.prune.batches import Call
 from aerogel.prune.blocks import Stack, hidden, stages
 from aerogel.prune.hessian import Moments
-from aerogel.prune.layers import Layer
+from aerogel.prune.layers import Layer, Prunable
 from aerogel.prune.ledger import Ledger
 from aerogel.prune.pattern import Pattern
 from aerogel.prune.problem import Method, Problem, spread
-from aerogel.prune.repair import repaired
 from aerogel.prune.rounding import rounded
+from aerogel.prune.unfold import geometry, rows_fed
 from aerogel.prune.watch import fed, inputs, run_watched
 
 _ROWS = 512
@@ -44,15 +44,16 @@ class Outcome:
 class Calibration:
     """How to prune a layer. ``sparsities``: by name; ``dense_targets``: a layer learns to do with the inputs
     it gets from pruned layers what it did with the dense model's; ``integers``: weights end on the int8
-    grid; ``damping``: see ``Moments.factor``."""
+    grid; ``damping``: see ``Moments.factor``; ``by_rows``, ``worths`` (by name): see ``Problem``."""
 
     method: Method
     pattern: Pattern
     sparsities: Mapping[str, float]
-    repair: bool = False
     integers: bool = False
     dense_targets: bool = True
     damping: float = 0.01
+    by_rows: bool = False
+    worths: Mapping[str, torch.Tensor] = field(default_factory=dict[str, torch.Tensor])
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,35 +145,35 @@ class Stream:
         # Before anything is pruned, both models feed the layer the same.
         paired = self._settings.dense_targets and len(first.uses) == 1 and self.outcomes
         twin = feed.twin if paired else None
-        moments = Moments(first.weight.shape[1], first.weight.device, self.ledger,
+        moments = Moments(first.shape[1], first.weight.device, self.ledger,
                           centred=first.bias is not None, paired=twin is not None)  # fmt: skip
         path = next((n for n, m in feed.root.named_modules() if m is first.uses[0]), "")
         for call, twin_call in zip(feed.calls, feed.twin_calls or feed.calls, strict=True):
             found = inputs(feed.root, call, first.uses, uses)
             dense = inputs(twin, twin_call, [twin.get_submodule(path)], uses) if twin is not None else []
             for i, x in enumerate(found):
-                moments.add(x, dense[i] if dense else None, call.mask)
+                _add(moments, first.uses[0], x, dense[i] if dense else None, call.mask)
         moments.finish(first.name)
         return moments
 
     def _prune(self, layer: Layer, moments: Moments, *, last: bool) -> None:
         """``last``: of the layers that share ``moments``."""
         began, settings = time.perf_counter(), self._settings
-        dense = layer.weight.detach().float()
+        dense = layer.matrix.float()
         target = moments.target(dense, settings.damping)
         problem = Problem(target, dense == 0, moments, settings.pattern,
-                          settings.sparsities[layer.name], settings.damping)  # fmt: skip
+                          settings.sparsities[layer.name], settings.damping,
+                          settings.by_rows, settings.worths.get(layer.name))  # fmt: skip
         solution = settings.method(problem)
         pruned, units = int(np.count_nonzero(solution.gone)), problem.units
         zero, weight = spread(problem, solution.gone), solution.weight
         # A large layer's flags are a quarter of its weight again.
         del problem, solution
         self.ledger.hold(target, weight, zero)
-        if settings.repair:
-            weight = repaired(weight, target, zero, moments, settings.damping)
         if settings.integers:
             weight, scale = rounded(weight, zero, moments, settings.damping)
             for use in layer.uses:
+                assert isinstance(use, torch.nn.Linear), "checked by require_float32"
                 put_scale(use, scale)
         if last:
             moments.release_factor()
@@ -181,10 +182,22 @@ class Stream:
         error = _relative_error(weight, target, moments.hessian)
         if layer.bias is not None:
             layer.bias.add_(moments.shift(dense, weight).to(layer.bias.dtype))
-        layer.weight.copy_(weight)
+        layer.put(weight)
         self.ledger.drop(target, weight, zero)
         kept, seconds = zero.logical_not_().cpu().numpy(), time.perf_counter() - began
         self.outcomes[layer.name] = Outcome(kept, units, pruned, error, seconds)
+
+
+def _add(
+    moments: Moments, use: Prunable, x: torch.Tensor, dense: torch.Tensor | None, mask: torch.Tensor | None
+) -> None:
+    """What ``use`` sees of ``x``, and its twin of ``dense``, beside it."""
+    if dense is None:
+        for rows in rows_fed(use, x, mask):
+            moments.add(rows, None, None)
+        return
+    for rows, twins in zip(rows_fed(use, x, mask), rows_fed(use, dense, mask), strict=True):
+        moments.add(rows, twins, None)
 
 
 def _groups(root: torch.nn.Module, call: Call, layers: list[Layer]) -> list[tuple[list[Layer], int]]:
@@ -202,7 +215,7 @@ def _groups(root: torch.nn.Module, call: Call, layers: list[Layer]) -> list[tupl
     groups: dict[tuple[object, ...], tuple[list[Layer], int]] = {}
     for name, tensors in fed_to.items():
         # A centred Hessian serves only layers with a bias.
-        key = (by_name[name].bias is None, *map(id, tensors))
+        key = (by_name[name].bias is None, geometry(by_name[name].uses[0]), *map(id, tensors))
         groups.setdefault(key, ([], len(tensors)))[0].append(by_name[name])
     return list(groups.values())
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
 from aerogel.model.torch_grid import drop_scale, lies_on, put_scale, scale_of
+from aerogel.prune.batch_norm import batch_norms
 from aerogel.prune.grid import fitted_scale, on_grid
 from aerogel.prune.layers import Layer
 
@@ -33,19 +34,21 @@ def copied(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def finite_array(layer: Layer) -> NDArray[np.floating[Any]]:
-    """The weight as a NumPy array, float64 if it is float64, else float32 (exact for the narrower types);
-    InputError if it holds NaN or infinity."""
+    """The weight's matrix as a NumPy array, float64 if it is float64, else float32 (exact for the narrower
+    types); InputError if it holds NaN or infinity."""
     wide = torch.float64 if layer.weight.dtype == torch.float64 else torch.float32
-    array = layer.weight.detach().to("cpu", wide).numpy()
+    array = layer.matrix.to("cpu", wide).numpy()
     bad = int(array.size - np.count_nonzero(np.isfinite(array)))
     require(bad == 0, InputError, f"parameter {layer.name!r} has {bad} non-finite values: repair it first")
     return array
 
 
 def zero_outside(layer: Layer, mask: NDArray[np.bool_]) -> int:
-    """Zero what ``mask`` does not keep (to +0.0, never -0.0); the number of zeros in the weight now."""
+    """Zero what ``mask`` [outputs, inputs] does not keep (to +0.0, never -0.0); the number of zeros in the
+    weight now."""
     with torch.no_grad():
-        layer.weight.masked_fill_(torch.from_numpy(~mask).to(layer.weight.device), 0.0)
+        gone = torch.from_numpy(~mask).to(layer.weight.device)
+        layer.weight.masked_fill_(gone.reshape(layer.weight.shape), 0.0)
         return int((layer.weight == 0).sum())
 
 
@@ -55,6 +58,7 @@ def round_to_grid(layer: Layer) -> None:
         scale = fitted_scale(layer.weight)
         layer.weight.copy_(on_grid(layer.weight, scale[:, None]))
     for use in layer.uses:
+        assert isinstance(use, torch.nn.Linear), "checked by require_float32"
         put_scale(use, scale)
 
 
@@ -64,22 +68,31 @@ def require_float32(layers: Sequence[Layer]) -> None:
         kind = str(layer.weight.dtype).removeprefix("torch.")
         told = f'parameter {layer.name!r} is {kind}: precision="int8" takes float32, so give model.float()'
         require(layer.weight.dtype == torch.float32, InputError, told)
+        linear = all(isinstance(use, torch.nn.Linear) for use in layer.uses)
+        told = (
+            f'parameter {layer.name!r} is a convolution\'s: precision="int8" takes linear layers, see layers='
+        )
+        require(linear, InputError, told)
 
 
 def drop_stale_grids(layers: Sequence[Layer]) -> None:
     """Layers whose weight no longer lies on the grid they have say so no more."""
     for layer in layers:
         for use in layer.uses:
-            scale = scale_of(use)
-            if scale is not None and not lies_on(use.weight, scale):
+            scale = scale_of(use) if isinstance(use, torch.nn.Linear) else None
+            if isinstance(use, torch.nn.Linear) and scale is not None and not lies_on(use.weight, scale):
                 drop_scale(use)
 
 
 def take_over(module: torch.nn.Module, work: torch.nn.Module) -> torch.nn.Module:
-    """``module``, with the numbers of ``work``, a copy of it, and the grids they lie on."""
+    """``module``, with the numbers of ``work``, a copy of it, its batch norms' statistics and the grids that
+    weights lie on."""
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(work.get_parameter(name))
+        for ours, theirs in zip(batch_norms(module), batch_norms(work), strict=True):
+            for name, buffer in ours.named_buffers(recurse=False):
+                buffer.copy_(theirs.get_buffer(name))
     for ours, theirs in zip(module.modules(), work.modules(), strict=True):
         if isinstance(ours, torch.nn.Linear) and isinstance(theirs, torch.nn.Linear):
             drop_scale(ours)

@@ -21,9 +21,10 @@ _WORTH_TELLING = 1.05
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """``layers``: linear layers to be pruned, of which ``timed`` have a shape that was timed: one layer of
-    each, pruned by magnitude, on one thread, by ``tune.choose``. ``no_faster``: those of them for which a
-    dense kernel is the best; ``speedup``: over it, of all timed layers, None where there are none."""
+    """``layers``: linear layers to be pruned (no convolutions), of which ``timed`` have a shape that was
+    timed: one layer of each, pruned by magnitude, on one thread, by ``tune.choose``. ``no_faster``: those of
+    them for which a dense kernel is the best; ``speedup``: over it, of all timed layers, None where there are
+    none."""
 
     layers: int
     timed: int
@@ -44,7 +45,9 @@ class Forecast:
 def forecast(module: torch.nn.Module, sparsity: float, pattern: str, layers: str | None = None) -> Forecast:
     """Times one layer of each shape among those that ``prune`` would take; a second or so. InputError as of
     ``prune``."""
-    weights = [layer.weight.detach() for layer in prunable(module, layers)]
+    # The engine computes no convolution, so there is no time to tell.
+    linear = (layer for layer in prunable(module, layers) if layer.matrix.shape == layer.weight.shape)
+    weights = [layer.weight.detach() for layer in linear]
     count = Counter(tuple(weight.shape) for weight in weights)
     small = {tuple(w.shape): w for w in weights if 0 < w.numel() <= MOST_WEIGHTS}
     plans = _timed(list(small.values()), sparsity, pattern)

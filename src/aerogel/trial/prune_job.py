@@ -32,7 +32,9 @@ class Listener(Protocol):
 class PruneJob:
     """``model``: as for ``load_model``; ``outputs``: directories, or files that end in .aero.
 
-    ``sparsity`` to ``precision``: as for ``aerogel.prune``, but for ``repair`` None: where there is data.
+    ``sparsity`` to ``precision``: as for ``aerogel.prune``, but for ``repair`` None: where there is data,
+    unless
+    ``recovery`` is given, which is of layers and batch norms alone.
     ``data``: a file of texts (see ``read_texts``), of which ``texts`` calibrate; None for docstrings.
     ``evaluate``: see ``evaluate.CONTRACT``. ``bounds``: below them nothing is written unless ``force``,
     which also lets another model's directory be replaced. ``recover``: ``90s``, ``10m``, ``1h`` or
@@ -40,12 +42,14 @@ class PruneJob:
     """
 
     model: str
-    sparsity: float
+    sparsity: float | None
     outputs: tuple[Path, ...]
     method: str = "sparsegpt"
     pattern: str = "unstructured"
     budget: str = "uniform"
     repair: bool | None = None
+    importance: str | None = None
+    recovery: tuple[str, ...] = ()
     layers: str | None = None
     precision: Literal["fp32", "int8"] = "fp32"
     data: Path | None = None
@@ -79,8 +83,16 @@ class PruneJob:
     @property
     def needs_data(self) -> bool:
         """Is there no way without? Not so for pruning by magnitude alone."""
-        more = self.repair is True or self.budget != "uniform" or self.recover is not None
-        return self.method != "magnitude" or more
+        alone = self.budget in ("uniform", "global", "erk") and self.recovery in ((), ("none",))
+        small = (self.importance or self.method) == "magnitude" and (
+            self.method == "magnitude" or self.recovery[:1] == ("none",)
+        )
+        return self.repair is True or self.recover is not None or not alone or not small
+
+    @property
+    def repairs(self) -> bool | None:
+        """``repair``, where it is said or ``recovery`` says it; else None."""
+        return False if self.repair is None and self.recovery else self.repair
 
     @property
     def writes_artefact(self) -> bool:
@@ -133,7 +145,9 @@ class PruneJob:
             "sparsity": self.sparsity,
             "method": self.method,
             "pattern": self.pattern,
+            "importance": self.importance,
             "budget": self.budget,
+            "recovery": list(self.recovery),
             "layers": self.layers,
             "precision": self.precision,
             "recover": self.recover,

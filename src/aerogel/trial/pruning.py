@@ -184,11 +184,17 @@ def _foretell(ready: _Ready) -> None:
     zeros = sum(int((layer.weight == 0).sum()) for layer in ready.layers)
     share = zeros / max(1, sum(layer.weight.numel() for layer in ready.layers))
     if share >= 0.005:
-        more = ": no more are asked for" if share >= job.sparsity else ", which count"
+        more = (
+            ": no more are asked for"
+            if job.sparsity is not None and share >= job.sparsity
+            else ", which count"
+        )
         note(f"{share:.1%} of the weights to prune are zero already{more}")
     if job.precision == "int8":
         if job.measure:
             note("time is that of int8 and zeros together: bench --precision fp32,int8 tells them apart")
+        return
+    if job.sparsity is None:
         return
     ready.listener.stage("timing layers with so many zeros")
     warning = forecast(ready.source.module, job.sparsity, job.pattern, job.layers).warning(
@@ -211,14 +217,18 @@ def _pruned(ready: _Ready) -> PruneResult:
         ready.source.module,
         job.sparsity,
         method=job.method,
+        importance=job.importance,
+        recovery=job.recovery,
         pattern=job.pattern,
         data=ready.data.calibration,
         layers=job.layers,
         precision=job.precision,
         budget=job.budget,
-        repair=ready.data.calibration is not None if job.repair is None else job.repair,
+        repair=ready.data.calibration is not None if job.repairs is None else job.repairs,
         progress=progress,
     )
+    for note in result.report.notes:
+        listener.note(note)
     schedule, training = job.schedule, ready.data.training
     if schedule is None or training is None:
         return result
