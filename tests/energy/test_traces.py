@@ -302,5 +302,5 @@ def _mixed(examples: int) -> Callable[..., object]:
     return test
 
 
-test_any_mixture_of_faults = _mixed(4)
+test_any_mixture_of_faults = _mixed(2)
 test_many_mixtures_of_faults = pytest.mark.slow(_mixed(60))
