@@ -214,3 +214,8 @@ def test_the_axis_of_a_saving_is_in_a_unit_that_reads_well() -> None:
     ]
     page = render(savings_report(statement(pair, book())))
     assert "mWh per inference, with cooling" in page and "e-0" not in page
+
+
+def test_bounds_that_read_alike_are_not_written_out() -> None:
+    assert amount(Amount(412.0, 412.0, 412.0001, "kWh")) == "412 kWh"
+    assert amount(Amount(412.0, 400.0, 420.0, "kWh")) == "412 kWh [400, 420]"

@@ -83,7 +83,7 @@ def amount(found: Amount | None) -> str:
         return NOT_KNOWN
     shown = readable(found)
     # 412 to 412 kWh: what a minute without a meter adds to a month's bill.
-    alike = shown.value is None and f"{shown.low:.3g}" == f"{shown.high:.3g}"
+    alike = f"{shown.low:.3g}" == f"{shown.high:.3g}"
     return str(Amount.exact(shown.high, shown.unit) if alike else shown)
 
 
