@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aerogel.core.errors import InputError, UnsupportedError
@@ -73,6 +73,7 @@ recipes = st.builds(
 )
 
 
+@settings(max_examples=30)
 @given(recipes)
 def test_what_is_written_is_read_as_the_same(recipe: PruneRecipe) -> None:
     back = PruneRecipe.from_yaml(recipe.to_yaml())

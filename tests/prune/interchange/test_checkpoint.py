@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
@@ -37,6 +37,7 @@ def sparse(rows: int, columns: int, density: float = 0.3, seed: int = 0) -> torc
     return torch.randn(rows, columns, generator=generator) * keep
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 9), st.integers(1, 20), st.floats(0, 1), st.integers(0, 99))
 def test_a_bitmask_is_what_its_definition_says(rows: int, columns: int, density: float, seed: int) -> None:
     weight = sparse(rows, columns, density, seed)

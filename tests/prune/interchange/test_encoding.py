@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -71,6 +71,7 @@ def test_the_words_are_choices_in_lexical_order(n: int, m: int) -> None:
         assert int(word) == sum(rank * len(choices) ** place for place, rank in enumerate(here))
 
 
+@settings(max_examples=30)
 @given(
     hnp.arrays(np.uint16, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=9)),
     st.floats(0, 1),

@@ -88,10 +88,14 @@ def _csr(matrix: Bits, live: Live, shape: tuple[int, ...]) -> list[Encoded]:
 
 def _n_of_m(matrix: Bits, live: Live, shape: tuple[int, ...]) -> list[Encoded]:
     found: list[Encoded] = []
+    bitmap = -(-live.size // 8) + int(np.count_nonzero(live)) * matrix.itemsize
     for m in (m for m in GROUPS if matrix.shape[1] % m == 0):
         groups = live.reshape(-1, m)
-        n = int(groups.sum(axis=1).max())
-        if 1 <= n < m:
+        n = int(groups.sum(axis=1, dtype=np.uint8).max())
+        if not 1 <= n < m:
+            continue
+        # Choices take long to number: only where that pays.
+        if 8 * -(-len(groups) // _digits(n, m)) + len(groups) * n * matrix.itemsize < bitmap:
             kept = exactly(groups, n)
             parts = {"words": _words(kept, n), "values": matrix.reshape(-1, m)[kept]}
             found.append(Encoded("n_of_m", shape, parts, (n, m)))
