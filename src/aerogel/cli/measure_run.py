@@ -90,6 +90,8 @@ def _lines(args: argparse.Namespace, runs: list[Ran]) -> list[str]:
     else:
         lines.append(f"the last run: {last}")
     lines += shared_lines(runs[-1])
+    if args.idle_watts is not None and last.model is not None:
+        lines.append(f"--idle-watts is not used: the power model {last.model} says what idling takes")
     if args.save is not None:
         check = f"aerogel measure check --baseline {args.save} -- COMMAND"
         lines.append(f"{args.save}: a baseline of {len(runs)} runs; {check}")

@@ -100,7 +100,7 @@ def attribute(
     """
     if reading.low is None or reading.high is None:
         return None
-    total, gpus = _by_processor(reading)
+    total, gpus = by_processor(reading)
     require(tree_s >= 0, InputError, f"tree_s={tree_s!r}: CPU time is never negative")
     if idle_watts is not None:
         idle_joules = idle_watts.times(reading.seconds)
@@ -124,7 +124,7 @@ def attribute(
     return Attribution(tuple(parts), active.times(_share(tree_s, busy_s)), _by(machine_s, idle))
 
 
-def _by_processor(reading: Reading) -> tuple[Span, list[Part]]:
+def by_processor(reading: Reading) -> tuple[Span, list[Part]]:
     """What can be shared out by CPU time, and what each GPU took."""
     assert reading.low is not None and reading.high is not None
     summed = [part for part in reading.parts if part.summed]

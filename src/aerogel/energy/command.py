@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aerogel.core.errors import InputError, require
-from aerogel.energy.attribution import Attribution, Span, attribute, machine_busy_s
+from aerogel.energy.attribution import Attribution, Span, attribute, by_processor, machine_busy_s
 from aerogel.energy.block import Meter, meter
 from aerogel.energy.process_tree import Process, ProcessTree
 from aerogel.energy.reading import Reading
@@ -111,7 +111,8 @@ def watch_idle(seconds: float, *, make_meter: Callable[..., Meter] = meter, root
     after_s = machine_busy_s(root)
     busy = None if before_s is None or after_s is None else (after_s - before_s) / reading.seconds
     busy = None if busy is None else busy / (os.cpu_count() or 1)
-    watts = Span(reading.joules, reading.low, reading.high).times(1 / reading.seconds)
+    # What GPUs draw is told apart from the rest everywhere: it is no part of this.
+    watts = by_processor(reading)[0].times(1 / reading.seconds)
     load = "" if busy is None else f", {100 * busy:.0f} % busy meanwhile"
     source = f"watched for {reading.seconds:.3g} s by {reading.source}{load}"
     if busy is None or busy > _QUIET:

@@ -165,6 +165,9 @@ class TrainingEnergy:
 
     # ------------------------------------------------------------------------- as a callback of Lightning
 
+    _legacy_state_key = None
+    """Lightning asks for it where a checkpoint is resumed."""
+
     @property
     def state_key(self) -> str:
         return f"aerogel.TrainingEnergy.{id(self)}"
