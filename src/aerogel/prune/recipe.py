@@ -96,7 +96,9 @@ def carry_out(
         calls = calls_of(work, data)
         result = _with_data(job, module, calls, progress)
     report = replace(result.report, seconds=time.perf_counter() - began)
-    model = weights.take_over(module, work) if recipe.inplace else result.model
+    # Without data what was given is pruned itself, and has nothing to take over.
+    other = recipe.inplace and work is not module
+    model = weights.take_over(module, work) if other else result.model
     return replace(result, model=model, report=report)
 
 
