@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from aerogel.model.sentence_transformer import SentenceEncoder
     from aerogel.model.transformers_model import TransformersModel
     from aerogel.prune import PruneResult, Schedule, prune, recover
+    from aerogel.prune.recipe_file import PruneRecipe
+    from aerogel.prune.structured.entry import remove_units
     from aerogel.tensor.entry import einsum, evaluate, explain
     from aerogel.tensor.files import read, write
     from aerogel.tensor.make import tensor
@@ -36,6 +38,7 @@ __all__ = [
     "AerogelError",
     "Plan",
     "Program",
+    "PruneRecipe",
     "PruneResult",
     "Reading",
     "Schedule",
@@ -55,6 +58,7 @@ __all__ = [
     "prune",
     "read",
     "recover",
+    "remove_units",
     "tensor",
     "write",
 ]
@@ -72,7 +76,9 @@ _HOME = {
     "metered": "aerogel.energy.decorator",
     "TrainingEnergy": "aerogel.energy.training",
     "prune": "aerogel.prune.entry",
+    "PruneRecipe": "aerogel.prune.recipe_file",
     "PruneResult": "aerogel.prune.report",
+    "remove_units": "aerogel.prune.structured.entry",
     "recover": "aerogel.prune.entry",
     "Schedule": "aerogel.prune.schedule",
     "tensor": "aerogel.tensor.make",

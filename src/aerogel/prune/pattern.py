@@ -69,6 +69,8 @@ PATTERNS: dict[str, Pattern] = {
     )
 }
 """Blocks are outputs x inputs. Beside these there is ``N:M`` for any 1 <= N < M <= ``MOST_OF``."""
+REMOVED = ("channel", "head", "neuron")
+"""What ``structured/`` removes."""
 MOST_OF = 128
 """N:M beyond this is no pattern any more: groups are as long as what is decided on at a time."""
 
@@ -81,6 +83,11 @@ def pattern_named(name: str) -> Pattern:
         fits = 1 <= kept < of <= MOST_OF
         require(fits, InputError, f"pattern {name!r}: of every M at most N are kept, 1 <= N < M <= {MOST_OF}")
         return Pattern(f"{kept}:{of}", kept_of=(kept, of))
+    if name in REMOVED:
+        told = (
+            "call aerogel.remove_units(model, sparsity, pattern=..., data=...), which makes the model smaller"
+        )
+        raise InputError(f"pattern {name!r} removes whole units rather than setting weights to zero: {told}")
     if not isinstance(name, str) or name not in PATTERNS:
         raise InputError(
             f"pattern {name!r} is unknown: choose one of {', '.join(PATTERNS)}, or N:M as in 2:4"
