@@ -17,8 +17,16 @@ def products(request: pytest.FixtureRequest) -> Products:
     return request.param
 
 
-@pytest.mark.parametrize("key_bias", [False, True])
-@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize(
+    ("key_bias", "relative"),
+    [
+        (False, False),
+        (True, True),
+        # Each alone: the tests below, and MPNet in tests/model.
+        pytest.param(True, False, marks=pytest.mark.slow),
+        pytest.param(False, True, marks=pytest.mark.slow),
+    ],
+)
 def test_unequal_sequences_across_tiles(
     machine: Machine, products: Products, key_bias: bool, relative: bool
 ) -> None:

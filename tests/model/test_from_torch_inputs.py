@@ -21,7 +21,7 @@ from aerogel.model.graph import Graph, Input  # noqa: E402
 
 @pytest.fixture(scope="module")
 def bert() -> nn.Module:
-    return hugging("BertModel")
+    return hugging("BertModel", layers=1)
 
 
 @pytest.fixture(scope="module")

@@ -14,25 +14,15 @@ import pytest
 import torch
 from tests.model import zoo
 from tests.model.graphs import Draft, agree, as_dict, quick, rows_of, tokens
+from tests.model.networks import HUGGING, graph_of
 
 from aerogel.core.target import Target, available, current
 from aerogel.model.compile import build
-from aerogel.model.from_torch import from_torch
 from aerogel.model.graph import Graph, Input
 from aerogel.model.program import Program
 from aerogel.tune.plan import Candidate, LayerPlan, Plan
 
 TARGETS = pytest.mark.parametrize("target", available(), ids=lambda t: t.name)
-HUGGING = ("BertModel", "DistilBertModel", "RobertaModel", "MPNetModel", "BertForSequenceClassification")
-
-
-@cache
-def graph_of(name: str) -> Graph:
-    """A network of the zoo by name."""
-    if name in ("mlp", "gated"):
-        return from_torch(getattr(zoo, name)(), (torch.ones(2, 8),))
-    module = zoo.pooled(name) if name in zoo.POOLS else zoo.hugging(name)
-    return from_torch(module, zoo.as_torch(zoo.batch((4, 3))))
 
 
 def pruned(graph: Graph, share: float, rows: int = 1) -> Graph:
@@ -401,8 +391,8 @@ large = tokens((40,) * 200)
 stops = 0
 for round in range(12):
     timer = threading.Timer(0.002 + 0.003 * round, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
     try:
+        timer.start()  # inside: on a busy machine the interrupt comes before this returns
         while True:
             program(**large, threads=2)
     except KeyboardInterrupt:
