@@ -6,12 +6,16 @@ Tests may import what they share by its path: ``from tests.loop.programs import 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
+# Before NumPy is loaded. Matrices of tests are small: on busy cores the second thread of OpenBLAS makes them
+# slower, twenty times where a test inverts hundreds.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 GOLDEN = Path(__file__).parent / "golden"
 
