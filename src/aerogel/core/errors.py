@@ -49,6 +49,10 @@ class MeasureError(AerogelError, RuntimeError):
     """A measurement could not be taken, or its contender failed."""
 
 
+class ChipError(AerogelError, RuntimeError):
+    """A dataflow graph, a fabric, a mapping, a configuration or a run of the accelerator is at fault."""
+
+
 class MissingDependencyError(AerogelError, ImportError):
     """An optional library is needed and is not installed; the message names the extra."""
 
