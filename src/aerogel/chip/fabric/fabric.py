@@ -52,3 +52,13 @@ class Fabric:
     def is_memory(self, column: int) -> bool:
         """Whether the tiles of a column are memories."""
         return column % (self.processing_columns + 1) == self.processing_columns
+
+    @property
+    def memory_tiles(self) -> int:
+        """How many tiles are memories."""
+        return self.rows * sum(map(self.is_memory, range(self.columns)))
+
+    @property
+    def processing_tiles(self) -> int:
+        """How many tiles compute."""
+        return self.rows * self.columns - self.memory_tiles
