@@ -105,7 +105,7 @@ def in_turns(kind: str, folder: str, seconds: float, rounds: int) -> list[dict[s
                 ask(workers[one], "go")
         spent = {one: float(ask(workers[one], "end")) for one in kinds}
         for one in workers.values():
-            one.wait()
+            one.communicate()  # waits, and closes both pipes
         plain, metered = spent["plain"], spent[kind]
         found.append({"plain_s": plain, "metered_s": metered})
         print(f"{kind}, round {number + 1} of {rounds}: {metered / plain - 1:+.3%}", flush=True)

@@ -31,6 +31,7 @@ class FakeMeter:
     def __init__(self, reading: Reading | Callable[[], Reading], idle: Estimate | None = None) -> None:
         self._reading, self.idle = reading, idle
         self.begun = self.ended = 0
+        self.another: Callable[[], Any] = lambda: None
 
     def __enter__(self) -> Self:
         self.begun += 1
@@ -56,4 +57,5 @@ class Meters:
 
     def __call__(self, **_: Any) -> Any:
         self.made.append(FakeMeter(next(self._readings), self._idle))
+        self.made[-1].another = self
         return self.made[-1]

@@ -17,7 +17,7 @@ from aerogel.energy.host import this_host
 from aerogel.energy.models import Estimate, Method, Usage, choose_model
 from aerogel.energy.reading import Reading
 from aerogel.energy.recording import Recording
-from aerogel.energy.source import CpuTime, Where
+from aerogel.energy.source import CpuTime, Survey, Where
 from aerogel.energy.sources import require_known, surveys
 from aerogel.energy.together import read_together
 
@@ -81,8 +81,11 @@ def here(
 class Meter:
     """Made by ``meter``; good for one block. All but entering it is an error until the block has ended."""
 
-    def __init__(self, where: Where, meters: tuple[str, ...] | None = None) -> None:
-        self._where, self._meters = where, meters
+    def __init__(
+        self, where: Where, meters: tuple[str, ...] | None = None, found: tuple[Survey, ...] | None = None
+    ) -> None:
+        """``found``: the surveys of another meter of the same place, which need not be made again."""
+        self._where, self._meters, self._found = where, meters, found
         self._unused = threading.Lock()
         self._running: _Running | None = None
         self._reading: Reading | None = None
@@ -94,8 +97,15 @@ class Meter:
             MeasureError,
             "this meter has been used already: make one for each block, with meter()",
         )
-        self._running = _Running(self._where, self._meters)
+        if self._found is None:
+            self._found = surveys(self._where, self._meters)
+        self._running = _Running(self._where, self._found)
         return self
+
+    def another(self) -> Meter:
+        """A meter for another block that looks where this one does; quicker than ``meter()``, which looks for
+        what there is."""
+        return Meter(self._where, self._meters, self._found)
 
     def __exit__(
         self,
@@ -161,9 +171,8 @@ class Meter:
 class _Running:
     """From entering a block to leaving it. Nothing that is wrong with a meter is an error of the block."""
 
-    def __init__(self, where: Where, meters: tuple[str, ...] | None) -> None:
-        self._where = where
-        self._surveys = surveys(where, meters)
+    def __init__(self, where: Where, found: tuple[Survey, ...]) -> None:
+        self._where, self._surveys = where, found
         # The estimate is made of the block's own clocks.
         read = (s for s in self._surveys if not s.obstacle and s.source != "estimate")
         self._recording = Recording(tuple(read))

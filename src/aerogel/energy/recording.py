@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+import time
 from collections.abc import Iterable
 
 from aerogel.core.errors import MeasureError
 from aerogel.energy.source import Counted, Following, Survey
+
+_TOGETHER_S = 0.02
+"""Sources that are due so soon are looked at at once: waking up costs as much as a look."""
 
 
 class Recording:
@@ -45,9 +49,15 @@ class Recording:
         return counted
 
     def _follow(self) -> None:
-        while not self._over.wait(pause_s(self._following.values())):
-            for following in self._following.values():
-                following.look()
+        """Each source is looked at when it is due, and not as often as another needs it."""
+        now_s = time.monotonic()
+        due = {source: now_s + one.pause_s for source, one in self._following.items()}
+        while not self._over.wait(max(0.0, min(due.values()) - time.monotonic())):
+            now_s = time.monotonic()
+            for source, one in self._following.items():
+                if due[source] <= now_s + _TOGETHER_S:
+                    one.look()
+                    due[source] = now_s + one.pause_s
 
 
 def pause_s(following: Iterable[Following]) -> float:

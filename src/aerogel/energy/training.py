@@ -101,7 +101,8 @@ class TrainingEnergy:
         self._epoch = None
 
     def _begin_epoch(self) -> None:
-        self._epoch = self._make_meter()
+        assert self._whole is not None
+        self._epoch = self._whole.another()
         self._epoch.__enter__()
         self._epoch_began = (self.steps, self._items or 0)
 
