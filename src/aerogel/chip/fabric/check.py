@@ -10,7 +10,7 @@ from aerogel.chip.fabric.fabric import Dram, Fabric
 from aerogel.core.errors import ChipError, require
 
 WHOLE = {
-    "rows": (1, 256),
+    "rows": (1, 255),
     "columns": (1, 256),
     "processing_columns": (1, 64),
     "tracks": (1, 32),
