@@ -1,0 +1,492 @@
+"""What each opcode does in a cycle: one function each, from what a cell sees to what it does.
+
+A function raises ``Wait`` where the cell cannot move, and ``Faulty`` where its tokens or data make no sense.
+Each is a small state machine as hardware has it: at most one token from each input and into each output.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from aerogel.chip.graph.streams import DONE, EMPTY, Done, Empty, Stop, Token
+from aerogel.chip.machine.arithmetic import FUNCTION, OPERATION, OutOfRange, identity, rounded
+from aerogel.chip.machine.faults import Fault
+from aerogel.chip.machine.netlist import Opcode
+from aerogel.chip.machine.opcodes import FUNCTIONS, OPERATIONS
+from aerogel.chip.machine.step_state import (
+    Act,
+    Faulty,
+    State,
+    Wait,
+    deeper,
+    is_payload,
+    shallower,
+)
+
+HALT = {"halted": True}
+
+
+def _root(cell: State) -> Act:
+    if cell.phase == "idle":
+        return Act(give={0: 0}, state={"phase": "sent"})
+    return Act(give={0: DONE}, state=HALT)
+
+
+# --- scanners -----------------------------------------------------------------------------------------
+
+
+def _open(cell: State, token: Token) -> tuple[int, int, int]:
+    """First position, end, and words read, of the fiber that a reference names."""
+    if isinstance(token, Empty):
+        return 0, 0, 0
+    reference = _whole(token)
+    if cell.cell.opcode is Opcode.SCAN_DENSE:
+        size = cell.params[0]
+        if not 0 <= reference < 1 << 40:
+            raise Faulty(Fault.REFERENCE, reference)
+        return reference * size, reference * size + size, 0
+    if not 0 <= reference < cell.size(0) - 1:
+        raise Faulty(Fault.REFERENCE, reference)
+    first, end = cell.read(0, reference, reference + 1)
+    if not 0 <= first <= end <= cell.size(1):
+        raise Faulty(Fault.SPAN, first)
+    return first, end, 2
+
+
+def _scan(cell: State) -> Act:
+    """A fiber of coordinates and references for each reference.
+
+    The next fiber is opened while the stop of the last is sent: nothing else wants the memory then.
+    """
+    if cell.phase == "open":
+        crd, words = cell.at - cell.fiber, 0
+        if cell.cell.opcode is not Opcode.SCAN_DENSE:
+            (crd,), words = cell.read(1, cell.at), 1
+        phase = "open" if cell.at + 1 < cell.end else "closing"
+        return Act(give={0: crd, 1: cell.at}, state={"at": cell.at + 1, "phase": phase}, reads=words)
+    (token,) = cell.heads(0)
+    closing = cell.phase == "closing"
+    if isinstance(token, Stop):
+        if closing and token.inner:
+            raise Faulty(Fault.MISALIGNED)
+        stop = Stop(token.level + 1) if closing else deeper(token)
+        return Act(take=(0,), give=cell.everywhere(stop), state={"phase": "idle"})
+    ends = cell.everywhere(Stop(0)) if closing else {}
+    if isinstance(token, Done):
+        if closing:
+            return Act(give=ends, state={"phase": "idle"})
+        return Act(take=(0,), give=cell.everywhere(DONE), state=HALT)
+    first, end, words = _open(cell, token)
+    state = {"at": first, "fiber": first, "end": end, "phase": "open" if first < end else "closing"}
+    return Act(take=(0,), give=ends, state=state, reads=words)
+
+
+def _locate(cell: State) -> Act:
+    crd, ref = cell.heads(0, 1)
+    if not is_payload(crd):
+        if crd != ref:
+            raise Faulty(Fault.MISALIGNED)
+        return Act(take=(0, 1), give={0: crd, 1: crd}, state=HALT if crd is DONE else {})
+    if isinstance(ref, Empty):
+        return Act(take=(0, 1), give={0: crd, 1: EMPTY})
+    if not is_payload(ref):
+        raise Faulty(Fault.MISALIGNED)
+    coordinate, reference, size = _whole(crd), _whole(ref), cell.params[0]
+    if not 0 <= coordinate < size:
+        raise Faulty(Fault.COORDINATE, coordinate)
+    if not 0 <= reference < 1 << 40:
+        raise Faulty(Fault.REFERENCE, reference)
+    return Act(take=(0, 1), give={0: crd, 1: reference * size + coordinate})
+
+
+def _repeat(cell: State) -> Act:
+    """Input 0 is the signal, input 1 what is repeated; ``held`` is what is being repeated."""
+    (signal,) = cell.heads(0)
+    holding = cell.phase == "held"
+    if isinstance(signal, Stop):
+        return _repeat_stop(cell, signal, holding=holding)
+    if isinstance(signal, Done):
+        (other,) = cell.heads(1)
+        if holding or other is not DONE:
+            raise Faulty(Fault.MISALIGNED)
+        return Act(take=(0, 1), give={0: DONE}, state=HALT)
+    if holding:
+        assert cell.held is not None
+        return Act(take=(0,), give={0: cell.held})
+    token = _repeated(cell)
+    return Act(take=(0, 1), give={0: token}, state={"held": token, "phase": "held"})
+
+
+def _repeated(cell: State) -> Token:
+    (token,) = cell.heads(1)
+    if isinstance(token, Stop | Done):
+        raise Faulty(Fault.MISALIGNED)
+    return token
+
+
+def _repeat_stop(cell: State, signal: Stop, *, holding: bool) -> Act:
+    """A fiber of the signal ends: what was repeated for it has been taken, or is taken now if it is empty."""
+    idle = {"phase": "idle"}
+    if signal.inner == 0 and not holding:
+        token = _repeated(cell)
+        if signal.level == 0:
+            return Act(take=(0, 1), give={0: signal})
+        return Act(take=(1,), state={"held": token, "phase": "held"})
+    if signal.level == 0:
+        return Act(take=(0,), give={0: signal}, state=idle)
+    (other,) = cell.heads(1)
+    if (signal.inner > 0 and holding) or other != shallower(signal):
+        raise Faulty(Fault.MISALIGNED)
+    return Act(take=(0, 1), give={0: signal}, state=idle)
+
+
+# --- merging ------------------------------------------------------------------------------------------
+
+
+def _merge(cell: State) -> Act:
+    """Coordinates of both sides, in order; each side's references go along with its coordinates."""
+    left, right = cell.params[0], cell.params[1]
+    a, b = 0, 1 + left
+    sides = (tuple(range(a, a + 1 + left)), tuple(range(b, b + 1 + right)))
+    first, second = cell.heads(a, b)
+    union = cell.cell.opcode is Opcode.UNION
+    takes_a, takes_b = _turn(first, second)
+    kept = union or (takes_a and takes_b)
+    take = (*(sides[0] if takes_a else ()), *(sides[1] if takes_b else ()))
+    tokens = dict(zip(take, cell.heads(*take), strict=True))
+    crd = first if takes_a else second
+    for side, taken in ((sides[0], takes_a), (sides[1], takes_b)):
+        for port in side[1:] if taken else ():
+            if is_payload(crd) != (not isinstance(tokens[port], Stop | Done)) or (
+                not is_payload(crd) and tokens[port] != crd
+            ):
+                raise Faulty(Fault.MISALIGNED)
+    if not kept:
+        return Act(take=take)
+    along = [*sides[0][1:], *sides[1][1:]]
+    give = {0: crd} | {1 + at: tokens.get(port, EMPTY) for at, port in enumerate(along)}
+    return Act(take=take, give=give, state=HALT if crd is DONE else {})
+
+
+def _turn(first: Token, second: Token) -> tuple[bool, bool]:
+    """Which sides' coordinates come now."""
+    if isinstance(first, Empty) or isinstance(second, Empty):
+        raise Faulty(Fault.STRAY)
+    if is_payload(first) and is_payload(second):
+        x, y = _whole(first), _whole(second)
+        return x <= y, y <= x
+    if is_payload(first) or is_payload(second):
+        if isinstance(first, Done) or isinstance(second, Done):
+            raise Faulty(Fault.MISALIGNED)
+        return is_payload(first), is_payload(second)
+    if first != second:
+        raise Faulty(Fault.MISALIGNED)
+    return True, True
+
+
+# --- values -------------------------------------------------------------------------------------------
+
+
+def _array(cell: State) -> Act:
+    (token,) = cell.heads(0)
+    if isinstance(token, Stop | Done):
+        return Act(take=(0,), give={0: token}, state=HALT if token is DONE else {})
+    if isinstance(token, Empty):
+        return Act(take=(0,), give={0: 0.0})
+    reference = _whole(token)
+    if not 0 <= reference < cell.size(0):
+        raise Faulty(Fault.REFERENCE, reference)
+    (value,) = cell.read(0, reference)
+    return Act(take=(0,), give={0: float(value)}, reads=1)
+
+
+def _alu(cell: State) -> Act:
+    a, b = cell.heads(0, 1)
+    if isinstance(a, Stop | Done) or isinstance(b, Stop | Done):
+        if a != b:
+            raise Faulty(Fault.MISALIGNED)
+        return Act(take=(0, 1), give={0: a}, state=HALT if a is DONE else {})
+    value = _fold(cell, _number(a), _number(b))
+    return Act(take=(0, 1), give={0: value}, operations=1)
+
+
+def _alu_constant(cell: State) -> Act:
+    (a,) = cell.heads(0)
+    if isinstance(a, Stop | Done):
+        return Act(take=(0,), give={0: a}, state=HALT if a is DONE else {})
+    constant, reverse = float_of(cell.params[1]), cell.params[2]
+    pair = (constant, _number(a)) if reverse else (_number(a), constant)
+    return Act(take=(0,), give={0: _fold(cell, *pair)}, operations=1)
+
+
+def float_of(bits: int) -> float:
+    """The float32 that a parameter of 32 bits is."""
+    return float(struct.unpack("<f", struct.pack("<I", bits))[0])
+
+
+def _alu_function(cell: State) -> Act:
+    (a,) = cell.heads(0)
+    if isinstance(a, Stop | Done):
+        return Act(take=(0,), give={0: a}, state=HALT if a is DONE else {})
+    value = _rounded(cell, FUNCTION[FUNCTIONS[cell.params[0]]](_number(a)))
+    return Act(take=(0,), give={0: value}, operations=1)
+
+
+def _reduce(cell: State) -> Act:
+    """The sum of a fiber goes out at its stop; the stop itself, one level less, a cycle later."""
+    (token,) = cell.heads(0)
+    if isinstance(token, Done):
+        return Act(take=(0,), give={0: DONE}, state=HALT)
+    start = identity(OPERATIONS[cell.params[0]], cell.values)
+    if not isinstance(token, Stop):
+        total = start if cell.total is None else cell.total
+        return Act(take=(0,), state={"total": _fold(cell, total, _number(token))}, operations=1)
+    if token.inner or cell.phase == "closing":
+        if token.level == 0:
+            raise Faulty(Fault.DEPTH)
+        return Act(take=(0,), give={0: shallower(token)}, state={"phase": "idle"})
+    total = start if cell.total is None else cell.total
+    last = token.level == 0
+    state = {"total": None, "phase": "idle" if last else "closing"}
+    return Act(take=(0,) if last else (), give={0: total}, state=state)
+
+
+OCCUPANCY_BITS = 64
+"""Coordinates whose occupancy a reducer sees at once as it looks for the next one in use."""
+
+
+def _vector_reduce(cell: State) -> Act:
+    """Adds into a word for each coordinate; when the fiber of fibers ends, sends those in use, ascending."""
+    if cell.phase == "flushing":
+        return _flush(cell)
+    crd, val = cell.heads(0, 1)
+    if isinstance(crd, Done) or isinstance(crd, Stop):
+        if crd != val:
+            raise Faulty(Fault.MISALIGNED)
+        if isinstance(crd, Done):
+            return Act(take=(0, 1), give={0: DONE, 1: DONE}, state=HALT)
+        if crd.level == 0:
+            return Act(take=(0, 1))
+        if crd.inner > 1:
+            return Act(take=(0, 1), give=cell.everywhere(shallower(crd)))
+        if not cell.store:
+            return Act(take=(0, 1), give=cell.everywhere(Stop(crd.level - 1)))
+        return Act(state={"phase": "flushing", "at": min(cell.store)})
+    if not is_payload(crd) or isinstance(val, Stop | Done):
+        raise Faulty(Fault.MISALIGNED)
+    coordinate, extent = _whole(crd), cell.params[1]
+    if not 0 <= coordinate < extent:
+        raise Faulty(Fault.COORDINATE, coordinate)
+    return _accumulate(cell, coordinate, _number(val), (0, 1))
+
+
+def _accumulate(cell: State, place: int, value: float, take: tuple[int, ...]) -> Act:
+    """One more value for a word of the workspace. An operation only where there is one already."""
+    old = cell.store.get(place)
+    new = value if old is None else _fold(cell, old, value)
+
+    def keep() -> None:
+        cell.store[place] = new
+
+    return Act(take=take, reads=1, writes=1, operations=int(old is not None), then=keep)
+
+
+def _next_in_use(cell: State, end: int) -> tuple[bool, int]:
+    """Whether there is a place in use from ``at`` on among those seen at once, and it, or where to go on."""
+    group = cell.at // OCCUPANCY_BITS
+    limit = min((group + 1) * OCCUPANCY_BITS, end)
+    found = [place for place in cell.store if cell.at <= place < limit]
+    return bool(found), min(found) if found else (group + 1) * OCCUPANCY_BITS
+
+
+def _flush(cell: State) -> Act:
+    (stop, _) = cell.heads(0, 1)
+    assert isinstance(stop, Stop)
+    if not cell.store:
+        return Act(take=(0, 1), give=cell.everywhere(Stop(stop.level - 1)), state={"phase": "idle"})
+    found, place = _next_in_use(cell, cell.params[1])
+    if not found:
+        return Act(state={"at": place})
+
+    def clear() -> None:
+        del cell.store[place]
+
+    give: dict[int, Token] = {0: place, 1: cell.store[place]}
+    return Act(give=give, state={"at": place + 1}, reads=1, writes=1, then=clear)
+
+
+# --- results ------------------------------------------------------------------------------------------
+
+
+def _store(cell: State, port: int, at: int, value: float) -> Callable[[], None]:
+    """Appends a word to a result, once there is room on the way to it."""
+    if at >= cell.size(port):
+        raise Faulty(Fault.FULL, cell.size(port))
+    if cell.world.memory.writable(cell.number, at, cell.world.now) > cell.world.now:
+        raise Wait("memory")
+
+    def keep() -> None:
+        cell.world.arrays[cell.place.segments[port]].append(value)
+        cell.world.memory.written(cell.number, at, cell.world.now)
+
+    return keep
+
+
+def _write_values(cell: State) -> Act:
+    (token,) = cell.heads(0)
+    if isinstance(token, Stop | Done):
+        return Act(take=(0,), state=HALT if token is DONE else {})
+    keep = _store(cell, 0, cell.at, _number(token))
+    return Act(take=(0,), state={"at": cell.at + 1}, writes=1, then=keep)
+
+
+def _write_level(cell: State) -> Act:
+    """``at``: coordinates so far; ``end``: words of pos so far. The 0 that pos begins with is stored first."""
+    if cell.end == 0:
+        return Act(state={"end": 1}, writes=1, then=_store(cell, 0, 0, 0))
+    (token,) = cell.heads(0)
+    if isinstance(token, Done):
+        return Act(take=(0,), state=HALT)
+    if isinstance(token, Empty):
+        raise Faulty(Fault.STRAY)
+    if isinstance(token, Stop):
+        if token.inner:
+            return Act(take=(0,))
+        keep = _store(cell, 0, cell.end, cell.at)
+        return Act(take=(0,), state={"end": cell.end + 1}, writes=1, then=keep)
+    keep = _store(cell, 1, cell.at, _whole(token))
+    return Act(take=(0,), state={"at": cell.at + 1}, writes=1, then=keep)
+
+
+def _drop(cell: State) -> Act:
+    """Coordinates with values that are 0, or with empty fibers, left out. See ``_drop_fiber``."""
+    if not cell.params[0]:
+        return _drop_fiber(cell)
+    outer, value = cell.heads(0, 1)
+    if isinstance(outer, Stop | Done) or isinstance(value, Stop | Done):
+        if outer != value:
+            raise Faulty(Fault.MISALIGNED)
+        return Act(take=(0, 1), give={0: outer, 1: outer}, state=HALT if outer is DONE else {})
+    if not is_payload(outer):
+        raise Faulty(Fault.STRAY)
+    return Act(take=(0, 1), give={} if _number(value) == 0.0 else {0: outer, 1: value})
+
+
+def _drop_fiber(cell: State) -> Act:
+    """``phase``: ``kept`` within a fiber that has coordinates, ``dropped`` after an empty one whose coordinate
+    is taken. ``mark``: a fiber was kept, and its stop waits until it is known whether another follows."""
+    (token,) = cell.heads(1)
+    if isinstance(token, Stop):
+        return _drop_stop(cell, token)
+    if isinstance(token, Done):
+        (outer,) = cell.heads(0)
+        if outer is not DONE:
+            raise Faulty(Fault.MISALIGNED)
+        return Act(take=(0, 1), give={0: DONE, 1: DONE}, state=HALT)
+    if isinstance(token, Empty):
+        raise Faulty(Fault.STRAY)
+    if cell.mark:
+        return Act(give={1: Stop(0)}, state={"mark": 0})
+    if cell.phase == "kept":
+        return Act(take=(1,), give={1: token})
+    return Act(take=(0, 1), give={0: _outer(cell), 1: token}, state={"phase": "kept"})
+
+
+def _outer(cell: State) -> Token:
+    (outer,) = cell.heads(0)
+    if not is_payload(outer):
+        raise Faulty(Fault.MISALIGNED)
+    return outer
+
+
+def _drop_stop(cell: State, stop: Stop) -> Act:
+    idle = {"phase": "idle"}
+    if stop.inner == 0 and cell.phase == "idle":
+        _outer(cell)
+        return Act(take=(0, 1)) if stop.level == 0 else Act(take=(0,), state={"phase": "dropped"})
+    if stop.level == 0:
+        return Act(take=(1,), state=idle | {"mark": 1})
+    (outer,) = cell.heads(0)
+    open_ = cell.phase != "idle" or cell.mark
+    if outer != shallower(stop) or (stop.inner and open_):
+        raise Faulty(Fault.MISALIGNED)
+    inner = stop if cell.phase == "kept" or cell.mark else Stop(stop.level, max(stop.inner, 1))
+    return Act(take=(0, 1), give={0: outer, 1: inner}, state=idle | {"mark": 0})
+
+
+# --- plumbing -----------------------------------------------------------------------------------------
+
+
+def _fork(cell: State) -> Act:
+    (token,) = cell.heads(0)
+    return Act(take=(0,), give=cell.everywhere(token), state=HALT if token is DONE else {})
+
+
+def _buffer(cell: State) -> Act:
+    """A queue in memory: takes one token and gives one in a cycle, each as it can."""
+    token, held = cell.peek(0), len(cell.queue)
+    takes, gives = token is not None and held < cell.params[0], bool(held) and cell.room(0)
+    if not (takes or gives):
+        if not held:
+            raise Wait("input", inputs=(0,))
+        raise Wait("output", outputs=(0,), inputs=(0,) if held < cell.params[0] else ())
+    out = {0: cell.queue[0]} if gives else {}
+
+    def move() -> None:
+        if gives:
+            cell.queue.popleft()
+        if takes and token is not None:
+            cell.queue.append(token)
+
+    done = gives and cell.queue[0] is DONE
+    return Act(
+        take=(0,) if takes else (),
+        give=out,
+        state=HALT if done else {},
+        reads=int(gives),
+        writes=int(takes),
+        then=move,
+    )
+
+
+def _whole(token: Token) -> int:
+    assert is_payload(token)
+    return int(token)  # type: ignore[arg-type]
+
+
+def _number(token: Token) -> float:
+    return 0.0 if isinstance(token, Empty) else float(token)  # type: ignore[arg-type]
+
+
+def _fold(cell: State, a: float, b: float) -> float:
+    return _rounded(cell, OPERATION[OPERATIONS[cell.params[0]]](a, b))
+
+
+def _rounded(cell: State, value: float) -> float:
+    try:
+        return rounded(value, cell.values)
+    except OutOfRange as error:
+        raise Faulty(Fault.OVERFLOW) from error
+
+
+CELLS: dict[Opcode, Callable[[State], Act]] = {
+    Opcode.ROOT: _root,
+    Opcode.SCAN_COMPRESSED: _scan,
+    Opcode.SCAN_DENSE: _scan,
+    Opcode.REPEAT: _repeat,
+    Opcode.INTERSECT: _merge,
+    Opcode.UNION: _merge,
+    Opcode.LOCATE: _locate,
+    Opcode.ARRAY: _array,
+    Opcode.ALU: _alu,
+    Opcode.ALU_CONSTANT: _alu_constant,
+    Opcode.ALU_FUNCTION: _alu_function,
+    Opcode.REDUCE: _reduce,
+    Opcode.VECTOR_REDUCE: _vector_reduce,
+    Opcode.DROP: _drop,
+    Opcode.WRITE_LEVEL: _write_level,
+    Opcode.WRITE_VALUES: _write_values,
+    Opcode.FORK: _fork,
+    Opcode.BUFFER: _buffer,
+}
