@@ -62,8 +62,9 @@ class Merge:
     """Two fibers of coordinates joined: ``intersect`` keeps what both have, ``union`` what either has.
 
     ``left``, ``right``: how many streams of references (``kind``) come along with each side's coordinates;
-    a union sends Empty in those of a side that lacks the coordinate. ``skip``: of an intersection, has two
-    more outputs, the coordinate each side need not go below (see Scan).
+    a union sends Empty in those of a side that lacks the coordinate. ``kinds``: where not all are ``kind``,
+    that of each, left ones first. ``skip``: of an intersection, has two more outputs, the coordinate each
+    side need not go below (see Scan).
     """
 
     op: Literal["intersect", "union"]
@@ -71,18 +72,25 @@ class Merge:
     right: int = 1
     kind: Kind = Kind.REFERENCE
     skip: bool = False
+    kinds: tuple[Kind, ...] = ()
+
+    def sides(self) -> tuple[tuple[Kind, ...], tuple[Kind, ...]]:
+        """The kinds of the streams that come along on the left, and on the right."""
+        kinds = self.kinds or (self.kind,) * (self.left + self.right)
+        return kinds[: self.left], kinds[self.left :]
 
 
 @dataclass(frozen=True, slots=True)
 class BitMerge:
-    """Words of two bit vectors combined; the references of the set bits of each side are kept."""
+    """Words of two bit vectors combined. References come in as BitScan sends them, the first of each word; out
+    go, for each side, those of every bit set in the combined word, Empty where the side lacks it."""
 
     op: Literal["intersect", "union"]
 
 
 @dataclass(frozen=True, slots=True)
 class BitExpand:
-    """Words of bits as coordinates and references again, ``word_bits`` coordinates to a word."""
+    """Words of bits as coordinates, ``word_bits`` to a word; references, one for each set bit, go through."""
 
     references: int = 1
 
@@ -229,8 +237,9 @@ def inputs(block: Block) -> Ports:  # noqa: C901 (a case per kind)
             return (("ref", _REF),)
         case Repeat(kind=kind):
             return (("signal", _CRD), (kind.value, kind))
-        case Merge(left=left, right=right, kind=kind):
-            return (("crd_a", _CRD), *_several("a", left, kind), ("crd_b", _CRD), *_several("b", right, kind))
+        case Merge():
+            a, b = block.sides()
+            return (("crd_a", _CRD), *_each("a", a), ("crd_b", _CRD), *_each("b", b))
         case BitMerge():
             return ("bits_a", _BITS), ("ref_a", _REF), ("bits_b", _BITS), ("ref_b", _REF)
         case BitExpand(references=count):
@@ -268,9 +277,10 @@ def outputs(block: Block) -> Ports:  # noqa: C901 (a case per kind)
             return ("bits", _BITS), ("ref", _REF)
         case Repeat(kind=kind):
             return ((kind.value, kind),)
-        case Merge(left=left, right=right, kind=kind, skip=skip):
+        case Merge(skip=skip):
+            a, b = block.sides()
             leaps = (("skip_a", _CRD), ("skip_b", _CRD)) if skip else ()
-            return (("crd", _CRD), *_several("a", left, kind), *_several("b", right, kind), *leaps)
+            return (("crd", _CRD), *_each("a", a), *_each("b", b), *leaps)
         case BitMerge():
             return ("bits", _BITS), ("ref_a", _REF), ("ref_b", _REF)
         case BitExpand(references=count):
@@ -294,4 +304,8 @@ def outputs(block: Block) -> Ports:  # noqa: C901 (a case per kind)
 
 
 def _several(name: str, count: int, kind: Kind) -> Ports:
-    return tuple((f"{name}_{at}", kind) for at in range(count))
+    return _each(name, (kind,) * count)
+
+
+def _each(name: str, kinds: tuple[Kind, ...]) -> Ports:
+    return tuple((f"{name}_{at}", kind) for at, kind in enumerate(kinds))

@@ -1,0 +1,273 @@
+"""``build``: from index notation, or a scheduled einsum, to a dataflow graph and what it must be fed with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from aerogel.chip.graph.blocks import Drop, Root, WriteLevel, WriteValues
+from aerogel.chip.graph.compose import Axis, Composer, Made
+from aerogel.chip.graph.feeds import Feed
+from aerogel.chip.graph.graph import Graph, Port
+from aerogel.chip.graph.interpret import Traces, interpret
+from aerogel.chip.graph.streams import Kind
+from aerogel.chip.graph.wiring import Wiring
+from aerogel.core.errors import ChipError, InputError, UnsupportedError, require
+from aerogel.einsum.check import extents as checked_extents
+from aerogel.einsum.dtypes import compute_dtype, result_dtype
+from aerogel.einsum.nodes import Access, Assignment, Expr, Reduce, children, rebuilt, walk
+from aerogel.einsum.parse import parse
+from aerogel.formats.levels import LEVELS
+from aerogel.formats.storage import Storage, index_type
+from aerogel.formats.tensor_format import Format, format_of
+from aerogel.lower.algebra import nested
+from aerogel.lower.choose import Wanted, choose
+from aerogel.lower.estimate import Sizes
+from aerogel.lower.operand import OperandType
+from aerogel.lower.scheduled import Scheduled
+from aerogel.tensor.coerce import operand
+from aerogel.tensor.diagonals import diagonal
+from aerogel.tensor.request import Request, converted, used_by
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor as the graph takes it: operand ``source``, in ``format``. ``along``: of a diagonal, see
+    ``Request``; else ()."""
+
+    source: str
+    format: Format
+    along: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A graph, and what it takes and gives.
+
+    ``operands``: by the name the graph has for a tensor. The result is called ``out``, has the format ``form``
+    and the shape ``shape``; ``order``: of loops, outermost first.
+    """
+
+    graph: Graph
+    assignment: Assignment
+    operands: Mapping[str, Operand]
+    order: tuple[str, ...]
+    extents: Mapping[str, int]
+    out: str
+    form: Format
+    shape: tuple[int, ...]
+
+    def stored(self, tensors: Mapping[str, Any]) -> dict[str, Storage]:
+        """Operands under the graph's names, converted to the formats it takes."""
+        given = {name: operand(value, name) for name, value in tensors.items()}
+        found: dict[str, Storage] = {}
+        for name, wanted in self.operands.items():
+            storage = given[wanted.source]
+            if wanted.along:
+                storage = diagonal(storage, wanted.along)
+            found[name] = converted(storage, wanted.format, self.assignment.zero)
+        return found
+
+    def result(self, traces: Traces) -> Storage:
+        """What the graph wrote, as a storage of format ``form``."""
+        return collected(self, traces)
+
+
+def build(
+    what: str | Assignment | Scheduled,
+    tensors: Mapping[str, Any],
+    order: tuple[str, ...] | None = None,
+    *,
+    semiring: str = "plus_times",
+    formats: Mapping[str, Format | str] | None = None,
+    drop: bool = True,
+) -> Plan:
+    """The graph of an expression for operands like ``tensors``: anything that holds numbers.
+
+    ``order``: of loops, outermost first; left out, the one the schedule for a CPU has, or the first that a
+    graph can have. ``formats``: of operands, else they come as they are stored, with what is neither dense
+    nor compressed compressed, and modes in the order of loops. ``drop``: coordinates of the result below
+    which nothing is left are dropped. ChipError where no graph of these blocks does it.
+    """
+    if isinstance(what, Scheduled):
+        order = what.order if order is None else order
+        what = what.assignment
+    assignment = parse(what, semiring=semiring) if isinstance(what, str) else what
+    request = Request.of(assignment)
+    given = {name: operand(value, name) for name, value in tensors.items()}
+    checked_extents(request.spelt, {name: storage.shape for name, storage in given.items()})
+    used = used_by(request, given)
+    for name, wanted in (formats or {}).items():
+        require(name in given, InputError, f"formats names {name!r}, but operands are {', '.join(given)}")
+        for alias, source in request.sources.items():
+            if source == name:
+                form = format_of(wanted, used[alias].rank)
+                used[alias] = converted(used[alias], form, request.assignment.zero)
+    if order is not None:
+        return _built(request, used, tuple(order), drop=drop)
+    return _first(request, used, drop=drop)
+
+
+def run(plan: Plan, tensors: Mapping[str, Any]) -> Storage:
+    """The result by the untimed interpreter."""
+    return plan.result(interpret(plan.graph, plan.stored(tensors)))
+
+
+# --- orders -------------------------------------------------------------------------------------------
+
+
+def _first(request: Request, used: Mapping[str, Storage], *, drop: bool) -> Plan:
+    refused: list[ChipError] = []
+    for order in _orders(request, used):
+        try:
+            return _built(request, used, order, drop=drop)
+        except ChipError as error:
+            refused.append(error)
+    raise refused[0]
+
+
+def _orders(request: Request, used: Mapping[str, Storage]) -> Iterator[tuple[str, ...]]:
+    """The order chosen for this CPU, then every other."""
+    assignment = request.assignment
+    shapes = {name: storage.shape for name, storage in used.items()}
+    dtypes = {name: storage.dtype for name, storage in used.items()}
+    types = {n: OperandType(n, s.format, s.dtype, s.index) for n, s in used.items()}
+    sizes = Sizes(checked_extents(assignment, shapes), {n: s.counts() for n, s in used.items()})
+    compute, result = compute_dtype(assignment, dtypes), result_dtype(assignment, dtypes)
+    chosen: tuple[str, ...] | None = None
+    try:
+        chosen = choose(assignment, types, sizes, compute, result, Wanted()).scheduled.order
+        yield chosen
+    except UnsupportedError:
+        pass
+    for order in permutations(_indices(assignment)):
+        if order != chosen:
+            yield order
+
+
+def _indices(assignment: Assignment) -> tuple[str, ...]:
+    folded = [node.index for node in walk(assignment.expr) if isinstance(node, Reduce)]
+    return tuple(dict.fromkeys((*assignment.out.indices, *folded)))
+
+
+# --- one order ----------------------------------------------------------------------------------------
+
+
+def _built(request: Request, used: Mapping[str, Storage], order: tuple[str, ...], *, drop: bool) -> Plan:
+    assignment = request.assignment
+    names = _indices(assignment)
+    require(
+        sorted(order) == sorted(names),
+        InputError,
+        f"order={order!r} must name each index once: {', '.join(names)}",
+    )
+    extents = checked_extents(assignment, {name: storage.shape for name, storage in used.items()})
+    expr, leaves = _told_apart(nested(assignment.expr, order))
+    wiring = Wiring()
+    feeds: dict[Access, Feed] = {}
+    operands: dict[str, Operand] = {}
+    composer = Composer(wiring, extents, assignment.zero)
+    for access, name in leaves.items():
+        form = _in_order(used[name].format, access.indices, order)
+        tensor = _named(operands, Operand(request.sources[name], form, request.along[name]), name)
+        indices = tuple(access.indices[mode] for mode in form.order)
+        (root,) = wiring.add(Root(), f"root_{tensor}")
+        dense = tuple(level.full for level in form.levels)
+        feed = Feed(tensor, indices, root, dense=dense)
+        feeds[access] = composer.loaded(feed)
+    free = frozenset(assignment.out.indices)
+    made = composer.solve(expr, feeds, order, free, ())
+    out = assignment.out
+    written = _written(wiring, out.tensor, made, drop=drop)
+    loops = tuple(axis.index for axis in written)
+    kinds = tuple(LEVELS["dense" if axis.full else "compressed"] for axis in written)
+    form = Format(kinds, tuple(out.indices.index(i) for i in loops))
+    shape = tuple(extents[i] for i in out.indices)
+    return Plan(wiring.graph(), assignment, operands, order, extents, out.tensor, form, shape)
+
+
+def _told_apart(expr: Expr) -> tuple[Expr, dict[Access, str]]:
+    """Every access under a key of its own, and the tensor of each key."""
+    leaves: dict[Access, str] = {}
+
+    def visit(node: Expr) -> Expr:
+        if isinstance(node, Access):
+            key = Access(f"{len(leaves)}:{node.tensor}", node.indices)
+            leaves[key] = node.tensor
+            return key
+        return rebuilt(node, tuple(visit(child) for child in children(node)))
+
+    return visit(expr), leaves
+
+
+def _in_order(form: Format, indices: tuple[str, ...], order: tuple[str, ...]) -> Format:
+    """The nearest format of dense and compressed levels whose modes come in the order of loops."""
+    kinds = [LEVELS["dense"] if level.full else LEVELS["compressed"] for level in form.levels]
+    modes = tuple(sorted(range(form.rank), key=lambda mode: order.index(indices[mode])))
+    if modes != form.order and not form.dense and kinds[-1].full:
+        # A dense level below others would store more in another order than in this one.
+        kinds = [LEVELS["compressed"]] * form.rank
+    return Format(tuple(kinds), modes)
+
+
+def _named(operands: dict[str, Operand], wanted: Operand, name: str) -> str:
+    """Where an operand is kept already in the same format, under the name it has there."""
+    for known, other in operands.items():
+        if other == wanted:
+            return known
+    found, count = name, 2
+    while found in operands:
+        found, count = f"{name}{count}", count + 1
+    operands[found] = wanted
+    return found
+
+
+# --- the result ---------------------------------------------------------------------------------------
+
+
+def _written(wiring: Wiring, name: str, made: Made, *, drop: bool) -> tuple[Axis, ...]:
+    """Droppers and writers; the axes as they are written."""
+    axes, val = list(made.axes), made.val
+    if drop:
+        axes, val = _dropped(wiring, axes, val, sums=made.sums)
+    for level, axis in enumerate(axes):
+        if not axis.full:
+            wiring.add(WriteLevel(name, level), f"write_{name}_{axis.index}", axis.crd)
+    wiring.add(WriteValues(name), f"write_{name}_values", val)
+    return tuple(axes)
+
+
+def _dropped(wiring: Wiring, axes: list[Axis], val: Port, *, sums: bool) -> tuple[list[Axis], Port]:
+    """From the innermost level out: where a level may lose its last coordinate, the one above it may too."""
+    emptied = False
+    if axes and sums and not axes[-1].full:
+        last = axes[-1]
+        crd, val = wiring.add(Drop(Kind.VALUE), f"drop_{last.index}_values", last.crd, val)
+        axes[-1] = replace(last, crd=crd)
+        emptied = True
+    for at in range(len(axes) - 2, -1, -1):
+        outer, inner = axes[at], axes[at + 1]
+        emptied = (emptied or inner.hollow) and not inner.full
+        if emptied and not outer.full:
+            first, second = wiring.add(Drop(), f"drop_{outer.index}_{inner.index}", outer.crd, inner.crd)
+            axes[at], axes[at + 1] = replace(outer, crd=first), replace(inner, crd=second)
+    return axes, val
+
+
+def collected(plan: Plan, traces: Traces) -> Storage:
+    """The written arrays as a storage."""
+    values = traces.values[plan.out]
+    index = index_type(plan.shape, len(values))
+    levels: list[tuple[Any, ...]] = []
+    for at, level in enumerate(plan.form.levels):
+        if level.full:
+            levels.append(())
+        else:
+            pos, crd = traces.levels[plan.out, at]
+            levels.append((pos.astype(index.numpy()), crd.astype(index.numpy())))
+    fill = plan.assignment.zero
+    return Storage(plan.form, plan.shape, tuple(levels), np.asarray(values), fill, index)

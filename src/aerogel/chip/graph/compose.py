@@ -1,0 +1,203 @@
+"""From an expression to blocks: one loop after the other, then values back up through sums.
+
+``Composer.solve`` wires an expression over the loops that are left. Over an index of the result it makes that
+index's coordinates and goes on below; over the index of the sum at the top likewise, and reduces what comes
+back: to a value where nothing else is left below, else in a workspace. A sum deeper in the expression is
+wired first and then stands in it as an operand, whose coordinates come by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import assert_never, cast
+
+from aerogel.chip.graph.blocks import (
+    Alu,
+    AluConstant,
+    AluFunction,
+    Array,
+    Function,
+    MatrixReduce,
+    Operation,
+    VectorReduce,
+)
+from aerogel.chip.graph.blocks import Reduce as ReduceBlock
+from aerogel.chip.graph.feeds import Feed, Feeds, Meeting
+from aerogel.chip.graph.graph import Port
+from aerogel.chip.graph.streams import Kind
+from aerogel.chip.graph.wiring import Wiring
+from aerogel.core.errors import ChipError
+from aerogel.einsum.nodes import (
+    Access,
+    Binary,
+    Expr,
+    Number,
+    Reduce,
+    Unary,
+    accesses,
+    children,
+    rebuilt,
+    walk,
+)
+from aerogel.einsum.semiring import reduce_rule
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Coordinates of one index of a result. ``full``: all of them in every fiber; ``hollow``: a fiber may have
+    none."""
+
+    index: str
+    crd: Port
+    full: bool
+    hollow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A result as streams: its axes, outermost first, and its values. ``sums``: whether a value may be 0 for
+    want of anything to add up."""
+
+    axes: tuple[Axis, ...]
+    val: Port
+    sums: bool = False
+
+
+@dataclass(slots=True)
+class Composer:
+    wiring: Wiring
+    extents: Mapping[str, int]
+    zero: float
+    inner: int = 0
+
+    def solve(
+        self,
+        expr: Expr,
+        feeds: Feeds,
+        loops: tuple[str, ...],
+        free: frozenset[str],
+        signals: tuple[Port, ...],
+    ) -> Made:
+        """``expr`` over ``loops``, which are all it still depends on; ``free`` are those of the result.
+        ``signals``: coordinates of the loops around."""
+        if not loops:
+            return Made(
+                (), self.value(expr, feeds), sums=any(a.tensor.startswith(_SUM) for a in accesses(expr))
+            )
+        index, rest = loops[0], loops[1:]
+        if index in free:
+            axis, below = self.loop(expr, feeds, index, signals)
+            made = self.solve(expr, below, rest, free, (*signals, axis.crd))
+            return replace(made, axes=(axis, *made.axes))
+        if isinstance(expr, Reduce) and expr.index == index:
+            every = reduce_rule(expr.op, self.zero) != "skip"
+            axis, below = self.loop(expr.body, feeds, index, signals, every=every)
+            made = self.solve(expr.body, below, rest, free, (*signals, axis.crd))
+            return self.reduced(expr, made)
+        expr, feeds = self.inner_sum(expr, feeds, loops, signals)
+        left = tuple(i for i in loops if i in _open(expr) or i in free)
+        return self.solve(expr, feeds, left, free, signals)
+
+    def loop(
+        self, expr: Expr, feeds: Feeds, index: str, signals: tuple[Port, ...], *, every: bool = False
+    ) -> tuple[Axis, Feeds]:
+        """One loop: its coordinates, and every operand at them."""
+        used = {access: feeds[access] for access in accesses(expr)}
+        meeting = Meeting(self.wiring, used, index, self.extents, self.zero, signals)
+        space = meeting.whole(expr, every=every)
+        assert space.crd is not None
+        below: dict[Access, Feed] = {}
+        for access, feed in used.items():
+            found = space.feeds.get(access) or meeting.repeated(feed, space.crd)
+            below[access] = self.loaded(found)
+        return Axis(index, space.crd, space.full, space.hollow), below
+
+    def loaded(self, feed: Feed) -> Feed:
+        """Its value, once no level is left to go down."""
+        if feed.indices or feed.kind is Kind.VALUE:
+            return feed
+        (val,) = self.wiring.add(Array(feed.tensor), f"array_{feed.tensor}", feed.stream)
+        return replace(feed, stream=val, kind=Kind.VALUE)
+
+    def inner_sum(
+        self, expr: Expr, feeds: Feeds, loops: tuple[str, ...], signals: tuple[Port, ...]
+    ) -> tuple[Expr, Feeds]:
+        """``expr`` with a sum over the next index, deeper in it, as an operand; and that operand's feed."""
+        sums = [node for node in walk(expr) if isinstance(node, Reduce)]
+        found = next((node for node in sums if node.index == loops[0]), None)
+        if found is None:
+            raise ChipError(f"nothing in the expression depends on {loops[0]}")
+        bound = frozenset(node.index for node in walk(found) if isinstance(node, Reduce))
+        own = tuple(i for i in loops if i in _open(found) or i in bound)
+        made = self.solve(found, feeds, own, frozenset(own) - bound, signals)
+        self.inner += 1
+        indices = tuple(axis.index for axis in made.axes)
+        access = Access(f"{_SUM}{self.inner}", indices)
+        crds = tuple(axis.crd for axis in made.axes)
+        feed = Feed(f"sum{self.inner}", indices, made.val, Kind.VALUE, crds=crds)
+        return _replaced(expr, found, access), {**feeds, access: feed}
+
+    def reduced(self, expr: Reduce, made: Made) -> Made:
+        name = f"reduce_{expr.index}"
+        match made.axes:
+            case ():
+                (val,) = self.wiring.add(ReduceBlock(expr.op), name, made.val)
+                return Made((), val, sums=True)
+            case (inner,):
+                block = VectorReduce(self.extents[inner.index], expr.op)
+                crd, val = self.wiring.add(block, name, inner.crd, made.val)
+                return Made((Axis(inner.index, crd, full=False, hollow=True),), val)
+            case (outer, inner):
+                sizes = (self.extents[outer.index], self.extents[inner.index])
+                first, second, val = self.wiring.add(
+                    MatrixReduce(sizes, expr.op), name, outer.crd, inner.crd, made.val
+                )
+                axes = (Axis(outer.index, first, full=False, hollow=True),)
+                return Made((*axes, Axis(inner.index, second, full=False, hollow=False)), val)
+            case _:
+                names = ", ".join(axis.index for axis in made.axes)
+                raise ChipError(
+                    f"a sum over {expr.index} outside of the loops over {names} needs a workspace of "
+                    f"{len(made.axes)} dimensions, but two are the most: put {expr.index} further in"
+                )
+
+    # --- values -------------------------------------------------------------------------------------
+
+    def value(self, expr: Expr, feeds: Feeds) -> Port:
+        """The values of an expression all of whose loops are wired."""
+        match expr:
+            case Access():
+                return self.loaded(feeds[expr]).stream
+            case Unary(op=op, a=a):
+                block = AluFunction(cast("Function", op))
+                return self.wiring.add(block, op, self.value(a, feeds))[0]
+            case Binary(op=op, a=Number(value=number), b=b):
+                block = AluConstant(cast("Operation", op), float(number), reverse=True)
+                return self.wiring.add(block, op, self.value(b, feeds))[0]
+            case Binary(op=op, a=a, b=Number(value=number)):
+                block = AluConstant(cast("Operation", op), float(number))
+                return self.wiring.add(block, op, self.value(a, feeds))[0]
+            case Binary(op=op, a=a, b=b):
+                block = Alu(cast("Operation", op))
+                return self.wiring.add(block, op, self.value(a, feeds), self.value(b, feeds))[0]
+            case Number() | Reduce():
+                raise ChipError(f"{expr} has no stream of its own: write it within an operand's expression")
+            case _:
+                assert_never(expr)
+
+
+_SUM = "%"
+"""What the name of a sum begins with where it stands as an operand: no tensor is called so."""
+
+
+def _open(expr: Expr) -> frozenset[str]:
+    return frozenset(i for access in accesses(expr) for i in access.indices) | frozenset(
+        node.index for node in walk(expr) if isinstance(node, Reduce)
+    )
+
+
+def _replaced(expr: Expr, old: Expr, new: Expr) -> Expr:
+    if expr == old:
+        return new
+    return rebuilt(expr, tuple(_replaced(child, old, new) for child in children(expr)))

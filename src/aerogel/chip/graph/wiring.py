@@ -1,0 +1,55 @@
+"""Putting a graph together: blocks are added with what feeds them, and forks come by themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from aerogel.chip.graph.blocks import Block, Fork, outputs
+from aerogel.chip.graph.graph import Graph, Node, Port, Wire, verify
+
+
+class Wiring:
+    """A graph under construction. An output may be read any number of times; ``graph`` puts forks there."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._wires: list[Wire] = []
+        self._taken: Counter[str] = Counter()
+
+    def add(self, block: Block, name: str, *sources: Port | None) -> tuple[Port, ...]:
+        """A block fed by ``sources`` (None: by a wire that ``connect`` adds later); its outputs.
+
+        A name that is taken gets a number.
+        """
+        at = len(self.nodes)
+        self.nodes.append(Node(self._unique(name), block))
+        for port, source in enumerate(sources):
+            if source is not None:
+                self._wires.append(Wire(source, Port(at, port)))
+        return tuple(Port(at, port) for port in range(len(outputs(block))))
+
+    def connect(self, source: Port, sink: Port) -> None:
+        self._wires.append(Wire(source, sink))
+
+    def graph(self) -> Graph:
+        """The graph so far, checked."""
+        nodes, wires = list(self.nodes), []
+        readers: dict[Port, list[Port]] = {}
+        for wire in self._wires:
+            readers.setdefault(wire.source, []).append(wire.sink)
+        for source, sinks in readers.items():
+            if len(sinks) == 1:
+                wires.append(Wire(source, sinks[0]))
+                continue
+            node = nodes[source.block]
+            port, kind = outputs(node.block)[source.port]
+            at = len(nodes)
+            nodes.append(Node(self._unique(f"fork_{node.name}_{port}"), Fork(len(sinks), kind)))
+            wires.append(Wire(source, Port(at, 0)))
+            wires.extend(Wire(Port(at, way), sink) for way, sink in enumerate(sinks))
+        return verify(Graph(tuple(nodes), tuple(wires)))
+
+    def _unique(self, name: str) -> str:
+        self._taken[name] += 1
+        count = self._taken[name]
+        return name if count == 1 else self._unique(f"{name}_{count}")
