@@ -82,8 +82,8 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class BitMerge:
-    """Words of two bit vectors combined. References come in as BitScan sends them, the first of each word; out
-    go, for each side, those of every bit set in the combined word, Empty where the side lacks it."""
+    """Words of two bit vectors combined. References come in as BitScan sends them, the first of each word;
+    out go, for each side, those of every bit set in the combined word, Empty where the side lacks it."""
 
     op: Literal["intersect", "union"]
 

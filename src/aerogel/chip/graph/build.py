@@ -48,8 +48,8 @@ class Operand:
 class Plan:
     """A graph, and what it takes and gives.
 
-    ``operands``: by the name the graph has for a tensor. The result is called ``out``, has the format ``form``
-    and the shape ``shape``; ``order``: of loops, outermost first.
+    ``operands``: by the name the graph has for a tensor. The result is called ``out``, has the format
+    ``form`` and the shape ``shape``; ``order``: of loops, outermost first.
     """
 
     graph: Graph

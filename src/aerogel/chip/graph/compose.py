@@ -45,8 +45,8 @@ from aerogel.einsum.semiring import reduce_rule
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Coordinates of one index of a result. ``full``: all of them in every fiber; ``hollow``: a fiber may have
-    none."""
+    """Coordinates of one index of a result. ``full``: all of them in every fiber; ``hollow``: a fiber may
+    have none."""
 
     index: str
     crd: Port

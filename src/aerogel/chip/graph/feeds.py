@@ -67,7 +67,7 @@ class Meeting:
     # --- which coordinates --------------------------------------------------------------------------
 
     def whole(self, expr: Expr, *, every: bool = False) -> Space:
-        """The space of ``expr`` as a stream, all operands in it. ``every``: all coordinates, come what may."""
+        """The space of ``expr`` as a stream. ``every``: all coordinates, come what may."""
         space = self.space(expr)
         if every or space.crd is None:
             space = self.everything(space)
@@ -96,7 +96,7 @@ class Meeting:
         require(
             feed.indices[0] == self.index,
             ChipError,
-            f"{feed.tensor} comes in the order {', '.join(feed.indices)}, but {self.index} is looped over first",
+            f"{feed.tensor} comes in the order {', '.join(feed.indices)}, but {self.index} is further out",
         )
         if feed.crds:
             below = replace(feed, indices=feed.indices[1:], crds=feed.crds[1:])

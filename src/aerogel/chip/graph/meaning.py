@@ -1,0 +1,306 @@
+"""What each block makes of whole streams, as nested lists: one function per kind of block.
+
+``None`` in a list is an empty token. Streams as tokens are their ``flat``. A skip is only a hint: here
+nothing leaps, and coordinates that a scanner might leave out are in its stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
+from typing import Any, assert_never
+
+from numpy.typing import NDArray
+
+from aerogel.chip.graph.arithmetic import IDENTITY, folded, function, operate
+from aerogel.chip.graph.blocks import (
+    Alu,
+    AluConstant,
+    AluFunction,
+    Array,
+    BitExpand,
+    BitMerge,
+    BitScan,
+    Block,
+    Buffer,
+    Drop,
+    Fold,
+    Fork,
+    Locate,
+    MatrixReduce,
+    Merge,
+    Parallelize,
+    Reduce,
+    Repeat,
+    Root,
+    Scan,
+    Serialize,
+    VectorReduce,
+    WriteLevel,
+    WriteValues,
+)
+from aerogel.chip.graph.streams import Kind, Token, flat
+from aerogel.formats.storage import Storage
+
+Nested = Any
+"""Lists in lists, ``depth`` of them; payloads or None at the bottom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A whole stream: a nested list and of how many levels it is."""
+
+    nested: Nested
+    depth: int
+
+    def tokens(self) -> tuple[Token, ...]:
+        return tuple(flat(self.nested, self.depth))
+
+
+# --- nested lists -----------------------------------------------------------------------------------
+
+
+class UnevenError(Exception):
+    """Streams that belong together are of different outlines."""
+
+
+def mapped(function: Callable[..., Nested], depth: int, *lists: Nested) -> Nested:
+    """``function`` of what lies ``depth`` levels down in ``lists``, which must have the same outline."""
+    if depth == 0:
+        return function(*lists)
+    if len({len(part) for part in lists}) > 1:
+        raise UnevenError(f"fibers of {' and '.join(str(len(part)) for part in lists)} elements")
+    return [mapped(function, depth - 1, *parts) for parts in zip(*lists, strict=True)]
+
+
+def _split(pairs: Nested, depth: int, parts: int) -> list[Nested]:
+    """A nested list of tuples as a tuple of nested lists."""
+    return [mapped(itemgetter(at), depth, pairs) for at in range(parts)]
+
+
+# --- blocks -------------------------------------------------------------------------------------------
+
+
+def run_block(block: Block, taken: list[Stream], tensors: Mapping[str, Storage]) -> list[Stream]:  # noqa: C901 (a case per kind)
+    match block:
+        case Root():
+            return [Stream(0, 0)]
+        case Scan():
+            return _fibers(taken[0], partial(_scanned, block, tensors), 2)
+        case BitScan():
+            return _fibers(taken[0], partial(_bits, block, tensors), 2)
+        case Repeat():
+            return [_repeated(*taken)]
+        case Merge():
+            return _merged(block, taken)
+        case BitMerge():
+            return _same(partial(_bit_merged, block.op), taken, 3)
+        case BitExpand():
+            return _same(_expanded, taken, 1 + block.references)
+        case Locate(size=size):
+            return [taken[0], _each(partial(_located, size), taken)]
+        case Array(tensor=tensor):
+            return [_each(partial(_value, tensors[tensor].values), taken)]
+        case Alu(op=op):
+            return [_each(partial(operate, op), taken)]
+        case AluConstant():
+            return [_each(partial(_with_constant, block), taken)]
+        case AluFunction(op=op):
+            return [_each(partial(function, op), taken)]
+        case Reduce(op=op):
+            depth = taken[0].depth - 1
+            return [Stream(mapped(partial(folded, op), depth, taken[0].nested), depth)]
+        case VectorReduce(op=op):
+            return _vector_reduced(op, *taken)
+        case MatrixReduce(op=op):
+            return _matrix_reduced(op, *taken)
+        case Drop(inner=kind):
+            return _dropped(kind, *taken)
+        case Fork(ways=ways):
+            return [taken[0]] * ways
+        case Buffer():
+            return taken
+        case Parallelize(ways=ways, level=level):
+            return [Stream(_dealt(taken[0], level, at, ways), taken[0].depth) for at in range(ways)]
+        case Serialize(level=level):
+            depth = taken[0].depth
+            lanes = [stream.nested for stream in taken]
+            return [Stream(_gathered(lanes, depth - level - 1), depth)]
+        case WriteLevel() | WriteValues():
+            return []
+        case _:
+            assert_never(block)
+
+
+def _each(function: Callable[..., Any], taken: list[Stream]) -> Stream:
+    return Stream(mapped(function, taken[0].depth, *(s.nested for s in taken)), taken[0].depth)
+
+
+def _fibers(taken: Stream, function: Callable[[Any], tuple[list[Any], ...]], parts: int) -> list[Stream]:
+    """One level deeper: a fiber for each payload."""
+    made = mapped(function, taken.depth, taken.nested)
+    return [Stream(part, taken.depth + 1) for part in _split(made, taken.depth, parts)]
+
+
+def _same(function: Callable[..., tuple[list[Any], ...]], taken: list[Stream], parts: int) -> list[Stream]:
+    """As deep as before: a fiber for each fiber."""
+    depth = taken[0].depth
+    made = mapped(function, depth - 1, *(s.nested for s in taken))
+    return [Stream(part, depth) for part in _split(made, depth - 1, parts)]
+
+
+def _located(size: int, crd: int, ref: int | None) -> int | None:
+    return None if ref is None else ref * size + crd
+
+
+def _value(values: NDArray[Any], ref: int | None) -> float:
+    return 0.0 if ref is None else float(values[ref])
+
+
+def _with_constant(block: AluConstant, a: Any) -> float:
+    return operate(block.op, block.value, a) if block.reverse else operate(block.op, a, block.value)
+
+
+def _scanned(scan: Scan, tensors: Mapping[str, Storage], ref: int | None) -> tuple[list[int], list[int]]:
+    if ref is None:
+        return [], []
+    if scan.kind == "dense":
+        return list(range(scan.size)), list(range(ref * scan.size, (ref + 1) * scan.size))
+    pos, crd = tensors[scan.tensor].levels[scan.level]
+    first, last = int(pos[ref]), int(pos[ref + 1])
+    return [int(c) for c in crd[first:last]], list(range(first, last))
+
+
+WORD = 16
+"""Bits in a word of a bit vector here; on the machine it is the fabric's. Streams of other blocks are the
+same for any."""
+
+
+def _bits(scan: BitScan, tensors: Mapping[str, Storage], ref: int | None) -> tuple[list[int], list[int]]:
+    words = [0] * -(-scan.size // WORD)
+    if ref is None:
+        return words, [0] * len(words)
+    pos, crd = tensors[scan.tensor].levels[scan.level]
+    first, last = int(pos[ref]), int(pos[ref + 1])
+    refs, count = [], first
+    for coordinate in crd[first:last]:
+        words[int(coordinate) // WORD] |= 1 << (int(coordinate) % WORD)
+    for word in words:
+        refs.append(count)
+        count += word.bit_count()
+    return words, refs
+
+
+def _repeated(signal: Stream, ref: Stream) -> Stream:
+    if signal.depth != ref.depth + 1:
+        raise UnevenError(f"a signal of depth {signal.depth} for payloads of depth {ref.depth}")
+    found = mapped(_times, ref.depth, signal.nested, ref.nested)
+    return Stream(found, signal.depth)
+
+
+def _times(fiber: list[int], ref: Any) -> list[Any]:
+    return [ref] * len(fiber)
+
+
+def _merged(merge: Merge, taken: list[Stream]) -> list[Stream]:
+    left, right = merge.left, merge.right
+    second = 1 + left
+
+    def fiber(*parts: list[Any]) -> tuple[list[Any], ...]:
+        a, b = _by_coordinate(*parts[:second]), _by_coordinate(*parts[second:])
+        kept = sorted(a.keys() & b.keys() if merge.op == "intersect" else a.keys() | b.keys())
+        rows = [(c, *a.get(c, (None,) * left), *b.get(c, (None,) * right)) for c in kept]
+        columns = tuple([row[at] for row in rows] for at in range(1 + left + right))
+        # Everything is scanned here, so whoever asks to skip asks for the coordinate it is at.
+        return (*columns, list(parts[second]), list(parts[0])) if merge.skip else columns
+
+    return _same(fiber, taken, 1 + left + right + (2 if merge.skip else 0))
+
+
+def _by_coordinate(crd: list[int], *along: list[Any]) -> dict[int, tuple[Any, ...]]:
+    return {c: tuple(part[at] for part in along) for at, c in enumerate(crd)}
+
+
+def _vector_reduced(op: Fold, crd: Stream, val: Stream) -> list[Stream]:
+    def vector(crds: list[list[int]], vals: list[list[Any]]) -> tuple[list[int], list[float]]:
+        sums: dict[int, float] = {}
+        for c, v in zip(crds, vals, strict=True):
+            for at, value in zip(c, v, strict=True):
+                sums[at] = operate(op, sums.get(at, IDENTITY[op]), value)
+        return sorted(sums), [sums[at] for at in sorted(sums)]
+
+    depth = crd.depth - 2
+    made = mapped(vector, depth, crd.nested, val.nested)
+    return [Stream(part, depth + 1) for part in _split(made, depth, 2)]
+
+
+def _matrix_reduced(op: Fold, outer: Stream, inner: Stream, val: Stream) -> list[Stream]:
+    def matrix(rows: Nested, crds: Nested, vals: Nested) -> tuple[list[int], Nested, Nested]:
+        sums: dict[int, dict[int, float]] = {}
+        for row, c, v in zip(rows, crds, vals, strict=True):
+            for i, js, numbers in zip(row, c, v, strict=True):
+                for j, value in zip(js, numbers, strict=True):
+                    found = sums.setdefault(i, {})
+                    found[j] = operate(op, found.get(j, IDENTITY[op]), value)
+        places = sorted(sums)
+        return (
+            places,
+            [sorted(sums[i]) for i in places],
+            [[sums[i][j] for j in sorted(sums[i])] for i in places],
+        )
+
+    depth = outer.depth - 2
+    made = _split(mapped(matrix, depth, outer.nested, inner.nested, val.nested), depth, 3)
+    return [Stream(made[0], depth + 1), Stream(made[1], depth + 2), Stream(made[2], depth + 2)]
+
+
+def _dropped(kind: Kind, outer: Stream, inner: Stream) -> list[Stream]:
+    def fiber(coordinates: list[int], below: list[Any]) -> tuple[list[int], list[Any]]:
+        pairs = list(zip(coordinates, below, strict=True))
+        kept = [(c, part) for c, part in pairs if (part if kind is Kind.VALUE else len(part) > 0)]
+        return [c for c, _ in kept], [part for _, part in kept]
+
+    depth = outer.depth
+    made = _split(mapped(fiber, depth - 1, outer.nested, inner.nested), depth - 1, 2)
+    return [Stream(made[0], depth), Stream(made[1], inner.depth)]
+
+
+def _dealt(stream: Stream, level: int, lane: int, ways: int) -> Nested:
+    def fiber(items: list[Any]) -> list[Any]:
+        return items[lane::ways]
+
+    return mapped(fiber, stream.depth - level - 1, stream.nested)
+
+
+def _gathered(lanes: list[Nested], depth: int) -> Nested:
+    def fiber(*parts: list[Any]) -> list[Any]:
+        count = sum(len(part) for part in parts)
+        return [parts[at % len(parts)][at // len(parts)] for at in range(count)]
+
+    return mapped(fiber, depth, *lanes)
+
+
+def _bit_merged(
+    op: str, bits_a: list[int], ref_a: list[int], bits_b: list[int], ref_b: list[int]
+) -> tuple[list[Any], ...]:
+    words = [(x & y) if op == "intersect" else (x | y) for x, y in zip(bits_a, bits_b, strict=True)]
+    return words, _references(words, bits_a, ref_a), _references(words, bits_b, ref_b)
+
+
+def _references(words: list[int], own: list[int], firsts: list[int]) -> list[int | None]:
+    """Of every bit set in ``words``: as many further than the first as its own word has bits before."""
+    return [
+        first + (mine & ((1 << bit) - 1)).bit_count() if mine >> bit & 1 else None
+        for word, mine, first in zip(words, own, firsts, strict=True)
+        for bit in _set(word)
+    ]
+
+
+def _set(word: int) -> list[int]:
+    return [bit for bit in range(word.bit_length()) if word >> bit & 1]
+
+
+def _expanded(words: list[int], *references: list[Any]) -> tuple[list[Any], ...]:
+    return [at * WORD + bit for at, word in enumerate(words) for bit in _set(word)], *references
