@@ -1,8 +1,8 @@
 """Fabrics by name or from a file of the user's own: read, checked, or refused with what to write instead.
 
 A file is TOML; its keys are the fields of ``Fabric`` and, under ``[dram]``, of ``Dram``, units as there. What
-it leaves out it takes from the fabric it is ``based_on``, or from onyx-like: a file of two lines
-changes one number. Tables for other readers (``[energy]``) may stand in the same file.
+it leaves out it takes from the fabric it is ``based_on``, or from onyx-like: a file of two lines changes one
+number. Tables for other readers (``[energy]``) may stand in the same file.
 """
 
 from __future__ import annotations

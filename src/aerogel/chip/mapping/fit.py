@@ -7,12 +7,16 @@ from collections.abc import Iterator
 
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.machine.netlist import Cell
+from aerogel.chip.machine.opcodes import OPCODES
+from aerogel.chip.mapping.nets import Nets
 from aerogel.chip.mapping.region import Needs, Region, needs, on_memory, whole
 from aerogel.core.errors import ChipError, require
 
 
-def require_fit(cells: tuple[Cell, ...], fabric: Fabric, copies: int = 1) -> None:
-    """ChipError, with all that takes the tiles, where the cells need more of a kind than there are."""
+def require_fit(nets: Nets, fabric: Fabric, copies: int = 1) -> None:
+    """ChipError, with all that takes the tiles, where the cells need more of a kind than there are; or where
+    there are more segments than numbers for them."""
+    cells = nets.cells
     need, has = needs(cells), whole(fabric).has
     for kind, wanted, there in (
         ("memory", need.memory * copies, has.memory),
@@ -24,13 +28,21 @@ def require_fit(cells: tuple[Cell, ...], fabric: Fabric, copies: int = 1) -> Non
         advice = "map fewer copies" if copies > 1 else "split the expression or choose a larger fabric"
         told = f"needs {wanted} {kind} tiles, {fabric.name} has {there}: {each}{listed}; {advice}"
         require(wanted <= there, ChipError, told)
+    segments = len(nets.segments) * copies
+    told = f"{copies} copies of {len(nets.segments)} segments are {segments}: {_numbers()} have numbers"
+    require(segments <= _numbers(), ChipError, f"{told}; map fewer copies")
 
 
-def most_copies(cells: tuple[Cell, ...], fabric: Fabric) -> int:
-    """As many copies as there are tiles for, whatever the shapes and wires say."""
-    need, has = needs(cells), whole(fabric).has
+def most_copies(nets: Nets, fabric: Fabric) -> int:
+    """As many copies as there are tiles and numbers of segments for, whatever the shapes and wires say."""
+    need, has = needs(nets.cells), whole(fabric).has
     bounds = [there // each for there, each in _kinds(has, need) if each]
-    return min(bounds, default=1)
+    return min([*bounds, _numbers() // max(1, len(nets.segments))])
+
+
+def _numbers() -> int:
+    """How many segments can be told apart by the parameters of cells."""
+    return min(1 << p.bits for spec in OPCODES.values() for p in spec.parameters if p.segment)
 
 
 def _kinds(a: Needs, b: Needs) -> tuple[tuple[int, int], tuple[int, int]]:

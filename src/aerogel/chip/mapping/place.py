@@ -33,7 +33,11 @@ def place(nets: Nets, region: Region, seed: int = 0) -> list[Tile]:
 
 
 class _Grid:
-    """Where everything is: of cell c, its row and column, and of each tile, its cell or -1."""
+    """Where everything is: of cell c, its row and column, and of each tile, its cell or -1.
+
+    ``lanes``: of a cell, the columns of its kind; ``lane``: in which of them it is. ``ends``: of a net, its
+    cells; ``nets``: of a cell, its nets; ``lengths``: of a net, what ``length`` last said.
+    """
 
     def __init__(self, nets: Nets, region: Region) -> None:
         self.region = region
@@ -52,6 +56,7 @@ class _Grid:
         for at, cells in enumerate(self.ends):
             for cell in cells:
                 self.nets[cell].append(at)
+        self.lengths = [0] * len(self.ends)
 
     def length(self, net: int) -> int:
         """Half the perimeter around a net's cells."""
@@ -103,7 +108,8 @@ def _anneal(grid: _Grid, chance: random.Random) -> None:
     moves = MOVES * count + 2000
     steps = 60
     widest = float(max(grid.region.rows, grid.region.columns))
-    heat = _Heat(widest, 0.05 * sum(map(grid.length, range(len(grid.ends)))) / len(grid.ends) + 1.0)
+    grid.lengths = [grid.length(net) for net in range(len(grid.ends))]
+    heat = _Heat(widest, 0.05 * sum(grid.lengths) / len(grid.ends) + 1.0)
     cooling = (COLDEST / heat.temperature) ** (1 / steps)
     narrowing = (1.5 / widest) ** (1 / steps)
     for _ in range(steps):
@@ -126,11 +132,14 @@ def _move(grid: _Grid, cell: int, heat: _Heat, chance: random.Random) -> None:
     touched: Sequence[int] = grid.nets[cell]
     if other >= 0:
         touched = list({*touched, *grid.nets[other]})
-    before = sum([grid.length(net) for net in touched])
     _swap(grid, cell, other, row, lane)
-    worse = sum([grid.length(net) for net in touched]) - before
+    lengths = [grid.length(net) for net in touched]
+    worse = sum(lengths) - sum([grid.lengths[net] for net in touched])
     if worse > 0 and chance.random() >= math.exp(-worse / heat.temperature):
         _swap(grid, cell, other, old_row, old_lane)
+        return
+    for net, length in zip(touched, lengths, strict=True):
+        grid.lengths[net] = length
 
 
 def _swap(grid: _Grid, cell: int, other: int, row: int, lane: int) -> None:

@@ -34,12 +34,12 @@ def place_and_route(netlist: Netlist, fabric: Fabric, copies: int | None = 1) ->
     """
     require(copies is None or copies >= 1, ChipError, f"{copies} copies are none: ask for 1 or more")
     nets = nets_of(netlist)
-    require_fit(nets.cells, fabric, copies or 1)
+    require_fit(nets, fabric, copies or 1)
     if copies == 1:
         return _settled(nets, loose(nets.cells, fabric), 1, fabric)
     if copies is not None:
         return _settled(nets, _several(nets, fabric, copies), copies, fabric)
-    for count in range(most_copies(nets.cells, fabric), 1, -1):
+    for count in range(most_copies(nets, fabric), 1, -1):
         if isinstance(found := _tried(nets, _several(nets, fabric, count), count), Mapping):
             return found
     return _settled(nets, loose(nets.cells, fabric), 1, fabric)
@@ -62,7 +62,7 @@ def _settled(nets: Nets, regions: Iterator[Region], copies: int, fabric: Fabric)
     where = Counter(str(link.tile) for link in found.links)
     busiest = ", ".join(tile for tile, _ in where.most_common(4))
     raise ChipError(
-        f"wires find no way on {fabric.name} with {fabric.tracks} tracks: {len(found.links)} links are "
+        f"wires find no way on {fabric.name}, tracks = {fabric.tracks}: {len(found.links)} links are "
         f"wanted twice, most around tiles {busiest}; use a fabric with more tracks or tiles, or fewer copies"
     )
 
