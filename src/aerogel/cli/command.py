@@ -66,10 +66,10 @@ def add_pruning(parser: argparse.ArgumentParser) -> None:
     add_pattern(parser)
 
 
-def add_pattern(parser: Options) -> None:
-    """``--pattern P``."""
+def add_pattern(parser: Options, default: str | None = "unstructured") -> None:
+    """``--pattern P``; ``default``: None where something else may say it, too."""
     about = f"which weights go together: {', '.join(PATTERNS)}, or N:M as in 2:4 (default: unstructured)"
-    parser.add_argument("--pattern", type=_pattern, default="unstructured", metavar="P", help=about)
+    parser.add_argument("--pattern", type=_pattern, default=default, metavar="P", help=about)
 
 
 def _pattern(text: str) -> str:

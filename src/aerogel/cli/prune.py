@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from aerogel.bench.encoder import SHAPES
 from aerogel.cli.command import (
@@ -16,14 +18,16 @@ from aerogel.cli.command import (
     fraction,
     positive,
     show,
-    sparsity_of,
 )
-from aerogel.cli.recorded import add_ledger, recorded
+from aerogel.cli.recorded import Record, add_ledger, recorded
 from aerogel.cli.reported import add_report, require_reportable, write_report
 from aerogel.cli.stages import stages
 from aerogel.core.errors import InputError, MissingDependencyError
+from aerogel.prune.pattern import pattern_named, wanted_sparsity
+from aerogel.prune.recipe_file import PruneRecipe
 from aerogel.report.prune import prune_report
 from aerogel.trial.accuracy import Bounds
+from aerogel.trial.outcome import Outcome
 from aerogel.trial.outcome_text import outcome_text
 from aerogel.trial.prune_job import PruneJob
 from aerogel.trial.trade import NEEDS
@@ -31,6 +35,10 @@ from aerogel.trial.trade import NEEDS
 METHODS = ("sparsegpt", "wanda", "magnitude")
 IMPORTANCES = ("magnitude", "wanda", "obs", "gradient", "taylor")
 BUDGETS = ("uniform", "global", "erk", "owl", "sensitivity")
+_CHOICES = (
+    "sparsity", "method", "importance", "pattern", "budget", "recovery", "repair", "layers", "precision",
+    "recover",
+)  # fmt: skip
 RECOVERIES = ("none", "obs", "admm", "least_squares", "batch_norm")
 _JUDGED = """\
 FUNCTION(model), or FUNCTION(model, tokenizer), returns a number, or a dict of numbers by name, the higher the
@@ -46,7 +54,10 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a Hugging Face directory, or FILE.py:FUNCTION")
     about = "the share of weights to set to zero in the linear layers, 0 to 1; needless with --pattern N:M"
     parser.add_argument("--sparsity", type=fraction, metavar="S", help=about)
-    about = "what to write: a Hugging Face directory, or a FILE.aero, which runs without torch; or give both"
+    about = (
+        "what to write: a Hugging Face directory, a FILE.aero, which runs without torch, or a "
+        "FILE.safetensors of the weights alone, without zeros (load_sparse); or give several"
+    )
     parser.add_argument(
         "-o", "--output", type=Path, action="append", required=True, metavar="OUT", help=about
     )
@@ -68,35 +79,43 @@ def _text_options(group: Options) -> None:
         "some minutes at least, for what makes texts it did not see worse is undone"
     )
     group.add_argument("--recover", metavar="TIME", help=about)
-    about = "where training is saved, and goes on from if it was interrupted"
+    about = (
+        "where training is saved, and beside it, in FILE.layers, each layer that is pruned with texts: a run "
+        "that was interrupted goes on from there"
+    )
     group.add_argument("--checkpoint", type=Path, metavar="FILE", help=about)
 
 
 def _how_options(group: Options) -> None:
+    about = (
+        "a recipe in YAML or JSON, which has all of these choices, and recovery; what else is given here "
+        "replaces what it says"
+    )
+    group.add_argument("--recipe", type=Path, metavar="FILE", help=about)
     about = "how weights are chosen; magnitude needs no texts (default: sparsegpt)"
-    group.add_argument("--method", choices=METHODS, default="sparsegpt", help=about)
+    group.add_argument("--method", choices=METHODS, help=about)
     about = "which weights matter, in place of the method's own choice; all but magnitude need texts"
     group.add_argument("--importance", choices=IMPORTANCES, help=about)
-    add_pattern(group)
+    add_pattern(group, default=None)
     about = (
         "how much of each layer: as much (uniform), the least important of all (global), less of small "
         "layers (erk), of those with outliers (owl), of those that matter most (sensitivity); or, without "
         "--sparsity, as much as brings the linear layers down to latency:3ms, or to latency:0.5 of "
         "their dense time, on one thread of this CPU (default: uniform)"
     )
-    group.add_argument("--budget", type=_budget, default="uniform", metavar="B", help=about)
+    group.add_argument("--budget", type=_budget, metavar="B", help=about)
     about = (
         f"what makes up for what went, after the method's own, in order: of {', '.join(RECOVERIES)} "
         "(default: least_squares where there are texts)"
     )
-    group.add_argument("--recovery", type=_recovery, default=(), metavar="A,B", help=about)
+    group.add_argument("--recovery", type=_recovery, metavar="A,B", help=about)
     about = "refit the kept weights by least squares (default: where there are texts and no --recovery)"
     group.add_argument("--repair", action=argparse.BooleanOptionalAction, default=None, help=about)
     about = (
         "int8: what is kept is rounded to 8 bits with a scale per output, which the zeros and the texts are "
         "made to make up for, and a FILE.aero multiplies integers (default: fp32)"
     )
-    group.add_argument("--precision", choices=("fp32", "int8"), default="fp32", help=about)
+    group.add_argument("--precision", choices=("fp32", "int8"), help=about)
     about = "only layers in whose name this regular expression is found (default: all linear but heads)"
     group.add_argument("--layers", metavar="REGEX", help=about)
 
@@ -147,27 +166,16 @@ def _number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number, such as 0.99") from None
 
 
-def _run(args: argparse.Namespace) -> int:
-    sparsity = sparsity_of(args)
-    if sparsity is None and not args.budget.startswith("latency:"):
-        raise InputError("how many weights shall go? Give --sparsity, such as 0.8, or --pattern N:M")
+def _job(args: argparse.Namespace) -> PruneJob:
+    """What is asked for: the recipe's choices, if there is one, and over them what is given by itself."""
     job = PruneJob(
         model=args.model,
-        sparsity=sparsity,
+        sparsity=None,
         outputs=tuple(args.output),
-        method=args.method,
-        importance=args.importance,
-        recovery=args.recovery,
-        pattern=args.pattern,
-        budget=args.budget,
-        repair=args.repair,
-        layers=args.layers,
-        precision=args.precision,
         data=args.data,
         texts=args.texts,
         evaluate=args.eval,
         bounds=Bounds(args.keep, args.floor),
-        recover=args.recover,
         checkpoint=args.checkpoint,
         force=args.force,
         measure=args.measure,
@@ -175,6 +183,22 @@ def _run(args: argparse.Namespace) -> int:
         shapes=args.shapes,
         threads=args.threads,
     )
+    if args.recipe is not None:
+        job = job.following(PruneRecipe.read(args.recipe))
+    given: dict[str, Any] = {name: getattr(args, name) for name in _CHOICES}
+    job = replace(job, **{name: value for name, value in given.items() if value is not None})
+    if job.budget.startswith("latency:") and args.sparsity is None:
+        # In a recipe, or with a pattern that says how much, prune itself tells that this is one too many.
+        return job
+    if isinstance(job.sparsity, int | float | None):
+        job = replace(job, sparsity=wanted_sparsity(pattern_named(job.pattern), job.sparsity))
+    if job.sparsity is None:
+        raise InputError("how many weights shall go? Give --sparsity, such as 0.8, or --pattern N:M")
+    return job
+
+
+def _run(args: argparse.Namespace) -> int:
+    job = _job(args)
     # Said before torch is loaded, which takes seconds.
     job.check()
     require_reportable(args)
@@ -183,11 +207,23 @@ def _run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise MissingDependencyError(f'pruning needs {error.name}: pip install "aerogel[bench]"') from error
     name = Path(args.model).name
-    with recorded(args, "pruning", f"prune {name}", model=name), stages() as told:
+    with recorded(args, "pruning", f"prune {name}", model=name) as record, stages() as told:
         found = carry_out(job, told)
+        _split(record, found, name)
     show(args, found.to_json(), outcome_text(found))
     write_report(args, lambda: prune_report(found))
     return OK if found.ok else FAILED
+
+
+def _split(record: Record, found: Outcome, name: str) -> None:
+    """On the ledger, pruning, recovery and the rest each by itself."""
+    if found.spent is None:
+        return
+    record.part("pruning", f"prune {name}", found.spent.pruning)
+    if found.spent.recovery is not None:
+        record.part("training", f"recover {name}", found.spent.recovery)
+    if found.spent.other is not None:
+        record.part("pruning", f"judge and measure {name}", found.spent.other)
 
 
 COMMAND = Command(

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import os
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -48,6 +48,12 @@ class Record:
     """What a command says about itself while it runs; with no ledger asked for, nothing comes of it."""
 
     more: dict[str, Any]
+    parts: list[tuple[Kind, str, Reading]] = field(default_factory=list[tuple[Kind, str, Reading]])
+
+    def part(self, kind: Kind, label: str, reading: Reading) -> None:
+        """A part of the block that was metered by itself. Where there are any, these are put on record in
+        place of the whole, which they must make up together."""
+        self.parts.append((kind, label, reading))
 
     def did(self, units: float, unit: str) -> None:
         """``units`` functional units: inferences, tokens, images."""
@@ -82,8 +88,14 @@ def recorded(args: argparse.Namespace, kind: Kind, label: str, **more: Any) -> G
             yield record
     finally:
         fields = pair | record.more
-        run = Run.from_reading(metered.reading, kind=kind, label=label, scope=scope, place=place, **fields)
-        _keep(ledger, [run])
+        parts = record.parts or [(kind, label, metered.reading)]
+        began = datetime.now(UTC) - timedelta(seconds=metered.reading.seconds)
+        runs: list[Run] = []
+        for of, name, reading in parts:
+            where: dict[str, Any] = {"scope": scope, "place": place, "began": utc(began)}
+            runs.append(Run.from_reading(reading, kind=of, label=name, **where, **fields))
+            began += timedelta(seconds=reading.seconds)
+        _keep(ledger, runs)
 
 
 def require_recordable(args: argparse.Namespace) -> None:

@@ -21,11 +21,17 @@ from aerogel.report.document import (
 )
 from aerogel.report.method import disturbance, machine_notes, memory_note, timing_notes
 from aerogel.report.prune_figures import accuracy_of, headline, key_figures, number, picture, share_of
-from aerogel.report.wording import counted, latency, megabytes
+from aerogel.report.wording import counted, latency, listed, megabytes
 from aerogel.trial.accuracy import NEIGHBOURS, RANKS, SAME
 from aerogel.trial.outcome import Outcome
+from aerogel.trial.outcome_text import metered_by
 from aerogel.trial.trade import DENSE, PRUNED, Trade
 
+_ABOUT = {
+    "directory": ("a checkpoint, in which zeros take room, too",),
+    "weights": ("the weights alone, without zeros",),
+    "file": (),
+}
 _ACCURACY = {
     RANKS: "Spearman's, of the similarities of all pairs of texts with those of the dense model.",
     NEIGHBOURS: "Of each text's ten nearest other texts, the share that are the dense model's ten nearest.",
@@ -45,6 +51,8 @@ def prune_report(found: Outcome) -> Report:
     if found.written:
         sections.append(Section("Size", (_sizes(found),)))
     sections.append(Section("Time and memory", _trade(found)))
+    if found.spent is not None:
+        sections.append(Section("What it took", _spent(found)))
     sections.append(Section("Layers", _layers(found)))
     sections.append(Section("How the numbers were obtained", (_method(found),)))
     return Report(title, headline(found), tuple(sections))
@@ -109,9 +117,8 @@ def _quality(found: Outcome) -> tuple[Block, ...]:
 def _sizes(found: Outcome) -> Grid:
     rows: list[tuple[Cell, ...]] = []
     for written in found.written:
-        folder = written.kind == "directory"
-        dense = found.checkpoint_bytes if folder else found.artefact_bytes
-        about = ("a checkpoint, in which zeros take room, too",) if folder else ()
+        dense = found.artefact_bytes if written.kind == "file" else found.checkpoint_bytes
+        about = _ABOUT[written.kind]
         share = NOT_MEASURED if dense is None else share_of(written.bytes, dense)
         rows.append((
             Cell(written.path, about, "own"),
@@ -131,7 +138,7 @@ def _sizes(found: Outcome) -> Grid:
 def _trade(found: Outcome) -> tuple[Block, ...]:
     trade = found.trade
     if trade is None:
-        return (Paragraph(f"{NOT_MEASURED.capitalize()}: {found.trade_missing}."),)
+        return _no_trade(found)
     cases = trade.comparison.cases
     level = f"{100 * trade.comparison.settings.confidence:g} %"
     rows = Grid(
@@ -149,6 +156,44 @@ def _trade(found: Outcome) -> tuple[Block, ...]:
     )
     others = [row for row in trade.rows if row not in (DENSE, PRUNED)]
     return (rows, _over(trade, cases, others)) if others else (rows,)
+
+
+def _no_trade(found: Outcome) -> tuple[Block, ...]:
+    missing = found.trade_missing or ""
+    if not missing.startswith("not compiled"):
+        return (Paragraph(f"{NOT_MEASURED.capitalize()}: {missing}."),)
+    said = Paragraph(f"{missing[:1].upper()}{missing[1:]}. So no speed is claimed.", "loss")
+    if found.memory is None:
+        return (said,)
+    both = (found.memory.dense_bytes, found.memory.pruned_bytes)
+    cells = (Cell(NOT_MEASURED if size is None else megabytes(size)) for size in both)
+    caption = (
+        "Most memory of the whole process in torch, loading included; torch holds zeros like other numbers."
+    )
+    return (said, Grid(caption, ("", "dense", "pruned"), ((Cell("in torch", tone="own"), *cells),)))
+
+
+def _spent(found: Outcome) -> tuple[Block, ...]:
+    """What making it took, and when that is paid back."""
+    spent = found.spent
+    if spent is None:
+        return ()
+    parts = (("Pruning", spent.pruning), ("Recovery", spent.recovery))
+    rows = tuple((Cell(n), Cell(f"{r.seconds:.3g} s"), Cell(r.amount)) for n, r in parts if r is not None)
+    before = " What runs that were interrupted took before is not in it." if spent.resumed else ""
+    blocks: list[Block] = [Grid(f"{metered_by(spent.made)}.{before}", ("", "time", "energy"), rows)]
+    if found.trade is None:
+        words = "After how many calls that is paid back is not said, for no speed is claimed."
+        return (*blocks, Paragraph(words))
+    cases = [case.name for case in found.trade.comparison.cases]
+    known = {(each.case, each.of): each for each in found.paybacks}
+    sources = dict.fromkeys(e.source for e in found.paybacks if e.source and e.verdict != "not known")
+    by = f" Energy: {listed(list(sources))}." if sources else ""
+    caption = (
+        f"Paid back, over {DENSE}, after so many calls, with bounds; columns are sequences x tokens.{by}"
+    )
+    paid = tuple((Cell(f"In {of}"), *(Cell(str(known[c, of])) for c in cases)) for of in ("time", "energy"))
+    return (*blocks, Grid(caption, ("", *cases), paid, frozenset(range(1 + len(cases)))))
 
 
 def _peak(trade: Trade, row: str) -> str:
@@ -245,6 +290,8 @@ def _asked(found: Outcome) -> str:
     if asked.get("layers"):
         words.append(f"only layers in whose name {asked['layers']!r} is found")
     words.append("no recovery" if done.recovery is None else f"recovery for {asked.get('recover')}")
+    if found.recipe is not None:
+        words.append(f"as a recipe: {'; '.join(found.recipe.to_yaml().splitlines())}")
     if done.peak_bytes is not None:
         words.append(f"calibration held at most {done.peak_bytes / 2**20:.0f} MiB")
     return f"{'; '.join(words)}."

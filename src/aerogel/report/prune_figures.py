@@ -9,6 +9,7 @@ from aerogel.report.document import KeyFigure, KeyFigures, Pictures
 from aerogel.report.wording import listed, megabytes, ratio_lines, shape_title, tone_of
 from aerogel.trial.accuracy import Accuracy
 from aerogel.trial.outcome import Outcome
+from aerogel.trial.torch_memory import TorchMemory
 from aerogel.trial.trade import DENSE, PRUNED, Trade
 
 _OWN, _OTHER = "aerogel", "other runtimes"
@@ -67,7 +68,8 @@ def _quality(found: Outcome) -> list[KeyFigure]:
 
 def _size(found: Outcome) -> KeyFigure:
     """Of the file where there is one; of a checkpoint, in which zeros take room, else."""
-    written = sorted(found.written, key=lambda each: each.kind != "file")
+    order = ("file", "weights", "directory")
+    written = sorted(found.written, key=lambda each: order.index(each.kind))
     if not written:
         return KeyFigure(
             "Size", None, "dense checkpoint", megabytes(found.checkpoint_bytes), "nothing written"
@@ -82,6 +84,9 @@ def _size(found: Outcome) -> KeyFigure:
             megabytes(found.checkpoint_bytes),
             f"{note}: its zeros take room, too; a .aero file leaves them out",
         )
+    if first.kind == "weights":
+        dense = megabytes(found.checkpoint_bytes)
+        return KeyFigure("Weights, without zeros", megabytes(first.bytes), "dense", dense, note)
     if found.artefact_bytes is not None:
         note += f"; a dense file has {megabytes(found.artefact_bytes)}"
     return KeyFigure(
@@ -93,6 +98,8 @@ def _measured(found: Outcome) -> list[KeyFigure]:
     trade = found.trade
     if trade is None:
         why = found.trade_missing or ""
+        if found.memory is not None:
+            return [_torch_memory(found.memory), KeyFigure("Median latency", None, DENSE, None, why)]
         return [KeyFigure(name, None, DENSE, None, why) for name in ("Most memory", "Median latency")]
     own, other = trade.peak_bytes(PRUNED), trade.peak_bytes(DENSE)
     case = _largest(trade)
@@ -116,6 +123,13 @@ def _measured(found: Outcome) -> list[KeyFigure]:
             tone_of(ratio),
         ),
     ]
+
+
+def _torch_memory(found: TorchMemory) -> KeyFigure:
+    own, other = (
+        None if size is None else megabytes(size) for size in (found.pruned_bytes, found.dense_bytes)
+    )
+    return KeyFigure("Most memory, in torch", own, "dense", other, "torch holds zeros like other numbers")
 
 
 def _largest(trade: Trade) -> CaseResult:

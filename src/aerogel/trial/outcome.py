@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from aerogel.prune.recipe_file import PruneRecipe
 from aerogel.prune.report import PruneReport
 from aerogel.trial.accuracy import Accuracy
+from aerogel.trial.payback import PayBack, paybacks
+from aerogel.trial.spent import Spent
+from aerogel.trial.torch_memory import TorchMemory
 from aerogel.trial.trade import Trade
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """``bytes``: of the weights of a directory, of all of a file."""
+    """``kind``: a model's directory; a file of our own, which runs; or sparse weights alone, to be loaded
+    into the model. ``bytes``: of the weights of a directory, of all of a file."""
 
     path: str
-    kind: Literal["directory", "file"]
+    kind: Literal["directory", "file", "weights"]
     bytes: int
 
 
@@ -28,7 +33,8 @@ class Outcome:
     ``calibration``: on what; ``file_accuracy``: of the compiled program, whose embeddings are rounded;
     ``missed``: each bound that is not met, in words; ``written``: empty if so, unless by force.
     ``checkpoint_bytes``: the dense weights; ``artefact_bytes``: the dense model as a file of our own;
-    ``notes``: what was told on the way; ``seconds``: all of it.
+    ``memory``: of a model that is not compiled, in torch. ``recipe``: the choices, as recorded in what was
+    written. ``spent``: what it took. ``notes``: what was told on the way; ``seconds``: all of it.
     """
 
     model: str
@@ -47,6 +53,14 @@ class Outcome:
     trade_failed: bool
     notes: tuple[str, ...]
     seconds: float
+    memory: TorchMemory | None = None
+    recipe: PruneRecipe | None = None
+    spent: Spent | None = None
+
+    @property
+    def paybacks(self) -> tuple[PayBack, ...]:
+        """After how many calls what it took is saved again; empty where no speed is claimed."""
+        return () if self.trade is None or self.spent is None else paybacks(self.spent, self.trade)
 
     @property
     def ok(self) -> bool:
@@ -68,6 +82,10 @@ class Outcome:
             "dense_bytes": {"checkpoint": self.checkpoint_bytes, "file": self.artefact_bytes},
             "trade": self.trade and self.trade.to_json(),
             "trade_missing": self.trade_missing,
+            "torch_memory": self.memory and self.memory.to_json(),
+            "recipe": self.recipe and self.recipe.to_json(),
+            "spent": self.spent and self.spent.to_json(),
+            "pays_back": [each.to_json() for each in self.paybacks] if self.trade else None,
             "notes": list(self.notes),
             "seconds": self.seconds,
         }

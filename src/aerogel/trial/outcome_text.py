@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aerogel.bench.render import milliseconds
+from aerogel.energy import Reading
 from aerogel.measure import CaseResult
 from aerogel.trial.outcome import Outcome
+from aerogel.trial.payback import PayBack
 from aerogel.trial.trade import DENSE, PRUNED, Trade
 
 _NONE = "-"
@@ -14,7 +16,14 @@ _NONE = "-"
 
 def outcome_text(found: Outcome) -> str:
     """Lines to print."""
-    parts = [str(found.report), _accuracy(found), _sizes(found), _trade(found), _end(found)]
+    parts = [
+        str(found.report),
+        _accuracy(found),
+        _sizes(found),
+        _trade(found),
+        "\n".join(spent_lines(found)),
+        _end(found),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -39,8 +48,10 @@ def _sizes(found: Outcome) -> str:
     for written in found.written:
         if written.kind == "directory":
             cells = ["checkpoint", found.checkpoint_bytes, f"{written.path} (its zeros take room, too)"]
-        else:
+        elif written.kind == "file":
             cells = [".aero file", found.artefact_bytes, written.path]
+        else:
+            cells = ["weights", found.checkpoint_bytes, f"{written.path} (without zeros)"]
         rows.append([str(cells[0]), _megabytes(cells[1]), _megabytes(written.bytes), str(cells[2])])
     files = any(written.kind == "file" for written in found.written)
     more = f"\nThe dense checkpoint has {_megabytes(found.checkpoint_bytes)}." if files else ""
@@ -50,7 +61,7 @@ def _sizes(found: Outcome) -> str:
 def _trade(found: Outcome) -> str:
     trade = found.trade
     if trade is None:
-        return f"time and memory: not measured ({found.trade_missing})"
+        return _no_trade(found)
     cases = trade.comparison.cases
     rows = [["", "peak memory", *(case.name for case in cases)]]
     rows += [
@@ -69,6 +80,56 @@ def _trade(found: Outcome) -> str:
         f"{settings.rounds} blocks in turns."
     )
     return "\n".join(lines)
+
+
+def _no_trade(found: Outcome) -> str:
+    """A model that is not compiled has its memory shown, and no word of speed."""
+    missing = found.trade_missing or ""
+    if not missing.startswith("not compiled"):
+        return f"time and memory: not measured ({missing})"
+    said = f"time: {missing}; so no speed is claimed"
+    if found.memory is None:
+        return said
+    rows = [
+        ["peak memory", "dense", "pruned"],
+        ["in torch", _megabytes(found.memory.dense_bytes), _megabytes(found.memory.pruned_bytes)],
+    ]
+    return (
+        f"{grid(rows)}\nOf the whole process, loading included; torch holds zeros like other numbers.\n{said}"
+    )
+
+
+def spent_lines(found: Outcome) -> list[str]:
+    """What pruning and recovery took, and after how many calls that is saved again."""
+    spent = found.spent
+    if spent is None:
+        return []
+    parts = [(name, r) for name, r in (("pruning", spent.pruning), ("recovery", spent.recovery)) if r]
+    rows = [["it took", "time", "energy"], *([name, f"{r.seconds:.3g} s", r.amount] for name, r in parts)]
+    lines = [grid(rows), f"{metered_by(spent.made)}."]
+    if spent.resumed:
+        lines.append("What runs that were interrupted took before is not in it.")
+    if found.trade is None:
+        return [*lines, "After how many calls that is paid back is not said, for no speed is claimed."]
+    return [*lines, *(_paid_back(found.paybacks, of) for of in ("time", "energy"))]
+
+
+def metered_by(reading: Reading) -> str:
+    """How its energy is known, in a few words."""
+    if reading.method == "measured":
+        return f"Energy measured by {reading.source}"
+    how = "not measured: bounds" if reading.joules is None else reading.method
+    return f"Energy {how} under the power model {reading.model}" if reading.model else "Energy not measured"
+
+
+def _paid_back(paybacks: Sequence[PayBack], of: str) -> str:
+    here = [each for each in paybacks if each.of == of]
+    sources = list(dict.fromkeys(each.source for each in here if each.source and each.verdict != "not known"))
+    by = f" ({'; '.join(sources)})" if sources else ""
+    said = list(dict.fromkeys(str(each) for each in here))
+    if len(said) == 1:
+        return f"Paid back in {of}{by}: {said[0]}."
+    return f"Paid back in {of}{by}:\n  " + "\n  ".join(f"{each.case}: {each}" for each in here)
 
 
 def _latency(case: CaseResult, row: str) -> str:

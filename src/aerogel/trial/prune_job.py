@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from aerogel.core.errors import InputError, require
 from aerogel.core.folders import require_place
 from aerogel.model.save_pretrained import check_folder
+from aerogel.prune.recipe_file import PruneRecipe
 from aerogel.prune.schedule import Schedule
 from aerogel.trial.accuracy import Bounds
 from aerogel.trial.trade import check_against, check_threads
 
-ARTEFACT = ".aero"
+ARTEFACT, WEIGHTS = ".aero", ".safetensors"
 # Names that others' files have: whoever gives one does not mean a directory.
-_FILES = (".safetensors", ".bin", ".pt", ".pth", ".onnx", ".json", ".npz", ".zip", ".gguf")
+_FILES = (".bin", ".pt", ".pth", ".onnx", ".json", ".npz", ".zip", ".gguf")
 
 
 class Listener(Protocol):
@@ -30,21 +31,22 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PruneJob:
-    """``model``: as for ``load_model``; ``outputs``: directories, or files that end in .aero.
+    """``model``: as for ``load_model``; ``outputs``: directories, files that end in .aero, or sparse weights
+    alone in files that end in .safetensors.
 
     ``sparsity`` to ``precision``: as for ``aerogel.prune``, but for ``repair`` None: where there is data,
-    unless
-    ``recovery`` is given, which is of layers and batch norms alone.
+    unless ``recovery`` is given, which is of layers and batch norms alone.
     ``data``: a file of texts (see ``read_texts``), of which ``texts`` calibrate; None for docstrings.
     ``evaluate``: see ``evaluate.CONTRACT``. ``bounds``: below them nothing is written unless ``force``,
     which also lets another model's directory be replaced. ``recover``: ``90s``, ``10m``, ``1h`` or
-    ``200steps``. ``measure``, ``against``, ``shapes``: see ``Trading``.
+    ``200steps``. ``checkpoint``: where recovery goes on from, and pruning from ``layers_kept``. ``measure``,
+    ``against``, ``shapes``: see ``Trading``. ``note``: of the recipe.
     """
 
     model: str
-    sparsity: float | None
+    sparsity: float | Mapping[str, float] | None
     outputs: tuple[Path, ...]
-    method: str = "sparsegpt"
+    method: str | None = "sparsegpt"
     pattern: str = "unstructured"
     budget: str = "uniform"
     repair: bool | None = None
@@ -63,6 +65,7 @@ class PruneJob:
     against: tuple[str, ...] = ("torch",)
     shapes: tuple[str, ...] | None = None
     threads: int | None = None
+    note: str | None = None
 
     @property
     def schedule(self) -> Schedule | None:
@@ -84,8 +87,9 @@ class PruneJob:
     def needs_data(self) -> bool:
         """Is there no way without? Not so for pruning by magnitude alone."""
         alone = self.budget in ("uniform", "global", "erk") and self.recovery in ((), ("none",))
-        small = (self.importance or self.method) == "magnitude" and (
-            self.method == "magnitude" or self.recovery[:1] == ("none",)
+        method = self.method or "magnitude"
+        small = (self.importance or method) == "magnitude" and (
+            method == "magnitude" or self.recovery[:1] == ("none",)
         )
         return self.repair is True or self.recover is not None or not alone or not small
 
@@ -97,6 +101,60 @@ class PruneJob:
     @property
     def writes_artefact(self) -> bool:
         return any(out.suffix == ARTEFACT for out in self.outputs)
+
+    @property
+    def share(self) -> float | None:
+        """The sparsity where all layers have the same one to begin with, else None."""
+        return self.sparsity if isinstance(self.sparsity, int | float) else None
+
+    @property
+    def layers_kept(self) -> Path | None:
+        """The folder of layers that are pruned already, for a run that goes on."""
+        return (
+            None if self.checkpoint is None else self.checkpoint.with_name(f"{self.checkpoint.name}.layers")
+        )
+
+    @property
+    def recipe(self) -> PruneRecipe:
+        """The choices as they were made, wherever they were said: what is recorded."""
+        trained = () if self.recover is None else (f"distill:{self.recover}",)
+        return PruneRecipe(
+            sparsity=self.sparsity,
+            method=self.method,
+            importance=self.importance,
+            pattern=self.pattern,
+            budget=self.budget,
+            repair=self.repairs,
+            recovery=(*self.recovery, *trained) or None,
+            layers=self.layers,
+            precision=self.precision,
+            note=self.note,
+        )
+
+    def following(self, recipe: PruneRecipe) -> PruneJob:
+        """With the choices of ``recipe``, and what it leaves out as ``ag.prune`` has it. InputError for
+        training that does not come last: here it has texts of its own, and is judged by others."""
+        said = recipe.recovery or ()
+        steps = [said] if isinstance(said, str) else list(said)
+        trains = bool(steps) and steps[-1].startswith("distill:")
+        last = steps.pop().removeprefix("distill:") if trains else None
+        early = next((step for step in steps if step.startswith("distill:")), None)
+        told = f"the recipe's recovery has {early!r} before other steps: aerogel prune trains last, and once"
+        require(early is None, InputError, told)
+        return replace(
+            self,
+            sparsity=recipe.sparsity,
+            method=recipe.method,
+            importance=recipe.importance,
+            pattern=recipe.pattern or "unstructured",
+            budget=_budget(recipe),
+            repair=recipe.repair or False,
+            recovery=tuple(steps),
+            recover=last,
+            layers=recipe.layers,
+            precision=_precision(recipe),
+            note=recipe.note,
+        )
 
     def check(self) -> None:
         """InputError for what cannot be done whatever the model is like."""
@@ -111,8 +169,6 @@ class PruneJob:
                 told = f"{out} is written anew, and {other} in it would be lost: give it another place"
                 require(apart, InputError, told)
         _ = self.schedule
-        alone = self.checkpoint is None or self.recover is not None
-        require(alone, InputError, "--checkpoint is of recovery: give --recover, too")
         if self.checkpoint is not None:
             require_place(self.checkpoint)
             told = f"checkpoint {self.checkpoint} is a directory: give a name for a file"
@@ -127,7 +183,7 @@ class PruneJob:
         require(not compiled, InputError, told)
 
     def _check_output(self, out: Path) -> None:
-        if out.suffix == ARTEFACT:
+        if out.suffix in (ARTEFACT, WEIGHTS):
             require_place(out)
             require(not out.is_dir(), InputError, f"{out} is a directory: give a name for a file")
             return
@@ -135,14 +191,18 @@ class PruneJob:
         require(
             not odd, InputError, f"{out}: a {out.suffix} file is not written: give a directory, or FILE.aero"
         )
-        told = f"{out} would be a model's directory, but {self.model} is none: give -o FILE.aero"
+        told = (
+            f"{out} would be a model's directory, but {self.model} is none: give -o FILE.aero, or "
+            "-o FILE.safetensors for its weights alone"
+        )
         require(not self.from_factory, InputError, told)
         check_folder(out, Path(self.model), force=self.force)
 
     def to_json(self) -> Mapping[str, Any]:
         """What was asked for, as ``json.dumps`` takes it."""
+        share = dict(self.sparsity) if isinstance(self.sparsity, Mapping) else self.sparsity
         return {
-            "sparsity": self.sparsity,
+            "sparsity": share,
             "method": self.method,
             "pattern": self.pattern,
             "importance": self.importance,
@@ -156,3 +216,27 @@ class PruneJob:
             "floor": self.bounds.floor,
             "threads": self.threads,
         }
+
+
+def _budget(recipe: PruneRecipe) -> str:
+    said = recipe.budget or "uniform"
+    require(
+        recipe.scope in (None, "layer", "global"), InputError, f"scope {recipe.scope!r} is layer or global"
+    )
+    if recipe.scope != "global":
+        return said
+    both = said in ("uniform", "global")
+    require(
+        both, InputError, f"scope: global is a budget, as is {said!r}: leave one of them out of the recipe"
+    )
+    return "global"
+
+
+def _precision(recipe: PruneRecipe) -> Literal["fp32", "int8"]:
+    match recipe.precision:
+        case None | "fp32":
+            return "fp32"
+        case "int8":
+            return "int8"
+        case other:
+            raise InputError(f"precision {other!r} is unknown: choose from fp32, int8")

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 import aerogel
 from aerogel.core.errors import AerogelError, InputError, UnsupportedError, require
-from aerogel.core.files import replace_file
 from aerogel.core.folders import require_place
 from aerogel.measure import Progress
 from aerogel.model.aero_file import write_file
 from aerogel.model.loaded import Source
-from aerogel.model.save_pretrained import checkpoint_bytes, save_pretrained
+from aerogel.model.save_pretrained import checkpoint_bytes
 from aerogel.model.source import load_model
 from aerogel.model.text_files import read_texts
 from aerogel.prune import PruneResult, prune, recover
 from aerogel.prune.layers import Layer, prunable
 from aerogel.prune.provenance import provenance
+from aerogel.prune.recipe_file import PruneRecipe
 from aerogel.trial.accuracy import Accuracy, ByTexts, Judge
 from aerogel.trial.evaluate import ByFunction
 from aerogel.trial.forecast import forecast
 from aerogel.trial.outcome import Outcome, Written
 from aerogel.trial.prune_data import PruneData, prepare
-from aerogel.trial.prune_job import ARTEFACT, Listener, PruneJob
+from aerogel.trial.prune_job import Listener, PruneJob
+from aerogel.trial.spent import Phases
+from aerogel.trial.torch_memory import TorchMemory, measure_torch_memory
 from aerogel.trial.trade import Trade, Trading, cases, check_encoder, measure_trade, weight_bytes
+from aerogel.trial.writing import write_pruned
 
 
 def carry_out(job: PruneJob, listener: Listener) -> Outcome:
@@ -41,33 +43,42 @@ def carry_out(job: PruneJob, listener: Listener) -> Outcome:
     half-written. A measurement that fails is told in the outcome, for the model is written by then."""
     began = time.perf_counter()
     job.check()
-    with tempfile.TemporaryDirectory(prefix="aerogel-") as scratch, _threads(job.threads):
-        ready = _ready(job, _Noting(listener), Path(scratch))
-        result = _pruned(ready)
-        accuracy = _judged(ready, result.model, "pruned")
-        file = _pruned_file(ready, result, accuracy)
-        file_accuracy = None if file is None else _file_accuracy(ready, file)
-        missed = (*_missed(job, accuracy, ""), *_missed(job, file_accuracy, "compiled, "))
-        written = _written(ready, result, accuracy, file) if job.force or not missed else ()
-        measured = _measured(ready, file) if written else _Measured(missing="nothing was written")
-        return Outcome(
-            model=ready.source.name,
-            asked=job.to_json(),
-            report=result.report,
-            calibration=ready.data.described,
-            accuracy=accuracy,
-            accuracy_missing=ready.data.missing,
-            file_accuracy=file_accuracy,
-            missed=missed,
-            written=written,
-            checkpoint_bytes=_checkpoint_bytes(ready),
-            artefact_bytes=ready.dense_file and ready.dense_file.stat().st_size,
-            trade=measured.trade,
-            trade_missing=measured.missing,
-            trade_failed=measured.failed,
-            notes=tuple(ready.listener.notes),
-            seconds=time.perf_counter() - began,
-        )
+    phases = Phases()
+    with tempfile.TemporaryDirectory(prefix="aerogel-") as scratch, _threads(job.threads), phases.run():
+        found = _carried_out(job, _Noting(listener), Path(scratch), phases)
+    return replace(found, spent=phases.spent(resumed=False), seconds=time.perf_counter() - began)
+
+
+def _carried_out(job: PruneJob, listener: _Noting, scratch: Path, phases: Phases) -> Outcome:
+    """All but what it took."""
+    ready = _ready(job, listener, scratch)
+    result = _pruned(ready, phases)
+    accuracy = _judged(ready, result.model, "pruned")
+    file = _pruned_file(ready, result, accuracy)
+    file_accuracy = None if file is None else _file_accuracy(ready, file)
+    missed = (*_missed(job, accuracy, ""), *_missed(job, file_accuracy, "compiled, "))
+    written = _written(ready, result, accuracy, file) if job.force or not missed else ()
+    measured = _measured(ready, file, written)
+    return Outcome(
+        model=ready.source.name,
+        asked=job.to_json(),
+        report=result.report,
+        calibration=ready.data.described,
+        accuracy=accuracy,
+        accuracy_missing=ready.data.missing,
+        file_accuracy=file_accuracy,
+        missed=missed,
+        written=written,
+        checkpoint_bytes=_checkpoint_bytes(ready),
+        artefact_bytes=ready.dense_file and ready.dense_file.stat().st_size,
+        trade=measured.trade,
+        trade_missing=measured.missing,
+        trade_failed=measured.failed,
+        notes=tuple(ready.listener.notes),
+        seconds=0.0,
+        memory=measured.memory,
+        recipe=_recipe(ready),
+    )
 
 
 def _missed(job: PruneJob, found: Accuracy | None, of: str) -> tuple[str, ...]:
@@ -105,11 +116,12 @@ class _Ready:
 
 @dataclass(frozen=True)
 class _Measured:
-    """``missing``: why there is no ``trade``; ``failed``: was there to be one?"""
+    """``missing``: why there is no ``trade``; ``failed``: was there to be one, or ``memory``?"""
 
     trade: Trade | None = None
     missing: str | None = None
     failed: bool = False
+    memory: TorchMemory | None = None
 
 
 def _ready(job: PruneJob, listener: _Noting, scratch: Path) -> _Ready:
@@ -174,8 +186,8 @@ def _dense_file(
     except UnsupportedError as error:
         if job.writes_artefact:
             raise
-        listener.note(f"time and memory will not be measured: {error}")
-        return None, str(error)
+        listener.note(f"not compiled: {error}; so there will be no word of its speed")
+        return None, f"not compiled: {error}"
 
 
 def _foretell(ready: _Ready) -> None:
@@ -184,27 +196,34 @@ def _foretell(ready: _Ready) -> None:
     zeros = sum(int((layer.weight == 0).sum()) for layer in ready.layers)
     share = zeros / max(1, sum(layer.weight.numel() for layer in ready.layers))
     if share >= 0.005:
-        more = (
-            ": no more are asked for"
-            if job.sparsity is not None and share >= job.sparsity
-            else ", which count"
-        )
+        more = ": no more are asked for" if job.share is not None and share >= job.share else ", which count"
         note(f"{share:.1%} of the weights to prune are zero already{more}")
     if job.precision == "int8":
         if job.measure:
             note("time is that of int8 and zeros together: bench --precision fp32,int8 tells them apart")
         return
-    if job.sparsity is None:
+    refused = job.measure and ready.dense_file is None
+    if job.share is None or refused:
         return
     ready.listener.stage("timing layers with so many zeros")
-    warning = forecast(ready.source.module, job.sparsity, job.pattern, job.layers).warning(
-        job.sparsity, job.pattern
+    warning = forecast(ready.source.module, job.share, job.pattern, job.layers).warning(
+        job.share, job.pattern
     )
     if warning is not None:
         note(warning)
 
 
-def _pruned(ready: _Ready) -> PruneResult:
+def _repairs(ready: _Ready) -> bool:
+    said = ready.job.repairs
+    return ready.data.calibration is not None if said is None else said
+
+
+def _recipe(ready: _Ready) -> PruneRecipe:
+    """What was done, with nothing left to be decided by what there is."""
+    return replace(ready.job.recipe, repair=_repairs(ready))
+
+
+def _pruned(ready: _Ready, phases: Phases) -> PruneResult:
     job, listener, total = ready.job, ready.listener, len(ready.layers)
     done: list[str] = []
 
@@ -213,20 +232,21 @@ def _pruned(ready: _Ready) -> PruneResult:
         listener.stage(f"pruning: {name}", len(done) / total)
 
     listener.stage("pruning", 0.0)
-    result = prune(
-        ready.source.module,
-        job.sparsity,
-        method=job.method,
-        importance=job.importance,
-        recovery=job.recovery,
-        pattern=job.pattern,
-        data=ready.data.calibration,
-        layers=job.layers,
-        precision=job.precision,
-        budget=job.budget,
-        repair=ready.data.calibration is not None if job.repairs is None else job.repairs,
-        progress=progress,
-    )
+    with phases.phase("pruning"):
+        result = prune(
+            ready.source.module,
+            job.sparsity,
+            method=job.method,
+            importance=job.importance,
+            recovery=job.recovery,
+            pattern=job.pattern,
+            data=ready.data.calibration,
+            layers=job.layers,
+            precision=job.precision,
+            budget=job.budget,
+            repair=_repairs(ready),
+            progress=progress,
+        )
     for note in result.report.notes:
         listener.note(note)
     schedule, training = job.schedule, ready.data.training
@@ -237,7 +257,10 @@ def _pruned(ready: _Ready) -> PruneResult:
         listener.stage(f"recovery: step {at.step}, loss {at.loss:.4f}", at.progress)
 
     listener.stage("recovery", 0.0)
-    return recover(result, ready.source.module, training, schedule, checkpoint=job.checkpoint, progress=step)
+    with phases.phase("recovery"):
+        return recover(
+            result, ready.source.module, training, schedule, checkpoint=job.checkpoint, progress=step
+        )
 
 
 def _pruned_file(ready: _Ready, result: PruneResult, accuracy: Accuracy | None) -> Path | None:
@@ -251,8 +274,10 @@ def _pruned_file(ready: _Ready, result: PruneResult, accuracy: Accuracy | None) 
 
 
 def _record(ready: _Ready, result: PruneResult, accuracy: Accuracy | None) -> dict[str, Any]:
-    seen = accuracy and accuracy.to_json()
-    return provenance(ready.source, result.report, calibration=ready.data.described, accuracy=seen)
+    seen, recipe = accuracy and accuracy.to_json(), _recipe(ready).to_json()
+    return provenance(
+        ready.source, result.report, calibration=ready.data.described, accuracy=seen, recipe=recipe
+    )
 
 
 def _file_accuracy(ready: _Ready, file: Path) -> Accuracy | None:
@@ -273,45 +298,45 @@ def _file_accuracy(ready: _Ready, file: Path) -> Accuracy | None:
 def _written(
     ready: _Ready, result: PruneResult, accuracy: Accuracy | None, file: Path | None
 ) -> tuple[Written, ...]:
+    record = {**_record(ready, result, accuracy), "pruning": result.report.to_json()}
     found: list[Written] = []
     for out in ready.job.outputs:
         ready.listener.stage(f"writing {out}")
-        if out.suffix == ARTEFACT:
-            assert file is not None
-            found.append(_copied(file, out))
-        else:
-            found.append(_saved(ready, result, accuracy, out))
+        found.append(
+            write_pruned(out, result.model, Path(ready.job.model), file, record, ready.listener.note)
+        )
     return tuple(found)
 
 
-def _copied(file: Path, out: Path) -> Written:
-    def fill(to: IO[bytes]) -> None:
-        with file.open("rb") as opened:
-            shutil.copyfileobj(opened, to)
-
-    replace_file(out, fill)
-    return Written(str(out), "file", out.stat().st_size)
-
-
-def _saved(ready: _Ready, result: PruneResult, accuracy: Accuracy | None, out: Path) -> Written:
-    origin = Path(ready.job.model)
-    record = {**_record(ready, result, accuracy), "pruning": result.report.to_json()}
-    save_pretrained(result.model, origin, out, record)
-    size = checkpoint_bytes(out)
-    if size > 1.5 * checkpoint_bytes(origin):
-        ready.listener.note(f"{out} holds the weights as fp32, the dense checkpoint in fewer bits")
-    return Written(str(out), "directory", size)
-
-
-def _measured(ready: _Ready, file: Path | None) -> _Measured:
-    job, listener = ready.job, ready.listener
-    if not job.measure or ready.dense_file is None or file is None:
+def _measured(ready: _Ready, file: Path | None, written: tuple[Written, ...]) -> _Measured:
+    job = ready.job
+    if not written:
+        return _Measured(missing="nothing was written")
+    if not job.measure:
         return _Measured(missing=ready.uncompiled or "not asked for")
-    wanted = Trading(job.model, ready.source, ready.dense_file, file, job.against, job.shapes, job.threads)
     try:
-        return _Measured(measure_trade(wanted, ready.scratch, lambda step: _told(listener, step)))
+        if ready.dense_file is None or file is None:
+            return _Measured(missing=ready.uncompiled, memory=_memory(ready, written))
+        wanted = Trading(
+            job.model, ready.source, ready.dense_file, file, job.against, job.shapes, job.threads
+        )
+        return _Measured(measure_trade(wanted, ready.scratch, lambda step: _told(ready.listener, step)))
     except AerogelError as error:
-        return _Measured(missing=f"the measurement failed: {error}", failed=True)
+        missing = f"the measurement failed: {error}"
+        return _Measured(missing=f"{ready.uncompiled}; {missing}" if file is None else missing, failed=True)
+
+
+def _memory(ready: _Ready, written: tuple[Written, ...]) -> TorchMemory:
+    """In torch, of a model that is not compiled."""
+    place = next(Path(each.path) for each in written if each.kind != "file")
+    return measure_torch_memory(
+        ready.job.model,
+        place,
+        ready.source.example_inputs,
+        ready.scratch,
+        ready.job.threads,
+        lambda step: _told(ready.listener, step),
+    )
 
 
 def _told(listener: Listener, step: Progress) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import aerogel
 from aerogel.bench.cases import shape_case
 from aerogel.bench.encoder import RUNTIMES, SHAPES
+from aerogel.bench.energy import watch_energy
 from aerogel.bench.whole_model import arrays_of
 from aerogel.core.errors import InputError, MissingDependencyError, require
 from aerogel.measure import (
@@ -142,7 +143,10 @@ def measure_trade(
         # As on every load but the first: the plan is made, and the weights are packed for this CPU.
         aerogel.load(path, threads=wanted.threads)
     timed = cases(wanted.source, wanted.shapes, folder)
-    return Trade(compare(_contenders(wanted), timed, settings, reference=DENSE, progress=progress))
+    # Metered, too: what a call saves is what pruning has to be paid back by.
+    return Trade(
+        compare(_contenders(wanted), timed, settings, reference=DENSE, progress=progress, watch=watch_energy)
+    )
 
 
 def _contenders(wanted: Trading) -> list[Contender]:
