@@ -19,10 +19,10 @@ from aerogel.chip.configure.design import (
     Side,
     Tile,
 )
-from aerogel.chip.configure.ports import port_counts
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.machine.netlist import Opcode, Segment
 from aerogel.chip.machine.opcodes import FUNCTIONS, OPCODES, OPERATIONS
+from aerogel.chip.machine.ports import port_counts
 
 FABRIC = Fabric("toy", rows=3, columns=4, tracks=2)
 HOSTED = {

@@ -31,12 +31,12 @@ from aerogel.chip.configure.layout import (
     kind_of,
     source_of,
 )
-from aerogel.chip.configure.ports import port_counts
 from aerogel.chip.configure.words import Pair, unframed
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.graph.streams import Kind
 from aerogel.chip.machine.netlist import Opcode, Segment
 from aerogel.chip.machine.opcodes import FUNCTIONS, OPCODES, OPERATIONS
+from aerogel.chip.machine.ports import port_counts
 from aerogel.core.errors import ChipError, refuse
 
 Names = Mapping[tuple[Place, int], str]

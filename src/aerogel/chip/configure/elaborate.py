@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aerogel.chip.configure.design import Design, FromCell, FromTrack, Out, Place, Source
-from aerogel.chip.configure.ports import port_counts
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.graph.streams import Kind
 from aerogel.chip.machine.netlist import Cell, Channel, Netlist, Opcode
+from aerogel.chip.machine.ports import port_counts
 from aerogel.core.errors import ChipError, require
 
 

@@ -40,11 +40,21 @@ class DeadlockError(ChipError):
         self.waiting, self.ring = waiting, ring
 
 
+class FaultError(ChipError):
+    """A cell stopped. ``fault``: why; ``cell``: its number."""
+
+    def __init__(self, message: str, fault: Fault, cell: int) -> None:
+        super().__init__(message)
+        self.fault, self.cell = fault, cell
+
+
 def faulty(netlist: Netlist, cell: int, cycle: int, fault: Fault, detail: int) -> Never:
-    """ChipError for a fault that a cell found."""
+    """FaultError for a fault that a cell found."""
     found = netlist.cells[cell]
-    raise ChipError(
-        f"cycle {cycle}: {found.name} ({found.opcode.name}) stops: {MEANINGS[fault].format(detail=detail)}"
+    raise FaultError(
+        f"cycle {cycle}: {found.name} ({found.opcode.name}) stops: {MEANINGS[fault].format(detail=detail)}",
+        fault,
+        cell,
     )
 
 

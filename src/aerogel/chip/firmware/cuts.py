@@ -1,0 +1,139 @@
+"""Where the extents of indices are cut, and the pieces of tensors that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.chip.firmware.entries import entries, stored
+from aerogel.core.errors import ChipError, require
+from aerogel.formats.storage import Storage
+
+Numbers = Mapping[str, int]
+"""Which part of each index a piece is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """``bounds``: for each index, outermost loop first, where its parts begin, and its extent at last.
+
+    Every part is run as if it were as long as the longest, ``size``: beyond its end it is empty.
+    """
+
+    bounds: Mapping[str, tuple[int, ...]]
+
+    def size(self, index: str) -> int:
+        return max((after - before for before, after in pairwise(self.bounds[index])), default=0)
+
+    def parts(self, index: str) -> int:
+        return len(self.bounds[index]) - 1
+
+    def span(self, index: str, part: int) -> tuple[int, int]:
+        """The first coordinate of a part, and the first behind it."""
+        return self.bounds[index][part], self.bounds[index][part + 1]
+
+    @property
+    def pieces(self) -> int:
+        return int(np.prod([self.parts(index) for index in self.bounds], dtype=np.int64))
+
+    def numbers(self) -> Iterator[Numbers]:
+        """Every piece, parts of the innermost loop next to each other."""
+        for numbers in product(*(range(self.parts(index)) for index in self.bounds)):
+            yield dict(zip(self.bounds, numbers, strict=True))
+
+    def text(self) -> str:
+        """Which indices are cut, in words; "" where none is."""
+        cut = [index for index in self.bounds if self.parts(index) > 1]
+        return ", ".join(f"{i} into {self.parts(i)} parts of up to {self.size(i)}" for i in cut)
+
+
+def even(extent: int, parts: int) -> tuple[int, ...]:
+    """The bounds of parts that are all as long, but for the last."""
+    if extent == 0:
+        return (0, 0)
+    size = -(-extent // max(1, parts))
+    return (*range(0, extent, size), extent)
+
+
+def by_weight(weights: NDArray[np.int64], parts: int) -> tuple[int, ...]:
+    """The bounds of parts with about the same sum of ``weights``, one for each coordinate."""
+    whole = np.cumsum(weights)
+    if not len(whole) or whole[-1] == 0:
+        return even(len(weights), parts)
+    aims = whole[-1] * np.arange(1, parts) / parts
+    inner = np.searchsorted(whole, aims, side="left") + 1
+    return tuple(int(at) for at in np.unique([0, *inner, len(weights)]))
+
+
+class Pieces:
+    """The pieces of one tensor whose modes are ``indices``."""
+
+    def __init__(self, storage: Storage, indices: tuple[str, ...], cuts: Cuts) -> None:
+        self.storage, self.indices, self.cuts = storage, indices, cuts
+        self.shape = tuple(cuts.size(index) for index in indices)
+        self._whole = all(cuts.parts(index) == 1 for index in indices)
+        if not self._whole:
+            self._sort()
+
+    def key(self, numbers: Numbers) -> tuple[int, ...]:
+        """What tells a piece of this tensor from the others."""
+        return tuple(numbers[index] for index in self.indices)
+
+    def empty(self, numbers: Numbers) -> bool:
+        """Whether nothing but zeros is in a piece, of a tensor of which what is not stored is 0."""
+        first, last = self._range(numbers)
+        return self.storage.fill == 0 and not self._values[first:last].any()
+
+    def piece(self, numbers: Numbers) -> Storage:
+        """The storage of a piece, of shape ``shape``."""
+        if self._whole:
+            return self.storage
+        first, last = self._range(numbers)
+        pairs = zip(self.indices, self._places, strict=True)
+        places = tuple(
+            column[first:last] - self.cuts.span(index, numbers[index])[0] for index, column in pairs
+        )
+        own = self.storage
+        return stored(places, self._values[first:last], self.shape, own.format, fill=own.fill)
+
+    def nothing(self) -> Storage:
+        """A piece without entries."""
+        own = self.storage
+        none = tuple(np.zeros(0, np.int64) for _ in self.indices)
+        return stored(none, own.values[:0], self.shape, own.format, fill=own.fill)
+
+    def largest(self) -> int:
+        """The most entries that a piece has."""
+        if self._whole:
+            return len(self.storage.values)
+        return int(np.diff(self._starts).max(initial=0))
+
+    def _sort(self) -> None:
+        places, values = entries(self.storage)
+        number = np.zeros(len(values), np.int64)
+        for index, column in zip(self.indices, places, strict=True):
+            part = np.searchsorted(np.asarray(self.cuts.bounds[index]), column, side="right") - 1
+            number = number * self.cuts.parts(index) + part
+        count = int(np.prod([self.cuts.parts(index) for index in self.indices], dtype=np.int64))
+        sort = np.argsort(number, kind="stable")
+        self._places = tuple(column[sort] for column in places)
+        self._entries = values[sort]
+        self._starts = np.searchsorted(number[sort], np.arange(count + 1))
+
+    @property
+    def _values(self) -> NDArray[Any]:
+        return self.storage.values if self._whole else self._entries
+
+    def _range(self, numbers: Numbers) -> tuple[int, int]:
+        if self._whole:
+            return 0, len(self.storage.values)
+        at = 0
+        for index in self.indices:
+            require(0 <= numbers[index] < self.cuts.parts(index), ChipError, f"{index} has no such part")
+            at = at * self.cuts.parts(index) + numbers[index]
+        return int(self._starts[at]), int(self._starts[at + 1])

@@ -1,0 +1,216 @@
+"""Into how many parts each index is cut: as few as let every piece fit, and as many as copies need. ADR 0028.
+
+A piece fits where references and coordinates of every operand and of the result can be told apart in words
+of ``word_bits``, all arrays of a run have room in the global buffer (twice, where there are several runs: the
+next one's operands come while one runs), and workspaces fit a memory tile. Indices of the result are cut first:
+then pieces of the result do not meet. A summed index is cut only where nothing else helps, and only where the
+result is a sum over it: the host adds the pieces' results up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.chip.fabric.fabric import Fabric
+from aerogel.chip.firmware.cuts import Cuts, Pieces, by_weight, even
+from aerogel.chip.firmware.entries import entries
+from aerogel.chip.firmware.image import element_bytes
+from aerogel.chip.firmware.linear import is_sum_over
+from aerogel.chip.graph.build import Plan
+from aerogel.chip.machine.memory import vector_capacity
+from aerogel.core.errors import ChipError
+from aerogel.einsum.nodes import Access, Reduce, accesses, indices, walk
+from aerogel.formats.storage import Storage
+from aerogel.formats.tensor_format import Format
+from aerogel.lower.algebra import nested
+
+_LEAST_ROOM = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """What does not fit: in words, and the indices of which one must be cut."""
+
+    what: str
+    over: tuple[str, ...]
+
+
+class Cutter:
+    """Cuts for operands ``used``, by their names in ``plan``. ``copies``: how many pieces run at once."""
+
+    def __init__(self, plan: Plan, used: Mapping[str, Storage], fabric: Fabric, copies: int) -> None:
+        self.plan, self.used, self.fabric, self.copies = plan, used, fabric, copies
+        self.accesses: dict[str, Access] = {a.tensor: a for a in accesses(plan.assignment.expr)}
+        self.most = (1 << fabric.word_bits) - 1
+        out = plan.assignment.out.indices
+        summed = [i for i in plan.order if i not in out and is_sum_over(plan.assignment.expr, i)]
+        self.allowed = [i for i in plan.order if i in out]
+        self.summed = summed
+
+    def cuts(self, least: int = 1) -> Cuts:
+        """The cuts; ``least``: parts of the first index that may be cut, where results had too little room."""
+        parts = dict.fromkeys(self.plan.order, 1)
+        first = next(iter((*self.allowed, *self.summed)), None)
+        if first is not None:
+            parts[first] = max(1, min(self.plan.extents[first], max(self.copies, least)))
+        while True:
+            cuts = Cuts({i: self.bounds(i, parts[i], spread=i == first) for i in self.plan.order})
+            short = self.short(cuts)
+            if short is None:
+                return cuts
+            index = self.chosen(short, cuts)
+            parts[index] = min(self.plan.extents[index], cuts.parts(index) * 2)
+
+    def bounds(self, index: str, parts: int, *, spread: bool) -> tuple[int, ...]:
+        """``spread``: its parts run side by side, and should be as much work each."""
+        extent = self.plan.extents[index]
+        if not spread or parts == 1 or self.is_dense(index):
+            return even(extent, parts)
+        return by_weight(self.weights(index), parts)
+
+    def is_dense(self, index: str) -> bool:
+        """Whether a level of that index is dense somewhere but in operands that are dense altogether: then a
+        long part costs time even where it is empty."""
+        forms: list[tuple[Format, tuple[str, ...]]] = [(self.plan.form, self.plan.assignment.out.indices)]
+        forms += [(s.format, self.accesses[n].indices) for n, s in self.used.items() if not s.format.dense]
+        return any(
+            level.full and names[mode] == index
+            for form, names in forms
+            for level, mode in zip(form.levels, form.order, strict=True)
+        )
+
+    def weights(self, index: str) -> NDArray[np.int64]:
+        """How many entries the operands that are not dense have at each coordinate."""
+        found = np.zeros(self.plan.extents[index], np.int64)
+        for name, storage in self.used.items():
+            modes = self.accesses[name].indices
+            if index in modes and not storage.format.dense:
+                found += np.bincount(entries(storage)[0][modes.index(index)], minlength=len(found))
+        return found
+
+    # --- what fits ------------------------------------------------------------------------------------
+
+    def short(self, cuts: Cuts) -> Short | None:
+        """Something that does not fit these cuts."""
+        return self.short_workspace(cuts) or self.short_words(cuts) or self.short_buffer(cuts)
+
+    def short_workspace(self, cuts: Cuts) -> Short | None:
+        capacity = vector_capacity(self.fabric)
+        for over in workspaces(self.plan):
+            extent = math.prod(cuts.size(i) for i in over)
+            if over and extent > capacity:
+                what = f"a workspace of {extent} coordinates, of which a memory tile holds {capacity}"
+                return Short(what, over)
+        return None
+
+    def short_words(self, cuts: Cuts) -> Short | None:
+        for name, storage in self.used.items():
+            count = max(self.positions(name, storage, cuts))
+            if count > self.most:
+                what = (
+                    f"{count} positions in {name}, where {self.fabric.word_bits} bits tell {self.most} apart"
+                )
+                return Short(what, self.accesses[name].indices)
+        dense = self.plan.form.dense
+        out = self.plan.assignment.out.indices
+        count = math.prod(cuts.size(i) for i in out) if dense else max((cuts.size(i) for i in out), default=1)
+        if count > self.most:
+            return Short(f"{count} positions in the result, of {self.most} that can be told apart", out)
+        return None
+
+    def short_buffer(self, cuts: Cuts) -> Short | None:
+        sizes = {name: self.operand_bytes(name, storage, cuts) for name, storage in self.used.items()}
+        free = self.budget(cuts) - sum(sizes.values()) - self.least_room(cuts)
+        if free >= 0:
+            return None
+        out = self.plan.assignment.out.indices
+        result = self.least_room(cuts)
+        largest = max(sizes, key=lambda name: sizes[name], default=None)
+        over = out if largest is None or result > sizes[largest] else self.accesses[largest].indices
+        what = f"{sum(sizes.values())} bytes of operands and {result} of result, for which the buffer has "
+        return Short(f"{what}{self.budget(cuts)}", over)
+
+    def budget(self, cuts: Cuts) -> int:
+        """Bytes of the global buffer that a piece may take."""
+        ways = min(self.copies, cuts.pieces)
+        return self.fabric.buffer_bytes // (ways * (2 if cuts.pieces > self.copies else 1))
+
+    def positions(self, name: str, storage: Storage, cuts: Cuts) -> list[int]:
+        """Of each level, at most how many positions a piece has; of a dense tensor, and where nothing is cut,
+        exactly as many."""
+        modes = self.accesses[name].indices
+        sizes = [cuts.size(modes[mode]) for mode in storage.format.order]
+        if storage.format.dense:
+            return [1, *(math.prod(sizes[: k + 1]) for k in range(len(sizes)))]
+        if all(cuts.parts(index) == 1 for index in modes):
+            return [1, *storage.counts()]
+        most = Pieces(storage, modes, cuts).largest()
+        found = [1]
+        for level, size in zip(storage.format.levels, sizes, strict=True):
+            found.append(found[-1] * size if level.full else min(found[-1] * size, most))
+        return found
+
+    def operand_bytes(self, name: str, storage: Storage, cuts: Cuts) -> int:
+        counts = self.positions(name, storage, cuts)
+        word = element_bytes("pos", self.fabric)
+        total = counts[-1] * element_bytes("vals", self.fabric)
+        for level, above, here in zip(storage.format.levels, counts, counts[1:], strict=False):
+            total += 0 if level.full else (above + 1 + here) * word
+        return total + 8 * (2 * len(counts) + 1)
+
+    def least_room(self, cuts: Cuts) -> int:
+        """Bytes that the result has at the least: all of a dense one, a share of the buffer of others."""
+        if self.plan.form.dense:
+            shape = [cuts.size(i) for i in self.plan.assignment.out.indices]
+            return math.prod(shape) * element_bytes("vals", self.fabric) + 8
+        return self.budget(cuts) // 4
+
+    def room(self, cuts: Cuts) -> dict[str, int]:
+        """Elements that each array of a piece's result may have, by ``pos0``, ``crd0`` ... and ``vals``."""
+        out = self.plan.assignment.out.indices
+        sizes = [cuts.size(out[mode]) for mode in self.plan.form.order]
+        operands = sum(self.operand_bytes(n, s, cuts) for n, s in self.used.items())
+        free = max(0, self.budget(cuts) - operands)
+        word, value = element_bytes("crd", self.fabric), element_bytes("vals", self.fabric)
+        sparse = sum(not level.full for level in self.plan.form.levels)
+        # Where all positions of every level together do not fit, each gets the same number.
+        each = max(_LEAST_ROOM, (free - 64) // (2 * sparse * word + value)) if sparse else math.prod(sizes)
+        found: dict[str, int] = {}
+        above = 1
+        for at, (level, size) in enumerate(zip(self.plan.form.levels, sizes, strict=True)):
+            here = above * size if level.full else min(above * size, each, self.most)
+            if not level.full:
+                found[f"pos{at}"], found[f"crd{at}"] = above + 1, max(1, here)
+            above = here
+        return {**found, "vals": max(1, above)}
+
+    # --- what is cut ------------------------------------------------------------------------------------
+
+    def chosen(self, short: Short, cuts: Cuts) -> str:
+        """The index to cut next: the longest of the result's, or else the longest of those summed over."""
+        for candidates in (self.allowed, self.summed):
+            longest = [i for i in candidates if i in short.over and cuts.size(i) > 1]
+            if longest:
+                return max(longest, key=cuts.size)
+        over = ", ".join(short.over) or "nothing"
+        raise ChipError(
+            f"one piece has {short.what}; it would have to be cut over {over}, but over none of these can the "
+            f"results of pieces be put together: give another order of loops, or a larger fabric than "
+            f"{self.fabric.name}"
+        )
+
+
+def workspaces(plan: Plan) -> list[tuple[str, ...]]:
+    """For each sum that is gathered in a workspace, the indices of the result that it is gathered over."""
+    out = plan.assignment.out.indices
+    found: list[tuple[str, ...]] = []
+    for node in walk(nested(plan.assignment.expr, plan.order)):
+        if isinstance(node, Reduce):
+            inner = plan.order[plan.order.index(node.index) + 1 :]
+            found.append(tuple(i for i in inner if i in out and i in indices(node.body)))
+    return [over for over in found if over]
