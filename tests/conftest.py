@@ -50,6 +50,14 @@ def _settle() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """Machine code made by one test is found by all others, and stays out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AEROGEL_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "native-cache"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def little_work_takes_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs of tests are small: else none would run on more than one thread."""
