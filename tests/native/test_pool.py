@@ -197,7 +197,8 @@ def annoy():
         time.sleep(0.0015)
         if not stop:
             signal.pthread_kill(main, signal.SIGINT)
-threading.Thread(target=annoy, daemon=True).start()
+annoying = threading.Thread(target=annoy, daemon=True)
+annoying.start()
 caught, begun = 0, time.monotonic()
 threads = 2
 while caught < 60 and time.monotonic() - begun < 30:
@@ -206,9 +207,11 @@ while caught < 60 and time.monotonic() - begun < 30:
         count(200, threads)
     except KeyboardInterrupt:
         caught += 1
-while not stop:
+while not stop or annoying.is_alive():
+    # Its last signal may come long after it was told to stop.
     try:
         stop = True
+        annoying.join()
         time.sleep(0.01)
     except KeyboardInterrupt:
         pass
