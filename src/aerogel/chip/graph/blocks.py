@@ -19,6 +19,8 @@ Operation = Literal[
 ]  # fmt: skip
 Function = Literal["neg", "abs", "sqrt", "square", "relu", "sign", "not", "exp", "reciprocal"]
 Fold = Literal["add", "mul", "min", "max", "or", "and"]
+WORD_SHIFT = 31
+"""Bits of a reference below the word that goes with it: see BitScan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Root:
 class Scan:
     """A fiber's coordinates and references for each reference: level ``level`` of ``tensor``.
 
-    ``compressed``: from pos and crd. ``dense``: 0 to ``size`` - 1, reference r's fiber at r * size.
+    ``size``: of the level. ``compressed``: from pos and crd. ``dense``: 0 to ``size`` - 1, reference r's
+    fiber at r * size.
     ``skip``: has another input, coordinates below which nothing is wanted any more, and may leap ahead.
     """
 
@@ -43,7 +46,8 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class BitScan:
-    """A fiber as words of bits, each with the reference of its first set bit: a bit-vector level."""
+    """A fiber as words of bits: a bit-vector level. With each word goes the reference of its first set bit,
+    and, ``WORD_SHIFT`` bits up, the word itself, which a merge would otherwise lose."""
 
     tensor: str
     level: int
@@ -82,15 +86,15 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class BitMerge:
-    """Words of two bit vectors combined. References come in as BitScan sends them, the first of each word;
-    out go, for each side, those of every bit set in the combined word, Empty where the side lacks it."""
+    """Words of two bit vectors combined; what goes with each word of either side goes through."""
 
     op: Literal["intersect", "union"]
 
 
 @dataclass(frozen=True, slots=True)
 class BitExpand:
-    """Words of bits as coordinates, ``word_bits`` to a word; references, one for each set bit, go through."""
+    """Words of bits as coordinates, ``word_bits`` to a word, each with a reference from every side: as many
+    further than the word's first as the side's own word has bits before; Empty where it lacks the bit."""
 
     references: int = 1
 

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 
-from aerogel.chip.graph.blocks import Drop, Root, WriteLevel, WriteValues
-from aerogel.chip.graph.compose import Axis, Composer, Made
+from aerogel.chip.graph.blocks import Root
+from aerogel.chip.graph.compose import Composer
 from aerogel.chip.graph.feeds import Feed
-from aerogel.chip.graph.graph import Graph, Port
+from aerogel.chip.graph.finish import softmax, written
+from aerogel.chip.graph.graph import Graph
 from aerogel.chip.graph.interpret import Traces, interpret
-from aerogel.chip.graph.streams import Kind
+from aerogel.chip.graph.variants import with_bits, with_skips
 from aerogel.chip.graph.wiring import Wiring
 from aerogel.core.errors import ChipError, InputError, UnsupportedError, require
 from aerogel.einsum.check import extents as checked_extents
 from aerogel.einsum.dtypes import compute_dtype, result_dtype
-from aerogel.einsum.nodes import Access, Assignment, Expr, Reduce, children, rebuilt, walk
+from aerogel.einsum.nodes import Access, Assignment, Binary, Expr, Reduce, children, rebuilt, walk
 from aerogel.einsum.parse import parse
 from aerogel.formats.levels import LEVELS
 from aerogel.formats.storage import Storage, index_type
 from aerogel.formats.tensor_format import Format, format_of
-from aerogel.lower.algebra import nested
+from aerogel.lower.algebra import fold_of, nested, terms
 from aerogel.lower.choose import Wanted, choose
 from aerogel.lower.estimate import Sizes
 from aerogel.lower.operand import OperandType
@@ -32,6 +33,32 @@ from aerogel.lower.scheduled import Scheduled
 from aerogel.tensor.coerce import operand
 from aerogel.tensor.diagonals import diagonal
 from aerogel.tensor.request import Request, converted, used_by
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Ways to build a graph.
+
+    ``drop``: coordinates of the result below which nothing is left are dropped. ``skips``, ``bits``: how
+    compressed levels meet; see ``variants.py``. ``lanes``: copies of what is below the outermost loop, which
+    must be over an index of the result. ``softmax``: of what the result
+    stores, along its last level.
+    """
+
+    drop: bool = True
+    skips: bool = False
+    bits: bool = False
+    lanes: int = 1
+    softmax: bool = False
+
+    def __post_init__(self) -> None:
+        require(not (self.skips and self.bits), InputError, "skips and bits are two ways to meet: choose one")
+        require(1 <= self.lanes <= MOST_LANES, InputError, f"lanes={self.lanes}: give 1 to {MOST_LANES}")
+
+
+MOST_LANES = 15
+"""What the configuration has room for."""
+DEFAULT = Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +111,14 @@ def build(
     *,
     semiring: str = "plus_times",
     formats: Mapping[str, Format | str] | None = None,
-    drop: bool = True,
+    options: Options = DEFAULT,
 ) -> Plan:
     """The graph of an expression for operands like ``tensors``: anything that holds numbers.
 
     ``order``: of loops, outermost first; left out, the one the schedule for a CPU has, or the first that a
     graph can have. ``formats``: of operands, else they come as they are stored, with what is neither dense
-    nor compressed compressed, and modes in the order of loops. ``drop``: coordinates of the result below
-    which nothing is left are dropped. ChipError where no graph of these blocks does it.
+    nor compressed compressed, and modes in the order of loops. ChipError where no graph of these blocks does
+    it.
     """
     if isinstance(what, Scheduled):
         order = what.order if order is None else order
@@ -108,8 +135,8 @@ def build(
                 form = format_of(wanted, used[alias].rank)
                 used[alias] = converted(used[alias], form, request.assignment.zero)
     if order is not None:
-        return _built(request, used, tuple(order), drop=drop)
-    return _first(request, used, drop=drop)
+        return _built(request, used, tuple(order), options)
+    return _first(request, used, options)
 
 
 def run(plan: Plan, tensors: Mapping[str, Any]) -> Storage:
@@ -120,11 +147,11 @@ def run(plan: Plan, tensors: Mapping[str, Any]) -> Storage:
 # --- orders -------------------------------------------------------------------------------------------
 
 
-def _first(request: Request, used: Mapping[str, Storage], *, drop: bool) -> Plan:
+def _first(request: Request, used: Mapping[str, Storage], options: Options) -> Plan:
     refused: list[ChipError] = []
     for order in _orders(request, used):
         try:
-            return _built(request, used, order, drop=drop)
+            return _built(request, used, order, options)
         except ChipError as error:
             refused.append(error)
     raise refused[0]
@@ -157,7 +184,7 @@ def _indices(assignment: Assignment) -> tuple[str, ...]:
 # --- one order ----------------------------------------------------------------------------------------
 
 
-def _built(request: Request, used: Mapping[str, Storage], order: tuple[str, ...], *, drop: bool) -> Plan:
+def _built(request: Request, used: Mapping[str, Storage], order: tuple[str, ...], options: Options) -> Plan:
     assignment = request.assignment
     names = _indices(assignment)
     require(
@@ -165,29 +192,65 @@ def _built(request: Request, used: Mapping[str, Storage], order: tuple[str, ...]
         InputError,
         f"order={order!r} must name each index once: {', '.join(names)}",
     )
+    refused: ChipError | None = None
+    for expr in _spellings(assignment.expr, order):
+        try:
+            return _wired(request, used, order, expr, options)
+        except ChipError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
+
+
+def _spellings(expr: Expr, order: tuple[str, ...]) -> list[Expr]:
+    """``expr`` with every factor outside the sums it need not be in, which is least work; then with all
+    factors inside: so no intermediate result of two dimensions meets a factor."""
+    fold = fold_of(expr)
+    whole: Expr | None = None
+    for term in terms(expr, fold):
+        inside = term.body
+        for index in sorted(term.loops, key=order.index, reverse=True):
+            inside = Reduce(fold, index, inside)
+        whole = inside if whole is None else Binary(fold, whole, inside)
+    assert whole is not None
+    outside = nested(expr, order)
+    return [outside] if whole == outside else [outside, whole]
+
+
+def _wired(
+    request: Request, used: Mapping[str, Storage], order: tuple[str, ...], spelt: Expr, options: Options
+) -> Plan:
+    assignment = request.assignment
     extents = checked_extents(assignment, {name: storage.shape for name, storage in used.items()})
-    expr, leaves = _told_apart(nested(assignment.expr, order))
+    expr, leaves = _told_apart(spelt)
     wiring = Wiring()
+    composer = Composer(wiring, extents, assignment.zero, options.lanes)
     feeds: dict[Access, Feed] = {}
     operands: dict[str, Operand] = {}
-    composer = Composer(wiring, extents, assignment.zero)
     for access, name in leaves.items():
         form = _in_order(used[name].format, access.indices, order)
         tensor = _named(operands, Operand(request.sources[name], form, request.along[name]), name)
-        indices = tuple(access.indices[mode] for mode in form.order)
         (root,) = wiring.add(Root(), f"root_{tensor}")
-        dense = tuple(level.full for level in form.levels)
-        feed = Feed(tensor, indices, root, dense=dense)
+        indices = tuple(access.indices[mode] for mode in form.order)
+        feed = Feed(tensor, indices, root, dense=tuple(level.full for level in form.levels))
         feeds[access] = composer.loaded(feed)
-    free = frozenset(assignment.out.indices)
-    made = composer.solve(expr, feeds, order, free, ())
     out = assignment.out
-    written = _written(wiring, out.tensor, made, drop=drop)
-    loops = tuple(axis.index for axis in written)
-    kinds = tuple(LEVELS["dense" if axis.full else "compressed"] for axis in written)
-    form = Format(kinds, tuple(out.indices.index(i) for i in loops))
+    made = composer.solve(expr, feeds, order, frozenset(out.indices), ())
+    require(
+        options.lanes == 1 or composer.lanes == 1,
+        ChipError,
+        f"lanes={options.lanes}: the outermost loop, over {order[0] if order else 'nothing'}, is not over an "
+        "index of the result: choose another order",
+    )
+    if options.softmax:
+        made = softmax(wiring, made, extents)
+    axes = written(wiring, out.tensor, made, drop=options.drop and assignment.zero == 0)
+    kinds = tuple(LEVELS["dense" if axis.full else "compressed"] for axis in axes)
+    form = Format(kinds, tuple(out.indices.index(axis.index) for axis in axes))
     shape = tuple(extents[i] for i in out.indices)
-    return Plan(wiring.graph(), assignment, operands, order, extents, out.tensor, form, shape)
+    graph = wiring.graph()
+    graph = with_skips(graph) if options.skips else with_bits(graph) if options.bits else graph
+    return Plan(graph, assignment, operands, order, extents, out.tensor, form, shape)
 
 
 def _told_apart(expr: Expr) -> tuple[Expr, dict[Access, str]]:
@@ -227,35 +290,6 @@ def _named(operands: dict[str, Operand], wanted: Operand, name: str) -> str:
 
 
 # --- the result ---------------------------------------------------------------------------------------
-
-
-def _written(wiring: Wiring, name: str, made: Made, *, drop: bool) -> tuple[Axis, ...]:
-    """Droppers and writers; the axes as they are written."""
-    axes, val = list(made.axes), made.val
-    if drop:
-        axes, val = _dropped(wiring, axes, val, sums=made.sums)
-    for level, axis in enumerate(axes):
-        if not axis.full:
-            wiring.add(WriteLevel(name, level), f"write_{name}_{axis.index}", axis.crd)
-    wiring.add(WriteValues(name), f"write_{name}_values", val)
-    return tuple(axes)
-
-
-def _dropped(wiring: Wiring, axes: list[Axis], val: Port, *, sums: bool) -> tuple[list[Axis], Port]:
-    """From the innermost level out: where a level may lose its last coordinate, the one above it may too."""
-    emptied = False
-    if axes and sums and not axes[-1].full:
-        last = axes[-1]
-        crd, val = wiring.add(Drop(Kind.VALUE), f"drop_{last.index}_values", last.crd, val)
-        axes[-1] = replace(last, crd=crd)
-        emptied = True
-    for at in range(len(axes) - 2, -1, -1):
-        outer, inner = axes[at], axes[at + 1]
-        emptied = (emptied or inner.hollow) and not inner.full
-        if emptied and not outer.full:
-            first, second = wiring.add(Drop(), f"drop_{outer.index}_{inner.index}", outer.crd, inner.crd)
-            axes[at], axes[at + 1] = replace(outer, crd=first), replace(inner, crd=second)
-    return axes, val
 
 
 def collected(plan: Plan, traces: Traces) -> Storage:

@@ -10,36 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import assert_never, cast
 
-from aerogel.chip.graph.blocks import (
-    Alu,
-    AluConstant,
-    AluFunction,
-    Array,
-    Function,
-    MatrixReduce,
-    Operation,
-    VectorReduce,
-)
+from aerogel.chip.graph.blocks import Array, MatrixReduce, Parallelize, Serialize, VectorReduce
 from aerogel.chip.graph.blocks import Reduce as ReduceBlock
+from aerogel.chip.graph.compute import computed
 from aerogel.chip.graph.feeds import Feed, Feeds, Meeting
 from aerogel.chip.graph.graph import Port
 from aerogel.chip.graph.streams import Kind
 from aerogel.chip.graph.wiring import Wiring
-from aerogel.core.errors import ChipError
-from aerogel.einsum.nodes import (
-    Access,
-    Binary,
-    Expr,
-    Number,
-    Reduce,
-    Unary,
-    accesses,
-    children,
-    rebuilt,
-    walk,
-)
+from aerogel.core.errors import ChipError, require
+from aerogel.einsum.nodes import Access, Expr, Reduce, accesses, children, rebuilt, walk
 from aerogel.einsum.semiring import reduce_rule
 
 
@@ -69,6 +49,7 @@ class Composer:
     wiring: Wiring
     extents: Mapping[str, int]
     zero: float
+    lanes: int = 1
     inner: int = 0
 
     def solve(
@@ -82,12 +63,14 @@ class Composer:
         """``expr`` over ``loops``, which are all it still depends on; ``free`` are those of the result.
         ``signals``: coordinates of the loops around."""
         if not loops:
-            return Made(
-                (), self.value(expr, feeds), sums=any(a.tensor.startswith(_SUM) for a in accesses(expr))
-            )
+            values = {access: self.loaded(feeds[access]).stream for access in accesses(expr)}
+            sums = any(access.tensor.startswith(_SUM) for access in values)
+            return Made((), computed(self.wiring, expr, values), sums)
         index, rest = loops[0], loops[1:]
         if index in free:
             axis, below = self.loop(expr, feeds, index, signals)
+            if self.lanes > 1 and not signals:
+                return self.in_lanes(axis, expr, below, rest, free)
             made = self.solve(expr, below, rest, free, (*signals, axis.crd))
             return replace(made, axes=(axis, *made.axes))
         if isinstance(expr, Reduce) and expr.index == index:
@@ -162,29 +145,33 @@ class Composer:
                     f"{len(made.axes)} dimensions, but two are the most: put {expr.index} further in"
                 )
 
-    # --- values -------------------------------------------------------------------------------------
+    # --- lanes --------------------------------------------------------------------------------------
 
-    def value(self, expr: Expr, feeds: Feeds) -> Port:
-        """The values of an expression all of whose loops are wired."""
-        match expr:
-            case Access():
-                return self.loaded(feeds[expr]).stream
-            case Unary(op=op, a=a):
-                block = AluFunction(cast("Function", op))
-                return self.wiring.add(block, op, self.value(a, feeds))[0]
-            case Binary(op=op, a=Number(value=number), b=b):
-                block = AluConstant(cast("Operation", op), float(number), reverse=True)
-                return self.wiring.add(block, op, self.value(b, feeds))[0]
-            case Binary(op=op, a=a, b=Number(value=number)):
-                block = AluConstant(cast("Operation", op), float(number))
-                return self.wiring.add(block, op, self.value(a, feeds))[0]
-            case Binary(op=op, a=a, b=b):
-                block = Alu(cast("Operation", op))
-                return self.wiring.add(block, op, self.value(a, feeds), self.value(b, feeds))[0]
-            case Number() | Reduce():
-                raise ChipError(f"{expr} has no stream of its own: write it within an operand's expression")
-            case _:
-                assert_never(expr)
+    def in_lanes(
+        self, axis: Axis, expr: Expr, below: Feeds, rest: tuple[str, ...], free: frozenset[str]
+    ) -> Made:
+        """What is below a loop over an index of the result, in ``lanes`` copies that take turns."""
+        ways, self.lanes = self.lanes, 1
+        (*parts,) = self.wiring.add(Parallelize(ways, Kind.COORDINATE), f"deal_{axis.index}", axis.crd)
+        dealt = [dict[Access, Feed]() for _ in range(ways)]
+        for access, feed in below.items():
+            require(not feed.crds, ChipError, f"an intermediate result cannot be dealt out over {axis.index}")
+            name = f"deal_{feed.tensor}_{axis.index}"
+            for lane, stream in zip(
+                dealt, self.wiring.add(Parallelize(ways, feed.kind), name, feed.stream), strict=True
+            ):
+                lane[access] = replace(feed, stream=stream)
+        made = [self.solve(expr, lane, rest, free, (part,)) for lane, part in zip(dealt, parts, strict=True)]
+        first = made[0]
+        axes = [
+            replace(one, crd=self.gathered([m.axes[at].crd for m in made], Kind.COORDINATE, at + 1))
+            for at, one in enumerate(first.axes)
+        ]
+        val = self.gathered([m.val for m in made], Kind.VALUE, len(axes))
+        return Made((axis, *axes), val, first.sums)
+
+    def gathered(self, lanes: list[Port], kind: Kind, level: int) -> Port:
+        return self.wiring.add(Serialize(len(lanes), kind, level), f"gather_{kind.value}", *lanes)[0]
 
 
 _SUM = "%"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Literal, assert_never
 
 from aerogel.chip.graph.blocks import Locate, Merge, Repeat, Root, Scan, outputs
 from aerogel.chip.graph.graph import Port
@@ -150,11 +150,23 @@ class Meeting:
 
     # --- blocks -------------------------------------------------------------------------------------
 
-    def merged(self, op: str, left: Space, right: Space) -> Space:
+    def merged(self, op: Literal["intersect", "union"], left: Space, right: Space) -> Space:
         a, b = list(left.feeds.items()), list(right.feeds.items())
+        whole = [feed.tensor for _, feed in (*a, *b) if feed.crds]
+        require(
+            not whole,
+            ChipError,
+            f"an intermediate result of two dimensions, {self.index} the outer one, meets another operand: "
+            f"its fibers cannot be left out as they stream by; put the sum it comes from after {self.index}",
+        )
         kinds = tuple(feed.kind for _, feed in (*a, *b))
-        assert op in ("intersect", "union")
-        block = Merge("union" if op == "union" else "intersect", len(a), len(b), kinds=_told(kinds))
+        require(
+            op == "intersect" or self.zero == 0,
+            ChipError,
+            f"what is not stored is {self.zero} here, but blocks take it for 0 where operands are united at "
+            f"{self.index}: only products of what is stored can be computed so",
+        )
+        block = Merge(op, len(a), len(b), kinds=_told(kinds))
         assert left.crd is not None
         assert right.crd is not None
         sources = [left.crd, *(f.stream for _, f in a), right.crd, *(f.stream for _, f in b)]
@@ -177,8 +189,8 @@ class Meeting:
         """Its own coordinates."""
         feed = self.feeds[access]
         dense = feed.dense[feed.level]
-        size = self.extents[self.index] if dense else 0
-        block = Scan(feed.tensor, feed.level, "dense" if dense else "compressed", size)
+        kind = "dense" if dense else "compressed"
+        block = Scan(feed.tensor, feed.level, kind, self.extents[self.index])
         crd, ref = self.wiring.add(block, f"scan_{feed.tensor}_{self.index}", feed.stream)
         below = self.below(feed, ref, gaps=False)
         return Space(crd, {access: below}, hollow=feed.hollow, full=dense and not feed.gaps)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aerogel.chip.graph.blocks import WriteLevel, WriteValues, inputs, outputs
 from aerogel.chip.graph.graph import Graph, Port
-from aerogel.chip.graph.meaning import Stream, UnevenError, run_block
+from aerogel.chip.graph.meaning import Stream, UnevenError, World, run_block
 from aerogel.core.errors import ChipError, require
 from aerogel.formats.storage import Storage
 
@@ -31,8 +31,12 @@ class Traces:
     values: Mapping[str, NDArray[np.float64]]
 
 
-def interpret(graph: Graph, tensors: Mapping[str, Storage]) -> Traces:
-    """Runs ``graph`` on ``tensors``, stored as the graph takes them; ChipError where streams do not fit."""
+def interpret(graph: Graph, tensors: Mapping[str, Storage], *, word_bits: int = 16) -> Traces:
+    """Runs ``graph`` on ``tensors``, stored as the graph takes them; ChipError where streams do not fit.
+
+    ``word_bits``: of words of bit vectors, which no other stream depends on.
+    """
+    world = World(tensors, word_bits)
     streams: dict[Port, Stream] = {}
     levels: dict[tuple[str, int], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     values: dict[str, NDArray[np.float64]] = {}
@@ -47,8 +51,8 @@ def interpret(graph: Graph, tensors: Mapping[str, Storage]) -> Traces:
                 values[tensor] = np.array(_payloads(taken[0]), dtype=np.float64)
             case block:
                 try:
-                    made = run_block(block, taken, tensors)
-                except (UnevenError, TypeError, IndexError) as error:
+                    made = run_block(block, taken, world)
+                except (UnevenError, TypeError, IndexError, ValueError) as error:
                     raise ChipError(f"{node.name}: its streams do not belong together ({error})") from error
                 for port, stream in enumerate(made):
                     streams[Port(at, port)] = stream

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from operator import itemgetter
 from typing import Any, assert_never
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from aerogel.chip.graph.arithmetic import IDENTITY, folded, function, operate
 from aerogel.chip.graph.blocks import (
+    WORD_SHIFT,
     Alu,
     AluConstant,
     AluFunction,
@@ -59,6 +61,14 @@ class Stream:
         return tuple(flat(self.nested, self.depth))
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """What blocks read: operands, and how many bits a word of a bit vector has."""
+
+    tensors: Mapping[str, Storage]
+    word_bits: int = 16
+
+
 # --- nested lists -----------------------------------------------------------------------------------
 
 
@@ -83,14 +93,14 @@ def _split(pairs: Nested, depth: int, parts: int) -> list[Nested]:
 # --- blocks -------------------------------------------------------------------------------------------
 
 
-def run_block(block: Block, taken: list[Stream], tensors: Mapping[str, Storage]) -> list[Stream]:  # noqa: C901 (a case per kind)
+def run_block(block: Block, taken: list[Stream], world: World) -> list[Stream]:  # noqa: C901 (a case per kind)
     match block:
         case Root():
             return [Stream(0, 0)]
         case Scan():
-            return _fibers(taken[0], partial(_scanned, block, tensors), 2)
+            return _fibers(taken[0], partial(_scanned, block, world.tensors), 2)
         case BitScan():
-            return _fibers(taken[0], partial(_bits, block, tensors), 2)
+            return _fibers(taken[0], partial(_bits, block, world), 2)
         case Repeat():
             return [_repeated(*taken)]
         case Merge():
@@ -98,11 +108,11 @@ def run_block(block: Block, taken: list[Stream], tensors: Mapping[str, Storage])
         case BitMerge():
             return _same(partial(_bit_merged, block.op), taken, 3)
         case BitExpand():
-            return _same(_expanded, taken, 1 + block.references)
+            return _same(partial(_expanded, world.word_bits), taken, 1 + block.references)
         case Locate(size=size):
             return [taken[0], _each(partial(_located, size), taken)]
         case Array(tensor=tensor):
-            return [_each(partial(_value, tensors[tensor].values), taken)]
+            return [_each(partial(_value, world.tensors[tensor].values), taken)]
         case Alu(op=op):
             return [_each(partial(operate, op), taken)]
         case AluConstant():
@@ -173,24 +183,15 @@ def _scanned(scan: Scan, tensors: Mapping[str, Storage], ref: int | None) -> tup
     return [int(c) for c in crd[first:last]], list(range(first, last))
 
 
-WORD = 16
-"""Bits in a word of a bit vector here; on the machine it is the fabric's. Streams of other blocks are the
-same for any."""
-
-
-def _bits(scan: BitScan, tensors: Mapping[str, Storage], ref: int | None) -> tuple[list[int], list[int]]:
-    words = [0] * -(-scan.size // WORD)
+def _bits(scan: BitScan, world: World, ref: int | None) -> tuple[list[int], list[int]]:
+    words = [0] * -(-scan.size // world.word_bits)
     if ref is None:
         return words, [0] * len(words)
-    pos, crd = tensors[scan.tensor].levels[scan.level]
-    first, last = int(pos[ref]), int(pos[ref + 1])
-    refs, count = [], first
-    for coordinate in crd[first:last]:
-        words[int(coordinate) // WORD] |= 1 << (int(coordinate) % WORD)
-    for word in words:
-        refs.append(count)
-        count += word.bit_count()
-    return words, refs
+    pos, crd = world.tensors[scan.tensor].levels[scan.level]
+    for coordinate in crd[pos[ref] : pos[ref + 1]]:
+        words[int(coordinate) // world.word_bits] |= 1 << (int(coordinate) % world.word_bits)
+    firsts = accumulate((word.bit_count() for word in words[:-1]), initial=int(pos[ref]))
+    return words, [word << WORD_SHIFT | first for word, first in zip(words, firsts, strict=True)]
 
 
 def _repeated(signal: Stream, ref: Stream) -> Stream:
@@ -286,21 +287,15 @@ def _bit_merged(
     op: str, bits_a: list[int], ref_a: list[int], bits_b: list[int], ref_b: list[int]
 ) -> tuple[list[Any], ...]:
     words = [(x & y) if op == "intersect" else (x | y) for x, y in zip(bits_a, bits_b, strict=True)]
-    return words, _references(words, bits_a, ref_a), _references(words, bits_b, ref_b)
+    return words, ref_a, ref_b
 
 
-def _references(words: list[int], own: list[int], firsts: list[int]) -> list[int | None]:
-    """Of every bit set in ``words``: as many further than the first as its own word has bits before."""
-    return [
-        first + (mine & ((1 << bit) - 1)).bit_count() if mine >> bit & 1 else None
-        for word, mine, first in zip(words, own, firsts, strict=True)
-        for bit in _set(word)
-    ]
+def _expanded(word_bits: int, words: list[int], *sides: list[int]) -> tuple[list[Any], ...]:
+    places = [(at, bit) for at, word in enumerate(words) for bit in range(word_bits) if word >> bit & 1]
+    crd = [at * word_bits + bit for at, bit in places]
+    return crd, *([_reference(side[at], bit) for at, bit in places] for side in sides)
 
 
-def _set(word: int) -> list[int]:
-    return [bit for bit in range(word.bit_length()) if word >> bit & 1]
-
-
-def _expanded(words: list[int], *references: list[Any]) -> tuple[list[Any], ...]:
-    return [at * WORD + bit for at, word in enumerate(words) for bit in _set(word)], *references
+def _reference(packed: int, bit: int) -> int | None:
+    word, first = packed >> WORD_SHIFT, packed & ((1 << WORD_SHIFT) - 1)
+    return first + (word & ((1 << bit) - 1)).bit_count() if word >> bit & 1 else None
