@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from aerogel.model.sentence_transformer import SentenceEncoder
     from aerogel.model.transformers_model import TransformersModel
     from aerogel.prune import PruneResult, Schedule, prune, recover
+    from aerogel.prune.activation.entry import sparsify_activations
+    from aerogel.prune.experts.entry import remove_experts
     from aerogel.prune.recipe_file import PruneRecipe
     from aerogel.prune.structured.entry import remove_units
     from aerogel.tensor.entry import einsum, evaluate, explain
@@ -58,7 +60,9 @@ __all__ = [
     "prune",
     "read",
     "recover",
+    "remove_experts",
     "remove_units",
+    "sparsify_activations",
     "tensor",
     "write",
 ]
@@ -78,7 +82,9 @@ _HOME = {
     "prune": "aerogel.prune.entry",
     "PruneRecipe": "aerogel.prune.recipe_file",
     "PruneResult": "aerogel.prune.report",
+    "remove_experts": "aerogel.prune.experts.entry",
     "remove_units": "aerogel.prune.structured.entry",
+    "sparsify_activations": "aerogel.prune.activation.entry",
     "recover": "aerogel.prune.entry",
     "Schedule": "aerogel.prune.schedule",
     "tensor": "aerogel.tensor.make",
