@@ -5,7 +5,8 @@ from __future__ import annotations
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.machine.netlist import Netlist
 from aerogel.chip.machine.outcome import Run
-from aerogel.chip.machine.step import LIMIT, Arrays, step
+from aerogel.chip.machine.sim.run import run
+from aerogel.chip.machine.step import LIMIT, Arrays
 
 
 def simulate(
@@ -16,4 +17,4 @@ def simulate(
     ``trace``: the events from one cycle to before another are kept. ChipError for a netlist or arrays that do
     not fit, for a fault that a cell finds in its data, for more than ``limit`` cycles; DeadlockError.
     """
-    return step(netlist, arrays, fabric, limit=limit, trace=trace)
+    return run(netlist, arrays, fabric, limit, trace)

@@ -24,11 +24,13 @@ from aerogel.chip.machine.netlist import Channel, Netlist
 from aerogel.chip.machine.outcome import CellUse, ChannelUse, Event, Run
 from aerogel.chip.machine.report import Waiting, faulty, finished, stuck, too_long
 from aerogel.chip.machine.step_cells import CELLS
+from aerogel.chip.machine.step_more import MORE
 from aerogel.chip.machine.step_state import Act, Faulty, State, Wait
 
 Arrays = Sequence[NDArray[Any] | None]
 """What each segment holds, whole numbers or values; None for a result."""
 LIMIT = 10**9
+_CELLS = CELLS | MORE
 
 
 def step(
@@ -100,7 +102,7 @@ class _Stepper:
                 continue
             self.visits += 1
             try:
-                act = CELLS[state.cell.opcode](state)
+                act = _CELLS[state.cell.opcode](state)
                 self._need_room(state, act)
             except Wait as wait:
                 self.use[state.number][wait.reason] += 1

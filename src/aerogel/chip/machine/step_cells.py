@@ -19,6 +19,7 @@ from aerogel.chip.machine.step_state import (
     Faulty,
     State,
     Wait,
+    below,
     deeper,
     is_payload,
     shallower,
@@ -36,11 +37,11 @@ def _root(cell: State) -> Act:
 # --- scanners -----------------------------------------------------------------------------------------
 
 
-def _open(cell: State, token: Token) -> tuple[int, int, int]:
+def opened(cell: State, token: Token) -> tuple[int, int, int]:
     """First position, end, and words read, of the fiber that a reference names."""
     if isinstance(token, Empty):
         return 0, 0, 0
-    reference = _whole(token)
+    reference = whole(token)
     if cell.cell.opcode is Opcode.SCAN_DENSE:
         size = cell.params[0]
         if not 0 <= reference < 1 << 40:
@@ -70,14 +71,14 @@ def _scan(cell: State) -> Act:
     if isinstance(token, Stop):
         if closing and token.inner:
             raise Faulty(Fault.MISALIGNED)
-        stop = Stop(token.level + 1) if closing else deeper(token)
+        stop = Stop(below(token)) if closing else deeper(token)
         return Act(take=(0,), give=cell.everywhere(stop), state={"phase": "idle"})
     ends = cell.everywhere(Stop(0)) if closing else {}
     if isinstance(token, Done):
         if closing:
             return Act(give=ends, state={"phase": "idle"})
         return Act(take=(0,), give=cell.everywhere(DONE), state=HALT)
-    first, end, words = _open(cell, token)
+    first, end, words = opened(cell, token)
     state = {"at": first, "fiber": first, "end": end, "phase": "open" if first < end else "closing"}
     return Act(take=(0,), give=ends, state=state, reads=words)
 
@@ -92,7 +93,7 @@ def _locate(cell: State) -> Act:
         return Act(take=(0, 1), give={0: crd, 1: EMPTY})
     if not is_payload(ref):
         raise Faulty(Fault.MISALIGNED)
-    coordinate, reference, size = _whole(crd), _whole(ref), cell.params[0]
+    coordinate, reference, size = whole(crd), whole(ref), cell.params[0]
     if not 0 <= coordinate < size:
         raise Faulty(Fault.COORDINATE, coordinate)
     if not 0 <= reference < 1 << 40:
@@ -151,7 +152,7 @@ def _merge(cell: State) -> Act:
     sides = (tuple(range(a, a + 1 + left)), tuple(range(b, b + 1 + right)))
     first, second = cell.heads(a, b)
     union = cell.cell.opcode is Opcode.UNION
-    takes_a, takes_b = _turn(first, second)
+    takes_a, takes_b = turn(first, second)
     kept = union or (takes_a and takes_b)
     take = (*(sides[0] if takes_a else ()), *(sides[1] if takes_b else ()))
     tokens = dict(zip(take, cell.heads(*take), strict=True))
@@ -169,12 +170,12 @@ def _merge(cell: State) -> Act:
     return Act(take=take, give=give, state=HALT if crd is DONE else {})
 
 
-def _turn(first: Token, second: Token) -> tuple[bool, bool]:
+def turn(first: Token, second: Token) -> tuple[bool, bool]:
     """Which sides' coordinates come now."""
     if isinstance(first, Empty) or isinstance(second, Empty):
         raise Faulty(Fault.STRAY)
     if is_payload(first) and is_payload(second):
-        x, y = _whole(first), _whole(second)
+        x, y = whole(first), whole(second)
         return x <= y, y <= x
     if is_payload(first) or is_payload(second):
         if isinstance(first, Done) or isinstance(second, Done):
@@ -194,7 +195,7 @@ def _array(cell: State) -> Act:
         return Act(take=(0,), give={0: token}, state=HALT if token is DONE else {})
     if isinstance(token, Empty):
         return Act(take=(0,), give={0: 0.0})
-    reference = _whole(token)
+    reference = whole(token)
     if not 0 <= reference < cell.size(0):
         raise Faulty(Fault.REFERENCE, reference)
     (value,) = cell.read(0, reference)
@@ -207,7 +208,7 @@ def _alu(cell: State) -> Act:
         if a != b:
             raise Faulty(Fault.MISALIGNED)
         return Act(take=(0, 1), give={0: a}, state=HALT if a is DONE else {})
-    value = _fold(cell, _number(a), _number(b))
+    value = _fold(cell, number(a), number(b))
     return Act(take=(0, 1), give={0: value}, operations=1)
 
 
@@ -216,7 +217,7 @@ def _alu_constant(cell: State) -> Act:
     if isinstance(a, Stop | Done):
         return Act(take=(0,), give={0: a}, state=HALT if a is DONE else {})
     constant, reverse = float_of(cell.params[1]), cell.params[2]
-    pair = (constant, _number(a)) if reverse else (_number(a), constant)
+    pair = (constant, number(a)) if reverse else (number(a), constant)
     return Act(take=(0,), give={0: _fold(cell, *pair)}, operations=1)
 
 
@@ -229,7 +230,7 @@ def _alu_function(cell: State) -> Act:
     (a,) = cell.heads(0)
     if isinstance(a, Stop | Done):
         return Act(take=(0,), give={0: a}, state=HALT if a is DONE else {})
-    value = _rounded(cell, FUNCTION[FUNCTIONS[cell.params[0]]](_number(a)))
+    value = _rounded(cell, FUNCTION[FUNCTIONS[cell.params[0]]](number(a)))
     return Act(take=(0,), give={0: value}, operations=1)
 
 
@@ -241,7 +242,7 @@ def _reduce(cell: State) -> Act:
     start = identity(OPERATIONS[cell.params[0]], cell.values)
     if not isinstance(token, Stop):
         total = start if cell.total is None else cell.total
-        return Act(take=(0,), state={"total": _fold(cell, total, _number(token))}, operations=1)
+        return Act(take=(0,), state={"total": _fold(cell, total, number(token))}, operations=1)
     if token.inner or cell.phase == "closing":
         if token.level == 0:
             raise Faulty(Fault.DEPTH)
@@ -275,13 +276,13 @@ def _vector_reduce(cell: State) -> Act:
         return Act(state={"phase": "flushing", "at": min(cell.store)})
     if not is_payload(crd) or isinstance(val, Stop | Done):
         raise Faulty(Fault.MISALIGNED)
-    coordinate, extent = _whole(crd), cell.params[1]
+    coordinate, extent = whole(crd), cell.params[1]
     if not 0 <= coordinate < extent:
         raise Faulty(Fault.COORDINATE, coordinate)
-    return _accumulate(cell, coordinate, _number(val), (0, 1))
+    return accumulate(cell, coordinate, number(val), (0, 1))
 
 
-def _accumulate(cell: State, place: int, value: float, take: tuple[int, ...]) -> Act:
+def accumulate(cell: State, place: int, value: float, take: tuple[int, ...]) -> Act:
     """One more value for a word of the workspace. An operation only where there is one already."""
     old = cell.store.get(place)
     new = value if old is None else _fold(cell, old, value)
@@ -292,7 +293,7 @@ def _accumulate(cell: State, place: int, value: float, take: tuple[int, ...]) ->
     return Act(take=take, reads=1, writes=1, operations=int(old is not None), then=keep)
 
 
-def _next_in_use(cell: State, end: int) -> tuple[bool, int]:
+def next_in_use(cell: State, end: int) -> tuple[bool, int]:
     """Whether there is a place in use from ``at`` on among those seen at once, and it, or where to go on."""
     group = cell.at // OCCUPANCY_BITS
     limit = min((group + 1) * OCCUPANCY_BITS, end)
@@ -305,7 +306,7 @@ def _flush(cell: State) -> Act:
     assert isinstance(stop, Stop)
     if not cell.store:
         return Act(take=(0, 1), give=cell.everywhere(Stop(stop.level - 1)), state={"phase": "idle"})
-    found, place = _next_in_use(cell, cell.params[1])
+    found, place = next_in_use(cell, cell.params[1])
     if not found:
         return Act(state={"at": place})
 
@@ -337,7 +338,7 @@ def _write_values(cell: State) -> Act:
     (token,) = cell.heads(0)
     if isinstance(token, Stop | Done):
         return Act(take=(0,), state=HALT if token is DONE else {})
-    keep = _store(cell, 0, cell.at, _number(token))
+    keep = _store(cell, 0, cell.at, number(token))
     return Act(take=(0,), state={"at": cell.at + 1}, writes=1, then=keep)
 
 
@@ -355,7 +356,7 @@ def _write_level(cell: State) -> Act:
             return Act(take=(0,))
         keep = _store(cell, 0, cell.end, cell.at)
         return Act(take=(0,), state={"end": cell.end + 1}, writes=1, then=keep)
-    keep = _store(cell, 1, cell.at, _whole(token))
+    keep = _store(cell, 1, cell.at, whole(token))
     return Act(take=(0,), state={"at": cell.at + 1}, writes=1, then=keep)
 
 
@@ -370,7 +371,7 @@ def _drop(cell: State) -> Act:
         return Act(take=(0, 1), give={0: outer, 1: outer}, state=HALT if outer is DONE else {})
     if not is_payload(outer):
         raise Faulty(Fault.STRAY)
-    return Act(take=(0, 1), give={} if _number(value) == 0.0 else {0: outer, 1: value})
+    return Act(take=(0, 1), give={} if number(value) == 0.0 else {0: outer, 1: value})
 
 
 def _drop_fiber(cell: State) -> Act:
@@ -450,12 +451,12 @@ def _buffer(cell: State) -> Act:
     )
 
 
-def _whole(token: Token) -> int:
+def whole(token: Token) -> int:
     assert is_payload(token)
     return int(token)  # type: ignore[arg-type]
 
 
-def _number(token: Token) -> float:
+def number(token: Token) -> float:
     return 0.0 if isinstance(token, Empty) else float(token)  # type: ignore[arg-type]
 
 

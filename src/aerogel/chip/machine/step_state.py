@@ -12,6 +12,8 @@ from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.memory import Place
 from aerogel.chip.machine.netlist import Cell, Values
 
+MOST_LEVEL = 14
+"""Of a stop; what channels hold has four bits for it."""
 Reason = Literal["input", "output", "memory"]
 
 
@@ -20,7 +22,9 @@ class Wait(Exception):  # noqa: N818 (no error)
 
     def __init__(self, reason: Reason, inputs: tuple[int, ...] = (), outputs: tuple[int, ...] = ()) -> None:
         super().__init__(reason)
-        self.reason: Reason = reason
+        self.reason: MOST_LEVEL = 14
+"""Of a stop; what channels hold has four bits for it."""
+Reason = reason
         self.inputs, self.outputs = inputs, outputs
 
 
@@ -131,7 +135,14 @@ def is_payload(token: Token) -> bool:
 def deeper(stop: Token) -> Stop:
     """The stop of a stream one level deeper, where nothing is open."""
     assert isinstance(stop, Stop)
-    return Stop(stop.level + 1, stop.inner + 1)
+    return Stop(below(stop), stop.inner + 1)
+
+
+def below(stop: Stop) -> int:
+    """The level of a stop, counted from one level further in; Faulty where there are too many."""
+    if stop.level >= MOST_LEVEL:
+        raise Faulty(Fault.DEPTH)
+    return stop.level + 1
 
 
 def shallower(stop: Token) -> Stop:

@@ -1,0 +1,224 @@
+"""A netlist as the tables that the simulator's machine code runs, and what it leaves in them as an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aerogel.chip.fabric.fabric import Fabric
+from aerogel.chip.graph.streams import DONE as DONE_TOKEN
+from aerogel.chip.graph.streams import EMPTY as EMPTY_TOKEN
+from aerogel.chip.graph.streams import Kind, Stop, Token
+from aerogel.chip.machine.arithmetic import identity
+from aerogel.chip.machine.memory import Place, places
+from aerogel.chip.machine.netlist import Cell, Netlist, Opcode
+from aerogel.chip.machine.opcodes import OPERATIONS
+from aerogel.chip.machine.outcome import Event
+from aerogel.chip.machine.report import ends
+from aerogel.chip.machine.sim.layout import (
+    CELL,
+    CHANNEL,
+    DONE,
+    EMPTY,
+    EVENT,
+    LEVEL,
+    SLOT,
+    STATE,
+    STOP,
+    VALUES,
+    C,
+    H,
+    S,
+)
+from aerogel.chip.machine.step_cells import float_of
+
+Words = NDArray[np.int64]
+_ENDLESS = 1 << 60
+_TRACE_BYTES = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of ``layout``, in the order the machine code takes them, and where segments begin."""
+
+    state: Words
+    cells: Words
+    channels: Words
+    ring: Words
+    due: Words
+    memory: Words
+    windows: Words
+    work: Words
+    trace: Words
+    bases: tuple[int, ...]
+    places: tuple[Place, ...]
+
+    def arguments(self) -> tuple[Words, ...]:
+        return (
+            self.state,
+            self.cells,
+            self.channels,
+            self.ring,
+            self.due,
+            self.memory,
+            self.windows,
+            self.work,
+            self.trace,
+        )
+
+
+def tables(
+    netlist: Netlist,
+    arrays: Sequence[NDArray[Any] | None],
+    words: tuple[int, ...],
+    fabric: Fabric,
+    trace: tuple[int, int],
+) -> Tables:
+    """Of a netlist and arrays that ``check`` has passed; ``words``: of each segment."""
+    where = places(netlist, words, fabric)
+    memory, bases = _memory(netlist, arrays, words)
+    channels, ring = _channels(netlist)
+    cells = np.zeros((len(netlist.cells), CELL), np.int64)
+    windows: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+    work = 1
+    for number, cell in enumerate(netlist.cells):
+        record = cells[number]
+        _cell(record, cell, netlist)
+        _segments(record, where[number], words, bases, windows)
+        record[C.WORK] = work
+        work += _workspace(cell)
+    groups = -(-len(netlist.cells) // 64)
+    span = 1 << (max([1, *(channel.latency for channel in netlist.channels)]) + 1).bit_length()
+    due = np.zeros((span, groups), np.int64)
+    for number in range(len(netlist.cells)):
+        due[0, number >> 6] |= np.int64(np.uint64(1 << (number & 63)).astype(np.int64))
+    outputs = sum(len(cell.outputs) for cell in netlist.cells)
+    room = max(_TRACE_BYTES // (8 * EVENT), outputs) if trace[1] > trace[0] else 0
+    state = np.zeros(STATE, np.int64)
+    for at, value in (
+        (S.LIVE, len(netlist.cells)),
+        (S.VALUES, VALUES.index(netlist.values)),
+        (S.LINE, fabric.line_words),
+        (S.LINKS, fabric.links),
+        (S.LATENCY, fabric.buffer_latency),
+        (S.WORD_BITS, fabric.word_bits),
+        (S.MASK, span - 1),
+        (S.GROUPS, groups),
+        (S.TRACE_FROM, trace[0]),
+        (S.TRACE_TO, trace[1]),
+        (S.TRACE_ROOM, room),
+    ):
+        state[at] = value
+    return Tables(
+        state,
+        cells.ravel(),
+        channels,
+        ring,
+        due.ravel(),
+        memory,
+        np.concatenate(windows),
+        np.zeros(work, np.int64),
+        np.zeros((room + outputs + 1) * EVENT if room else EVENT, np.int64),
+        bases,
+        where,
+    )
+
+
+def _memory(
+    netlist: Netlist, arrays: Sequence[NDArray[Any] | None], words: tuple[int, ...]
+) -> tuple[Words, tuple[int, ...]]:
+    bases = (0, *np.cumsum(words).tolist())
+    memory = np.zeros(max(bases[-1], 1), np.int64)
+    for base, segment, array in zip(bases, netlist.segments, arrays, strict=False):
+        if array is not None:
+            whole = array.astype(np.float64).view(np.int64) if segment.role == "vals" else array
+            memory[base : base + len(array)] = whole
+    return memory, bases[:-1]
+
+
+def _channels(netlist: Netlist) -> tuple[Words, Words]:
+    """The channels, one that takes what nobody reads before them, and the places for their tokens."""
+    readers, sources = ends(netlist)
+    table = np.zeros((len(netlist.channels) + 1, CHANNEL), np.int64)
+    table[0, [H.CAPACITY, H.LATENCY, H.READER, H.SOURCE, H.POPPED]] = _ENDLESS, 1, -1, -1, -1
+    base = SLOT
+    for number, channel in enumerate(netlist.channels):
+        places_of = 1 << (channel.capacity - 1).bit_length()
+        record = table[number + 1]
+        record[H.CAPACITY], record[H.LATENCY] = channel.capacity, channel.latency
+        record[H.READER], record[H.SOURCE] = readers[number], sources[number]
+        record[H.POPPED], record[H.BASE] = -1, base
+        record[H.MASK], record[H.NUMBER] = places_of - 1, number
+        base += places_of * SLOT
+    return table.ravel(), np.zeros(base, np.int64)
+
+
+def _cell(record: Words, cell: Cell, netlist: Netlist) -> None:
+    record[C.OPCODE], record[C.OUTS] = int(cell.opcode), len(cell.outputs)
+    for at, value in enumerate(cell.params):
+        record[C.P0 + at] = value
+    if cell.opcode is Opcode.ALU_CONSTANT:
+        record[C.P1] = _bits(float_of(cell.params[1]))
+    if cell.opcode is Opcode.REDUCE:
+        record[C.IDENTITY] = _bits(identity(OPERATIONS[cell.params[0]], netlist.values))
+    for port, channel in enumerate(cell.inputs):
+        record[C.IN + port] = (channel + 1) * CHANNEL
+    for port, channel in enumerate(cell.outputs):
+        record[C.OUT + port] = (channel + 1) * CHANNEL
+
+
+def _segments(
+    record: Words, place: Place, words: tuple[int, ...], bases: tuple[int, ...], windows: list[Words]
+) -> None:
+    record[C.RESIDENT] = int(place.resident)
+    for port, segment in enumerate(place.segments):
+        step = port * (C.BASE1 - C.BASE0)
+        record[C.BASE0 + step], record[C.SIZE0 + step] = bases[segment], words[segment]
+        if not place.resident:
+            record[C.WINDOW0 + step] = sum(map(len, windows))
+            window = np.full(2 + 2 * place.lines, -1, np.int64)
+            window[0], window[1] = -2, place.lines
+            windows.append(window)
+
+
+def _workspace(cell: Cell) -> int:
+    """Words of ``work`` that a cell needs: values and 64 bits in use to a word, or two a token."""
+    match cell.opcode:
+        case Opcode.VECTOR_REDUCE:
+            extent = cell.params[1]
+        case Opcode.MATRIX_REDUCE:
+            extent = cell.params[1] * cell.params[2]
+        case Opcode.BUFFER:
+            return 2 * cell.params[0]
+        case _:
+            return 0
+    return extent + -(-extent // 64)
+
+
+def _bits(value: float) -> int:
+    return int(np.float64(value).view(np.int64))
+
+
+def token(kind: int, payload: int, carries: Kind) -> Token:
+    """A token as streams have it; ``carries``: what its channel's payloads are."""
+    if kind >= STOP:
+        level, inner = divmod(kind - STOP, LEVEL)
+        return Stop(level, inner)
+    if kind == DONE:
+        return DONE_TOKEN
+    if kind == EMPTY:
+        return EMPTY_TOKEN
+    return float(np.int64(payload).view(np.float64)) if carries is Kind.VALUE else payload
+
+
+def events(netlist: Netlist, trace: Words, count: int) -> list[Event]:
+    """The first ``count`` tokens of a trace."""
+    found: list[Event] = []
+    for cycle, number, kind, payload in trace[: count * EVENT].reshape(count, EVENT).tolist():
+        carries = netlist.channels[number].kind
+        found.append(Event(cycle, number, token(kind, payload, carries)))
+    return found
