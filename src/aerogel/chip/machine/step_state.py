@@ -22,9 +22,7 @@ class Wait(Exception):  # noqa: N818 (no error)
 
     def __init__(self, reason: Reason, inputs: tuple[int, ...] = (), outputs: tuple[int, ...] = ()) -> None:
         super().__init__(reason)
-        self.reason: MOST_LEVEL = 14
-"""Of a stop; what channels hold has four bits for it."""
-Reason = reason
+        self.reason: Reason = reason
         self.inputs, self.outputs = inputs, outputs
 
 
