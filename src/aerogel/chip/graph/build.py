@@ -76,7 +76,8 @@ class Plan:
     """A graph, and what it takes and gives.
 
     ``operands``: by the name the graph has for a tensor. The result is called ``out``, has the format
-    ``form`` and the shape ``shape``; ``order``: of loops, outermost first.
+    ``form`` and the shape ``shape``; ``order``: of loops, outermost first. ``options``: what it
+    was built with.
     """
 
     graph: Graph
@@ -87,6 +88,7 @@ class Plan:
     out: str
     form: Format
     shape: tuple[int, ...]
+    options: Options = DEFAULT
 
     def stored(self, tensors: Mapping[str, Any]) -> dict[str, Storage]:
         """Operands under the graph's names, converted to the formats it takes."""
@@ -244,13 +246,15 @@ def _wired(
     )
     if options.softmax:
         made = softmax(wiring, made, extents)
-    axes = written(wiring, out.tensor, made, drop=options.drop and assignment.zero == 0)
+    # An operand that is added to is not what is written.
+    name = out.tensor if out.tensor not in operands else f"{out.tensor}_out"
+    axes = written(wiring, name, made, drop=options.drop and assignment.zero == 0)
     kinds = tuple(LEVELS["dense" if axis.full else "compressed"] for axis in axes)
     form = Format(kinds, tuple(out.indices.index(axis.index) for axis in axes))
     shape = tuple(extents[i] for i in out.indices)
     graph = wiring.graph()
     graph = with_skips(graph) if options.skips else with_bits(graph) if options.bits else graph
-    return Plan(graph, assignment, operands, order, extents, out.tensor, form, shape)
+    return Plan(graph, assignment, operands, order, extents, name, form, shape, options)
 
 
 def _told_apart(expr: Expr) -> tuple[Expr, dict[Access, str]]:
