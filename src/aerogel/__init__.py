@@ -97,8 +97,8 @@ _HOME = {
 }
 
 
-_FOLDERS = ("interop",)
-"""Folders that are touched as a whole; ``interop`` needs torch, so it is not in ``__all__``."""
+_FOLDERS = ("chip", "interop")
+"""Folders that are touched as a whole; ``interop`` needs torch, so they are not in ``__all__``."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,1 +1,28 @@
-"""The accelerator: from a scheduled einsum to a dataflow graph, a fabric, configuration words and cycles."""
+"""The accelerator: from a scheduled einsum to a dataflow graph, a fabric, configuration words and cycles.
+
+``aerogel.chip.compile("y(i) = A(i,j) * x(j)", A=A, x=x).simulate()``; loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aerogel.chip.entry import ChipRun, CompiledChip, compile
+    from aerogel.chip.fabric.fabric import Fabric
+
+__all__ = ["ChipRun", "CompiledChip", "Fabric", "compile"]
+
+_HOME = {
+    "ChipRun": "aerogel.chip.entry",
+    "CompiledChip": "aerogel.chip.entry",
+    "Fabric": "aerogel.chip.fabric.fabric",
+    "compile": "aerogel.chip.entry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"aerogel.chip has no attribute {name!r}: it has {', '.join(__all__)}")
+    return getattr(import_module(_HOME[name]), name)

@@ -2,9 +2,9 @@
 
 A piece fits where references and coordinates of every operand and of the result can be told apart in words
 of ``word_bits``, all arrays of a run have room in the global buffer (twice, where there are several runs: the
-next one's operands come while one runs), and workspaces fit a memory tile. Indices of the result are cut first:
-then pieces of the result do not meet. A summed index is cut only where nothing else helps, and only where the
-result is a sum over it: the host adds the pieces' results up.
+next one's operands come while one runs), and workspaces fit a memory tile. Indices of the result are cut
+first: then pieces of the result do not meet. A summed index is cut only where nothing else helps, and only
+where the result is a sum over it: the host adds the pieces' results up.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Cutter:
         self.summed = summed
 
     def cuts(self, least: int = 1) -> Cuts:
-        """The cuts; ``least``: parts of the first index that may be cut, where results had too little room."""
+        """The cuts; ``least``: parts of the first index that may be cut, where results lacked room."""
         parts = dict.fromkeys(self.plan.order, 1)
         first = next(iter((*self.allowed, *self.summed)), None)
         if first is not None:
@@ -199,8 +199,8 @@ class Cutter:
                 return max(longest, key=cuts.size)
         over = ", ".join(short.over) or "nothing"
         raise ChipError(
-            f"one piece has {short.what}; it would have to be cut over {over}, but over none of these can the "
-            f"results of pieces be put together: give another order of loops, or a larger fabric than "
+            f"one piece has {short.what}; it would have to be cut over {over}, but over none of these can "
+            f"the results of pieces be put together: give another order of loops, or a larger fabric than "
             f"{self.fabric.name}"
         )
 

@@ -1,8 +1,8 @@
 """The driver: brings pieces of tensors to the device, starts it, and gathers what it made.
 
-It speaks to the device in commands and registers alone. The next pieces' operands are moved while the array is
-at work on these; what is still in the global buffer from an earlier piece is not moved again; pieces in which
-the result vanishes are not run at all.
+It speaks to the device in commands and registers alone. The next pieces' operands are moved while the array
+is at work on these; what is still in the global buffer from an earlier piece is not moved again; pieces in
+which the result vanishes are not run at all.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Driver:
     # --- operands to the buffer -----------------------------------------------------------------------
 
     def _prepared(self, batch: Batch, pinned: frozenset[Hashable]) -> Ready | None:
-        """Loads what a batch needs and finds room for its results; None, with nothing done, for want of it."""
+        """Loads what a batch needs and makes room for results; None, with nothing done, for want of room."""
         keys: list[Hashable] = []
         spans: list[Span] = []
         elements: list[int] = []

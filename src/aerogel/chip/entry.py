@@ -1,0 +1,227 @@
+"""The public face: an expression and its tensors, compiled for a fabric; simulated, drawn, explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from aerogel.chip.fabric.fabric import Fabric
+from aerogel.chip.fabric.read import load
+from aerogel.chip.firmware.cuts import Cuts
+from aerogel.chip.firmware.device import Device, Simulate
+from aerogel.chip.firmware.driver import Driver, Work
+from aerogel.chip.firmware.gather import Gathered
+from aerogel.chip.firmware.program import Program
+from aerogel.chip.firmware.translate import Options, Translated, recut, translated
+from aerogel.chip.graph.build import Plan
+from aerogel.chip.machine.counts import Counts
+from aerogel.chip.machine.faults import Fault
+from aerogel.chip.machine.outcome import Run
+from aerogel.chip.machine.report import FaultError
+from aerogel.chip.machine.simulate import simulate as by_cycles
+from aerogel.chip.mapping.draw import svg
+from aerogel.chip.mapping.mapping import Mapping as Mapped
+from aerogel.chip.mapping.usage import usage
+from aerogel.convert.convert import convert
+from aerogel.core.dtypes import DType
+from aerogel.core.errors import InputError, require
+from aerogel.core.files import replace_file
+from aerogel.einsum.dtypes import result_dtype
+from aerogel.einsum.parse import parse
+from aerogel.einsum.printer import text as written
+from aerogel.formats.storage import Storage
+from aerogel.formats.tensor_format import Format, format_of
+from aerogel.tensor.coerce import operand
+from aerogel.tensor.presented import presented
+from aerogel.tensor.request import Request
+
+Progress = Callable[[int, int], None]
+"""Told how many pieces are done, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChipRun:
+    """What a run on the emulated device gave.
+
+    - ``output``: the result, as ``aerogel.evaluate`` gives it.
+    - ``cycles``: of the array's clock, from the first transfer to the last; ``seconds``: the same time.
+    - ``array_cycles``: while the array ran; ``transfer_cycles``: while DRAM moved something, maybe meanwhile.
+    - ``counts``: of all runs; its cycles are those of the array. ``runs``: one by one.
+    - ``work``: what the driver did; ``host_additions``: values the host added up where a sum was cut.
+    """
+
+    output: Any
+    cycles: int
+    seconds: float
+    array_cycles: int
+    transfer_cycles: int
+    counts: Counts
+    work: Work
+    host_additions: int
+    runs: tuple[Run, ...]
+    fabric: Fabric
+
+    def text(self) -> str:
+        """The run in a few lines."""
+        busy = self.array_cycles / self.cycles if self.cycles else 0.0
+        lines = [
+            f"{self.cycles} cycles, {self.seconds * 1e6:.3f} us at {self.fabric.clock_hertz / 1e6:g} MHz",
+            f"array at work {busy:.1%} of them, DRAM {self.transfer_cycles / max(1, self.cycles):.1%}",
+            f"{self.work.run} pieces in {self.work.batches} runs, {self.work.skipped} empty ones left out",
+        ]
+        if self.host_additions:
+            lines.append(f"the host added {self.host_additions} values of pieces up")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledChip:
+    """An expression on a fabric, for tensors of known shapes."""
+
+    translated: Translated
+    dtype: DType
+    out: Format | None
+
+    @property
+    def plan(self) -> Plan:
+        """The dataflow graph, and the formats and order it is for."""
+        return self.translated.plan
+
+    @property
+    def program(self) -> Program:
+        return self.translated.program
+
+    @property
+    def mapping(self) -> Mapped:
+        """Where every cell is on the fabric, and which way its channels go."""
+        return self.translated.mapping
+
+    @property
+    def cuts(self) -> Cuts:
+        """Into which pieces tensors are cut."""
+        return self.program.cuts
+
+    def configuration(self) -> tuple[int, ...]:
+        """The words that the fabric is configured with: see ``configure/layout.py``."""
+        return self.program.words
+
+    def simulate(self, progress: Progress | None = None, *, simulate: Simulate = by_cycles) -> ChipRun:
+        """Runs every piece on the emulated device. ChipError, DeadlockError: what went wrong, and where."""
+        done = self.translated
+        while True:
+            try:
+                return self._run(done.program, progress, simulate)
+            except FaultError as error:
+                # How many values a sparse result has is known once it is there.
+                parts = done.program.cuts.pieces
+                if error.fault is not Fault.FULL or done.plan.form.dense:
+                    raise
+                done = recut(done, 2 * parts)
+                if done.program.cuts.pieces == parts:
+                    raise
+
+    def _run(self, program: Program, progress: Progress | None, simulate: Simulate) -> ChipRun:
+        device = Device(program.fabric, simulate, program.symbols)
+        driver = Driver(program, device)
+        gathered = Gathered(program.plan, self.plan.shape, program.cuts)
+        driver.run(gathered, progress)
+        storage = gathered.storage(self.dtype)
+        if self.out is not None and storage.format != self.out:
+            storage = convert(storage, self.out)
+        return ChipRun(
+            output=presented(storage),
+            cycles=device.now,
+            seconds=device.now / program.fabric.clock_hertz,
+            array_cycles=device.array_busy,
+            transfer_cycles=device.transfer_busy,
+            counts=_counts(device),
+            work=driver.work,
+            host_additions=gathered.additions,
+            runs=tuple(device.runs),
+            fabric=program.fabric,
+        )
+
+    def draw(self, path: str | Path) -> None:
+        """Writes a picture of the placed and routed fabric, an SVG file."""
+        path = Path(path)
+        require(path.suffix == ".svg", InputError, f"{path}: pictures are SVG: give a name that ends in .svg")
+        picture = svg(self.mapping).encode()
+
+        def fill(file: IO[bytes]) -> None:
+            file.write(picture)
+
+        replace_file(path, fill)
+
+    def explain(self) -> str:
+        """What became of the expression, in words."""
+        plan, program = self.plan, self.program
+        blocks = ", ".join(f"{count} {name}" for name, count in sorted(plan.graph.counts().items()))
+        lines = [written(plan.assignment), f"  loops: {' > '.join(plan.order) or 'none'}"]
+        lines += [f"  {name}: {storage.format.short}" for name, storage in program.tensors.items()]
+        lines.append(f"  result: {plan.form.short}")
+        lines.append(f"  blocks: {blocks}")
+        lines += [f"  {line}" for line in usage(self.mapping).lines()]
+        cut = program.cuts.text()
+        lines.append(f"  cut: {cut} ({program.cuts.pieces} pieces)" if cut else "  in one piece")
+        lines.append(f"  configuration: {len(program.words)} words for {program.fabric.name}")
+        return "\n".join(lines)
+
+
+def compile(  # noqa: A001 (the word of the public face)
+    text: str,
+    *,
+    fabric: str | Path | Fabric = "onyx-like",
+    order: str | Sequence[str] | None = None,
+    formats: Mapping[str, Any] | None = None,
+    out_format: Format | str | Sequence[str] | None = None,
+    semiring: str = "plus_times",
+    copies: int | None = None,
+    **operands: Any,
+) -> CompiledChip:
+    """An assignment such as ``y(i) = A(i,j) * x(j)``, compiled for the accelerator.
+
+    ``operands``: by name, as ``aerogel.evaluate`` takes them. ``fabric``: one that comes with aerogel
+    (``onyx-like``, ``onyx-small``, ``onyx-large``), a file, or a ``Fabric``. ``order``: of loops, outermost
+    first; ``formats``: of operands by name; ``copies``: of the graph, side by side; None: chosen.
+    ``out_format``: the result's; None: as the graph makes it.
+
+    InputError for a text that cannot be read and operands that do not fit; ChipError where no graph does it,
+    or where the fabric is too small: the message says what is short.
+    """
+    assignment = parse(text, semiring=semiring)
+    request = Request.of(assignment)
+    given: dict[str, Storage] = {name: operand(value, name) for name, value in operands.items()}
+    missing = sorted(set(request.sources.values()) - set(given))
+    require(not missing, InputError, f"{text}: no tensor was given for {', '.join(missing)}")
+    options = Options(_loops(order), formats, copies)
+    out = None if out_format is None else format_of(out_format, len(assignment.out.indices))
+    dtypes = {name: given[source].dtype for name, source in request.sources.items()}
+    dtype = result_dtype(request.assignment, dtypes)
+    return CompiledChip(translated(request, given, load(fabric), options), dtype, out)
+
+
+def _loops(order: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """``"ikj"``, ``"i,k,j"`` or a list of indices."""
+    if not isinstance(order, str):
+        return None if order is None else tuple(order)
+    words = order.replace(",", " ").split()
+    return tuple(words) if len(words) > 1 else tuple(order.strip())
+
+
+def _counts(device: Device) -> Counts:
+    """Of all runs, and of what moved between DRAM, buffer and tiles."""
+    total = Counts()
+    for run in device.runs:
+        total += run.counts
+    word = max(1, device.fabric.word_bits // 8)
+    traffic = device.traffic
+    return replace(
+        total,
+        configuration_words=traffic.configuration_words,
+        dram_read_bytes=traffic.loaded_bytes,
+        dram_written_bytes=traffic.stored_bytes,
+        buffer_reads=total.buffer_reads + (traffic.stored_bytes + 4 * traffic.configuration_words) // word,
+        buffer_writes=total.buffer_writes + traffic.loaded_bytes // word,
+    )
