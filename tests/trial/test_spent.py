@@ -20,7 +20,7 @@ def test_phases_make_up_the_whole() -> None:
         with phases.phase("recovery"):
             time.sleep(0.01)
     whole = time.perf_counter() - began
-    spent = phases.spent(resumed=False)
+    spent = phases.spent()
     assert spent.recovery is not None and spent.other is not None
     assert spent.pruning.seconds >= 0.08
     assert spent.recovery.seconds >= 0.01
@@ -35,7 +35,7 @@ def test_without_recovery_there_is_none() -> None:
     phases = Phases()
     with phases.run(), phases.phase("pruning"):
         pass
-    assert phases.spent(resumed=True).recovery is None
+    assert phases.spent().recovery is None
 
 
 def test_a_phase_that_fails_is_still_counted() -> None:

@@ -36,6 +36,7 @@ def prune(  # noqa: PLR0913  the public face: every choice by keyword, each with
     loss: Loss | None = None,
     precision: str = "fp32",
     inplace: bool = False,
+    checkpoint: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> PruneResult:
     """Set exactly ``round(sparsity * units)`` units of the weights of linear layers and convolutions to zero.
@@ -78,6 +79,8 @@ def prune(  # noqa: PLR0913  the public face: every choice by keyword, each with
     ``precision``: ``int8``: what is kept ends as whole numbers from -127 to 127 times a scale per output, and
     the layer has these scales as its buffer ``weight_scale``; with data, what rounding loses is made up for,
     too. A ``sparsity`` of 0 rounds alone. Linear layers only.
+    ``checkpoint``: a folder in which each layer is kept once it is pruned with data, and training each
+    minute, so that the same call, made again, goes on from there; delete it when it has served.
     ``progress``: told the name of each layer once it is pruned.
 
     The least important units go; zeros of either sign are least of all, and stay zero; equal ones go by
@@ -96,7 +99,8 @@ def prune(  # noqa: PLR0913  the public face: every choice by keyword, each with
         require(both, InputError, f"scope='global' is a budget, as is {budget!r}: leave one of them out")
         budget = "global"
     axes = chosen_axes(method, importance, pattern_named(pattern), budget, recovery, repair=repair)
-    asked = recipe.Recipe(axes, layers, inplace, precision, loss)
+    folder = None if checkpoint is None else Path(checkpoint)
+    asked = recipe.Recipe(axes, layers, inplace, precision, loss, folder)
     return recipe.carry_out(model, sparsity, asked, data, progress or (lambda _: None))
 
 

@@ -101,3 +101,15 @@ def chosen(
         count = max(pruned_count(share, saliency[rows].size), int(frozen[rows].sum()))
         gone[rows] = smallest(saliency[rows], count)
     return gone
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``kept``: where the weight may be non-zero, [outputs, inputs]; ``pruned``: units that went, of
+    ``units``; ``relative_error``: of the layer's output over the calibration data, None if it saw none."""
+
+    kept: NDArray[np.bool_]
+    units: int
+    pruned: int
+    relative_error: float | None
+    seconds: float

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,16 @@ from aerogel.prune.batches import Call, calls_of
 from aerogel.prune.budget import Question, checked_map
 from aerogel.prune.fits import solved
 from aerogel.prune.gradient import Loss, worths
+from aerogel.prune.kept import RECOVERY, KeptLayers, fingerprint
 from aerogel.prune.layers import Layer, LayerChoice, prunable
 from aerogel.prune.magnitude import magnitude
 from aerogel.prune.pattern import wanted_sparsity
-from aerogel.prune.problem import Problem, Solution
+from aerogel.prune.problem import Outcome, Problem, Solution
 from aerogel.prune.recovery import recover
 from aerogel.prune.report import LayerReport, PruneReport, PruneResult
 from aerogel.prune.schedule import Schedule
 from aerogel.prune.select import Saliency, checked_sparsity, per_group, pruned_count, smallest
-from aerogel.prune.stream import Calibration, Outcome, Stream
+from aerogel.prune.stream import Calibration, Stream
 from aerogel.prune.watch import observed
 
 PRECISIONS = ("fp32", "int8")
@@ -43,6 +45,7 @@ class Recipe:
     inplace: bool
     precision: str
     loss: Loss | None = None
+    checkpoint: Path | None = None
 
     def check(self, sparsity: object, data: object) -> None:
         """InputError for choices that do not go together."""
@@ -127,15 +130,43 @@ def _with_data(
         kind = recipe.axes.importance.gradients
         if kind:
             job = replace(job, worths=worths(job.work, job.chosen, calls, kind, recipe.loss))
-        job = _budgeted(job, calls)
-        result = _calibrated(job, module, calls, progress)
+        job, kept = _kept(job, calls)
+        result = _calibrated(job, module, calls, progress, kept)
     for step in recipe.axes.after:
         if isinstance(step, Schedule):
-            result = recover(result, module, calls, step)
+            saved = None if recipe.checkpoint is None else recipe.checkpoint / RECOVERY
+            result = recover(result, module, calls, step, checkpoint=saved)
         else:
             with observed(job.work):
                 reestimate(job.work, calls)
     return result
+
+
+def _kept(job: _Job, calls: list[Call]) -> tuple[_Job, KeptLayers | None]:
+    """The job with its budget, and where its layers are kept: both of the run that was killed, if it left
+    any."""
+    folder = job.recipe.checkpoint
+    if folder is None:
+        return _budgeted(job, calls), None
+    axes = job.recipe.axes
+    choices = {
+        "importance": axes.importance_name,
+        "pattern": axes.pattern.name,
+        "budget": axes.budget_name,
+        "fits": axes.fits,
+        "share": job.share,
+        "shares": dict(job.shares),
+        "layers": [layer.name for layer in job.chosen],
+        "precision": job.recipe.precision,
+        # A loss cannot be told from another but by what it made of the model.
+        "worths": {n: float(w.double().sum()) for n, w in job.worths.items()} if job.recipe.loss else None,
+    }
+    run = fingerprint(job.work, calls, choices)
+    found = KeptLayers.open(folder, run)
+    if found is not None:
+        return replace(job, shares=found.shares), found
+    job = _budgeted(job, calls)
+    return job, KeptLayers.begin(folder, run, job.shares)
 
 
 def _budgeted(job: _Job, calls: list[Call] | None) -> _Job:
@@ -181,7 +212,11 @@ def _saliencies(job: _Job, calls: list[Call] | None) -> dict[str, Saliency]:
 
 
 def _calibrated(
-    job: _Job, dense: torch.nn.Module, calls: list[Call], progress: Callable[[str], None]
+    job: _Job,
+    dense: torch.nn.Module,
+    calls: list[Call],
+    progress: Callable[[str], None],
+    kept: KeptLayers | None,
 ) -> PruneResult:
     axes = job.recipe.axes
     settings = Calibration(
@@ -193,13 +228,13 @@ def _calibrated(
         by_rows=axes.by_rows,
         worths=job.worths,
     )
-    stream = Stream(job.work, dense, settings)
+    stream = Stream(job.work, dense, settings, kept)
     # The outputs of a convolution by groups do not share their inputs' moments.
     idle = [layer for layer in job.chosen if layer.grouped or not layer.weight.numel()]
     filled = [layer for layer in job.chosen if all(layer is not other for other in idle)]
     missed = [*(stream.run(filled, calls, progress) if filled else []), *idle]
     outcomes = stream.outcomes | _by_magnitude(replace(job, chosen=missed))
-    return _result(job, outcomes, stream.ledger.peak)
+    return _result(job, outcomes, stream.ledger.peak, stream.restored)
 
 
 def _by_magnitude(job: _Job) -> dict[str, Outcome]:
@@ -228,7 +263,9 @@ def _zeroed(layer: Layer, kept: NDArray[np.bool_], precision: str) -> NDArray[np
     return kept
 
 
-def _result(job: _Job, outcomes: Mapping[str, Outcome], peak_bytes: int | None) -> PruneResult:
+def _result(
+    job: _Job, outcomes: Mapping[str, Outcome], peak_bytes: int | None, restored: int = 0
+) -> PruneResult:
     weights.drop_stale_grids(job.chosen)
     reports: list[LayerReport] = []
     masks: dict[str, NDArray[np.bool_]] = {}
@@ -255,19 +292,22 @@ def _result(job: _Job, outcomes: Mapping[str, Outcome], peak_bytes: int | None) 
         importance=axes.importance_name,
         budget=axes.budget_name,
         recoveries=axes.recoveries,
-        notes=_notes(job, reports),
+        notes=_notes(job, reports, restored),
+        restored=restored,
     )
     return PruneResult(job.work, masks, report)
 
 
-def _notes(job: _Job, reports: Sequence[LayerReport]) -> tuple[str, ...]:
-    """Layers that are left with nothing though not all was asked for."""
+def _notes(job: _Job, reports: Sequence[LayerReport], restored: int) -> tuple[str, ...]:
+    """Layers that are left with nothing though not all was asked for, and those an earlier run pruned."""
+    resumed = f"{restored} of {len(reports)} layers had been pruned by a run that was interrupted"
+    first = (resumed,) if restored else ()
     share = job.share if job.share is not None else 1.0
     empty = [r.name for r in reports if r.size and r.zeros == r.size and share < 1]
     if not empty:
-        return ()
+        return first
     shown = ", ".join(map(repr, empty[:4])) + (", ..." if len(empty) > 4 else "")
     told = (
         f"nothing is kept of {shown}, too small or too unimportant: leave them out with layers=, or ask less"
     )
-    return (told,)
+    return (*first, told)

@@ -67,7 +67,7 @@ class PruneReport:
     where there was none. ``precision``: ``int8`` where weights lie on a grid, see ``torch_grid``.
     ``method``: the preset, or the importance; ``importance``, ``budget``, ``recoveries``: the axes, as named.
     ``seconds``: all of it took, recovery included, None where unknown; ``notes``: what is worth knowing of
-    it.
+    it; ``restored``: how many layers a run that was interrupted had pruned, see ``checkpoint``.
     """
 
     method: str
@@ -83,6 +83,7 @@ class PruneReport:
     recoveries: tuple[str, ...] = ()
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+    restored: int = 0
 
     @property
     def size(self) -> int:
@@ -124,6 +125,7 @@ class PruneReport:
             "peak_bytes": self.peak_bytes,
             "seconds": self.seconds,
             "notes": list(self.notes),
+            "restored": self.restored,
             "recovery": None if self.recovery is None else asdict(self.recovery),
             "layers": layers,
         }

@@ -10,34 +10,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
 from aerogel.model.torch_grid import put_scale
 from aerogel.prune.batches import Call
 from aerogel.prune.blocks import Stack, hidden, stages
 from aerogel.prune.hessian import Moments
+from aerogel.prune.kept import KeptLayers
 from aerogel.prune.layers import Layer, Prunable
 from aerogel.prune.ledger import Ledger
 from aerogel.prune.pattern import Pattern
-from aerogel.prune.problem import Method, Problem, spread
+from aerogel.prune.problem import Method, Outcome, Problem, spread
 from aerogel.prune.rounding import rounded
 from aerogel.prune.unfold import geometry, rows_fed
 from aerogel.prune.watch import fed, inputs, run_watched
 
 _ROWS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """``kept``: where the weight may be non-zero, [outputs, inputs]; ``pruned``: units that went, of
-    ``units``; ``relative_error``: of the layer's output over the calibration data, None if it saw none."""
-
-    kept: NDArray[np.bool_]
-    units: int
-    pruned: int
-    relative_error: float | None
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +57,22 @@ class _Feed:
 class Stream:
     """Prunes ``model`` in place, layer by layer in the order of the data's way through it.
 
-    ``dense``: the same model, unpruned, or None. Memory: one block's hidden states for all batches (twice
-    with ``dense_targets``), and the moments of one layer's inputs.
+    ``dense``: the same model, unpruned, or None. ``kept``: where each layer is written once it is pruned;
+    those that are there already are taken over (``restored``: how many). Memory: one block's hidden states
+    for all batches (twice with ``dense_targets``), and the moments of one layer's inputs.
     """
 
-    def __init__(self, model: torch.nn.Module, dense: torch.nn.Module | None, settings: Calibration) -> None:
-        self._model, self._dense, self._settings = model, dense, settings
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        dense: torch.nn.Module | None,
+        settings: Calibration,
+        kept: KeptLayers | None = None,
+    ) -> None:
+        self._model, self._dense, self._settings, self._kept = model, dense, settings, kept
         self.ledger = Ledger()
         self.outcomes: dict[str, Outcome] = {}
+        self.restored = 0
 
     def run(self, layers: Sequence[Layer], calls: list[Call], progress: Callable[[str], None]) -> list[Layer]:
         """Prune ``layers``; those that the data never reaches are returned instead."""
@@ -134,16 +130,33 @@ class Stream:
     def _segment(self, feed: _Feed, layers: list[Layer], progress: Callable[[str], None]) -> None:
         """The layers under ``feed.root``: those with one input together, in order of running."""
         for group, uses in _groups(feed.root, feed.calls[0], layers):
-            moments = self._moments(feed, group, uses)
-            for layer in group:
-                self._prune(layer, moments, last=layer is group[-1])
+            differs = bool(self.outcomes)
+            todo = [layer for layer in group if not self._take_over(layer, progress)]
+            if not todo:
+                continue
+            # What feeds the layers of a group does not depend on any of them.
+            moments = self._moments(feed, group, uses, differs=differs)
+            for layer in todo:
+                self._prune(layer, moments, last=layer is todo[-1])
+                if self._kept is not None:
+                    self._kept.keep(layer, self.outcomes[layer.name])
                 progress(layer.name)
             moments.release()
 
-    def _moments(self, feed: _Feed, group: list[Layer], uses: int) -> Moments:
+    def _take_over(self, layer: Layer, progress: Callable[[str], None]) -> bool:
+        """Was it pruned by a run that was killed?"""
+        found = None if self._kept is None else self._kept.restore(layer)
+        if found is None:
+            return False
+        self.outcomes[layer.name] = found
+        self.restored += 1
+        progress(layer.name)
+        return True
+
+    def _moments(self, feed: _Feed, group: list[Layer], uses: int, *, differs: bool) -> Moments:
+        """``differs``: is anything pruned before these? Else both models feed them the same."""
         first = group[0]
-        # Before anything is pruned, both models feed the layer the same.
-        paired = self._settings.dense_targets and len(first.uses) == 1 and self.outcomes
+        paired = self._settings.dense_targets and len(first.uses) == 1 and differs
         twin = feed.twin if paired else None
         moments = Moments(first.shape[1], first.weight.device, self.ledger,
                           centred=first.bias is not None, paired=twin is not None)  # fmt: skip

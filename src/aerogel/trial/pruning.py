@@ -46,7 +46,7 @@ def carry_out(job: PruneJob, listener: Listener) -> Outcome:
     phases = Phases()
     with tempfile.TemporaryDirectory(prefix="aerogel-") as scratch, _threads(job.threads), phases.run():
         found = _carried_out(job, _Noting(listener), Path(scratch), phases)
-    return replace(found, spent=phases.spent(resumed=False), seconds=time.perf_counter() - began)
+    return replace(found, spent=phases.spent(), seconds=time.perf_counter() - began)
 
 
 def _carried_out(job: PruneJob, listener: _Noting, scratch: Path, phases: Phases) -> Outcome:
@@ -245,10 +245,12 @@ def _pruned(ready: _Ready, phases: Phases) -> PruneResult:
             precision=job.precision,
             budget=job.budget,
             repair=_repairs(ready),
+            checkpoint=job.layers_kept,
             progress=progress,
         )
     for note in result.report.notes:
         listener.note(note)
+    phases.resumed = result.report.restored > 0 or bool(job.checkpoint and job.checkpoint.exists())
     schedule, training = job.schedule, ready.data.training
     if schedule is None or training is None:
         return result

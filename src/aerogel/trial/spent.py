@@ -54,6 +54,7 @@ class Phases:
     """Meters the phases of a run, one at a time and none left out: what has no name of its own is
     ``other``."""
 
+    resumed: bool = False
     _series: dict[Phase, Series] = field(default_factory=dict[Phase, Series])
     _meter: Meter | None = None
 
@@ -82,11 +83,11 @@ class Phases:
         found = self._series.get(name)
         return None if found is None else found.reading
 
-    def spent(self, *, resumed: bool) -> Spent:
+    def spent(self) -> Spent:
         """Call it when ``run`` is over."""
         pruning = self.reading("pruning")
         assert pruning is not None, "whoever asks has pruned"
-        return Spent(pruning, self.reading("recovery"), self.reading("other"), resumed)
+        return Spent(pruning, self.reading("recovery"), self.reading("other"), self.resumed)
 
     def _open(self) -> None:
         self._meter = meter()
