@@ -18,88 +18,80 @@ REFERENCE_BITS = 31
 
 
 def _scan_skip(cell: State) -> Act:
-    """A scanner that leaps over coordinates below the last skip it got for the fiber it is in.
+    """A scanner that leaps over coordinates below ``mark``, the last skip it got for the fiber it is in.
 
-    ``mark``: the skip; ``stride``: how far ahead it looks; ``high``: a position known not to be below it. A
-    skip is taken in any cycle it is there, whatever else happens, so that who sends it is never held up. Skips
+    A skip is taken in any cycle it is there, whatever else happens, so that who sends it is never held up. Skips
     have a stop for each stop that was sent: one of an earlier fiber comes too late, and is dropped.
     """
-    if "sent" not in cell.lanes:
-        cell.lanes = {"sent": 0, "seen": 0, "stride": 1, "high": -1}
     skip = cell.peek(1)
     if cell.phase == "after":
         (skip,) = cell.heads(1)
         return Act(take=(1,), state=HALT if skip is DONE else {})
     try:
         act = _scan_on(cell)
-        if any(not cell.room(port) for port in act.give):
-            raise Wait("output", outputs=tuple(p for p in act.give if not cell.room(p)))
+        full = tuple(port for port in act.give if not cell.room(port))
+        if full:
+            raise Wait("output", outputs=full)
     except Wait:
         if skip is None:
             raise
         act = Act()
-    if skip is None:
-        return act
-    return _with_skip(cell, act, skip)
+    return act if skip is None else _with_skip(cell, act, skip)
 
 
 def _with_skip(cell: State, act: Act, skip: Token) -> Act:
     """The move, and the skip taken along with it."""
-    lanes = dict(act.state.get("lanes", cell.lanes))
     state = dict(act.state)
     if isinstance(skip, Stop):
-        lanes["seen"] += 1
-    elif is_payload(skip) and cell.phase == "open" and cell.lanes["seen"] == cell.lanes["sent"]:
-        if whole(skip) > cell.mark:
-            # What was known of an end of the search was about a lower skip.
-            state["mark"] = whole(skip)
-            lanes |= {"high": -1, "stride": 1}
+        state["seen"] = cell.seen + 1
+    elif is_payload(skip) and cell.phase == "open" and cell.seen == cell.sent and whole(skip) > cell.mark:
+        # What was known of an end of the search was about a lower skip.
+        state |= {"mark": whole(skip), "high": -1, "stride": 1}
     if state.get("phase", "open") != "open":
         state["mark"] = 0
-    return Act(act.take + (1,), act.give, state | {"lanes": lanes}, act.reads, act.writes)
+    return Act((*act.take, 1), act.give, state, act.reads)
 
 
 def _scan_on(cell: State) -> Act:
     """As ``_scan``, but for what is below the skip."""
-    lanes = cell.lanes
     if cell.phase == "open":
-        high = lanes["high"]
-        limit = cell.end if high < 0 else high
-        if high == cell.at:
-            probe = cell.at
-        elif high < 0:
-            probe = min(cell.at + lanes["stride"] - 1, cell.end - 1)
-        else:
-            probe = (cell.at + limit) // 2
-        (crd,) = cell.read(1, probe)
-        if crd < cell.mark and high != cell.at:
-            found = {"stride": lanes["stride"] * 2} if high < 0 else {}
-            ended = probe + 1 == cell.end
-            state = {"at": probe + 1, "lanes": lanes | found, "phase": "closing" if ended else "open"}
-            return Act(state=state, reads=1)
-        if probe > cell.at:
-            return Act(state={"lanes": lanes | {"high": probe}}, reads=1)
-        phase = "open" if cell.at + 1 < cell.end else "closing"
-        state = {"at": cell.at + 1, "phase": phase, "lanes": lanes | {"high": -1, "stride": 1}}
-        return Act(give={0: crd, 1: cell.at}, state=state, reads=1)
+        return _leap(cell)
     (token,) = cell.heads(0)
     closing = cell.phase == "closing"
-    sent = {"lanes": lanes | {"sent": lanes["sent"] + 1}}
+    sent = {"sent": cell.sent + 1, "mark": 0}
     if isinstance(token, Stop):
         if closing and token.inner:
             raise Faulty(Fault.MISALIGNED)
         stop = Stop(below(token)) if closing else deeper(token)
-        return Act(take=(0,), give=cell.everywhere(stop), state={"phase": "idle", "mark": 0} | sent)
+        return Act(take=(0,), give=cell.everywhere(stop), state={"phase": "idle"} | sent)
     ends = cell.everywhere(Stop(0)) if closing else {}
     if isinstance(token, Done):
         if closing:
-            return Act(give=ends, state={"phase": "idle", "mark": 0} | sent)
+            return Act(give=ends, state={"phase": "idle"} | sent)
         return Act(take=(0,), give=cell.everywhere(DONE), state={"phase": "after"})
     first, end, words = opened(cell, token)
-    after = lanes | {"stride": 1, "high": -1} | ({"sent": lanes["sent"] + 1} if closing else {})
     phase = "open" if first < end else "closing"
-    state = {"at": first, "fiber": first, "end": end, "phase": phase, "lanes": after, "mark": 0}
-    return Act(take=(0,), give=ends, state=state, reads=words)
+    state = {"at": first, "end": end, "phase": phase, "mark": 0, "stride": 1, "high": -1}
+    return Act(take=(0,), give=ends, state=state | (sent if closing else {}), reads=words)
+
+
+def _leap(cell: State) -> Act:
+    """Looks further and further ahead until a coordinate is not below the skip, then halves what is between."""
+    found = cell.high == cell.at
+    probe = cell.at
+    if not found:
+        near, halfway = min(cell.at + cell.stride, cell.end) - 1, (cell.at + cell.high) // 2
+        probe = near if cell.high < 0 else halfway
+    (crd,) = cell.read(1, probe)
+    if crd < cell.mark and not found:
+        stride = cell.stride * 2 if cell.high < 0 else cell.stride
+        phase = "closing" if probe + 1 == cell.end else "open"
+        return Act(state={"at": probe + 1, "stride": stride, "phase": phase}, reads=1)
+    if probe > cell.at:
+        return Act(state={"high": probe}, reads=1)
+    phase = "open" if cell.at + 1 < cell.end else "closing"
+    state = {"at": cell.at + 1, "phase": phase, "high": -1, "stride": 1}
+    return Act(give={0: crd, 1: cell.at}, state=state, reads=1)
 
 
 def _intersect_skip(cell: State) -> Act:

@@ -25,7 +25,7 @@ from aerogel.chip.machine.sim.visit import CELLS, MEMORY, SENT, WORK, Head, Visi
 from aerogel.loop.build import i64
 from aerogel.loop.nodes import Binary, Call, Compare, Expr, Load, Select, Unary, Var
 
-IDLE, OPEN, CLOSING, HELD = 0, 1, 2, 1
+IDLE, OPEN, CLOSING, AFTER, HELD = 0, 1, 2, 3, 1
 FAR = 1 << 40
 
 
@@ -93,9 +93,16 @@ def scanning(v: Visit, inside: Callable[[], None], fiber: Callable[[], None]) ->
     v.cases((eq(v[C.PHASE], OPEN), inside), (always(), lambda: between(v, fiber, lambda: None)))
 
 
-def between(v: Visit, fiber: Callable[[], None], ended: Callable[[], None], *, after: bool = False) -> None:
-    """A scanner between fibers; ``ended``: what else happens with each stop it sends. ``after``: it goes on
-    when it has sent done."""
+def between(
+    v: Visit,
+    fiber: Callable[[], None],
+    ended: Callable[[], None],
+    *,
+    empty: Callable[[], None] | None = None,
+    after: bool = False,
+) -> None:
+    """A scanner between fibers; ``ended``: what else happens with each stop it sends; ``empty``: opens the
+    fiber of an empty reference. ``after``: it goes on when it has sent done."""
     token = v.first
     closing = v.let(eq(v[C.PHASE], CLOSING), "closing")
 
@@ -120,7 +127,7 @@ def between(v: Visit, fiber: Callable[[], None], ended: Callable[[], None], *, a
             v.send_all(DONE, 2)
             v.act(1)
             if after:
-                v.set(C.PHASE, 3)
+                v.set(C.PHASE, AFTER)
             else:
                 v.halt()
 
@@ -136,7 +143,7 @@ def between(v: Visit, fiber: Callable[[], None], ended: Callable[[], None], *, a
         with v.code.if_(closing):
             v.send_all(STOP, 2)
             ended()
-        v.cases((token.empty, lambda: opened(v, i64(0), i64(0))), (always(), fiber))
+        v.cases((token.empty, empty or (lambda: opened(v, i64(0), i64(0)))), (always(), fiber))
 
     v.with_heads([(0, token)], lambda: v.cases((token.stop, stop), (token.done, done), (always(), opens)))
 
