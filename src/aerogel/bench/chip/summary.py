@@ -46,7 +46,7 @@ class Gain:
     def __str__(self) -> str:
         if self.low == self.high:
             return _short(self.low)
-        between = f"{_short(self.low)} to {_short(self.high)}"
+        between = f"{_rough(self.low)} to {_rough(self.high)}"
         return between if self.value is None else f"{_short(self.value)} [{between}]"
 
 
@@ -225,6 +225,11 @@ def _best(cpu: Sequence[OnCpu], key: Callable[[OnCpu], float]) -> float:
 
 def _short(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def _rough(value: float) -> str:
+    """An end of a range: two digits that count."""
+    return f"{float(f'{value:.2g}'):,g}" if value < 1e5 else f"{value:.1e}".replace("e+0", "e")
 
 
 def _time(seconds: float) -> str:

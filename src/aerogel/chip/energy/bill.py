@@ -149,6 +149,8 @@ def _memories(counts: Counts, machine: Machine) -> Iterator[Charge]:
 def _standing(counts: Counts, machine: Machine, seconds: float) -> Iterator[Charge]:
     fabric, at = machine.fabric, machine.area
     tick, gated = machine.cost("clock/bit") * _PICO, machine.cost("clock/gated")
+    # While the array waits for DRAM, nothing of it is in use.
+    waiting = max(0.0, seconds * fabric.clock_hertz - counts.cycles)
     for name, used, there, bits in (
         ("processing tiles", counts.processing_tiles, fabric.processing_tiles, at.processing.clocked_bits),
         ("memory tiles", counts.memory_tiles, fabric.memory_tiles, at.memory.clocked_bits),
@@ -157,9 +159,8 @@ def _standing(counts: Counts, machine: Machine, seconds: float) -> Iterator[Char
         told = f"{used} {name} were in use, of the {there} that {fabric.name} has"
         require(used <= there, ChipError, told)
         yield Charge("clock", f"cycles of {name} in use", counts.cycles * used, tick * bits)
-        rest = there - used
-        if rest:
-            yield Charge("clock", f"cycles of {name} not in use", counts.cycles * rest, tick * bits * gated)
+        rest = counts.cycles * (there - used) + waiting * there
+        yield Charge("clock", f"cycles of {name} not in use", rest, tick * bits * gated)
     logic = machine.cost("leakage/logic") * at.gates_mm2
     yield Charge("leakage", "seconds of logic", seconds, logic)
     yield Charge("leakage", "seconds of memories", seconds, machine.cost("leakage/memory") * at.memory_bits)
