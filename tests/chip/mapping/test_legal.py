@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.chip.mapping.netlists import product
+from tests.chip.mapping.netlists import product, wired
 
 from aerogel.chip.fabric.read import load
 from aerogel.chip.machine.netlist import Opcode
 from aerogel.chip.mapping.legal import verify
 from aerogel.chip.mapping.mapping import Mapping, Route, Tile
+from aerogel.chip.mapping.nets import nets_of, routed
 from aerogel.chip.mapping.place_and_route import place_and_route
 from aerogel.core.errors import ChipError
 
@@ -106,14 +107,18 @@ def test_channels_with_two_ends_or_none() -> None:
 
 def test_forks_that_change_track_or_count_wrongly() -> None:
     fork = _number(Opcode.FORK)
-    cell = GOOD.netlist.cells[fork]
     with pytest.raises(ChipError, match="is set to 9 ways, but has 2"):
         verify(_cell(fork, params=(9,)))
-    inlet = GOOD.routes[cell.inputs[0]]
-    if inlet.hops:
-        out = next(c for c in cell.outputs if GOOD.routes[c].hops)
-        with pytest.raises(ChipError, match="changes from track"):
-            verify(_route(out, GOOD.routes[out].tiles, (inlet.track + 3) % 5))
+    tiles = [Tile(0, 0), Tile(0, 2), Tile(1, 1)]
+    ways = (Route((Tile(0, 0), Tile(0, 1), Tile(0, 2)), 1), Route((Tile(0, 0), Tile(0, 1), Tile(1, 1)), 1))
+    reader = (Opcode.SCAN_DENSE, (4,), [(0, 0)], 2)
+    parted = verify(routed(nets_of(wired([(Opcode.ROOT, (), [], 1), reader, reader])), ONYX, tiles, [ways]))
+    outlet = parted.netlist.cells[3].outputs[1]
+    assert parted.routes[outlet] == Route((Tile(0, 1), Tile(1, 1)), 1)
+    routes = list(parted.routes)
+    routes[outlet] = Route((Tile(0, 1), Tile(1, 1)), 2)
+    with pytest.raises(ChipError, match=r"at \(0, 1\) changes from track 1 to 2"):
+        verify(replace(parted, routes=tuple(routes)))
 
 
 def test_channels_with_other_timing() -> None:
