@@ -177,6 +177,8 @@ def test_as_many_as_fit_are_more_than_any_number_asked_too_high() -> None:
     assert bound * 0.7 <= most.copies <= bound
     with pytest.raises(ChipError, match=r"needs \d+ memory tiles, onyx-like has 128: 1000 copies of"):
         place_and_route(product(), ONYX, 1000)
+    assert place_and_route(product(), ONYX, None, most=5).copies == 5
+    assert place_and_route(product(), ONYX, None, most=1000) == most
     with pytest.raises(ChipError, match="0 copies are none"):
         place_and_route(product(), ONYX, 0)
 

@@ -24,22 +24,27 @@ SHAPES = 2
 """Shapes of region tried for a number of copies before there are fewer."""
 
 
-def place_and_route(netlist: Netlist, fabric: Fabric, copies: int | None = 1) -> Mapping:
-    """The netlist on the fabric, ``copies`` times side by side; None: as often as fits and can be routed.
+def place_and_route(
+    netlist: Netlist, fabric: Fabric, copies: int | None = 1, *, most: int | None = None
+) -> Mapping:
+    """The netlist on the fabric, ``copies`` times side by side; None: as often as fits and can be routed, but
+    no more than ``most`` times.
 
     The cells that take a tile keep their order and come first, then the forks, which are made anew where
     routes branch. The same netlist and fabric give the same mapping.
 
     ChipError where there are not enough tiles of a kind, or where wires find no way: it says what is short.
     """
-    require(copies is None or copies >= 1, ChipError, f"{copies} copies are none: ask for 1 or more")
+    for asked in (copies, most):
+        require(asked is None or asked >= 1, ChipError, f"{asked} copies are none: ask for 1 or more")
     nets = nets_of(netlist)
     require_fit(nets, fabric, copies or 1)
     if copies == 1:
         return _settled(nets, loose(nets.cells, fabric), 1, fabric)
     if copies is not None:
         return _settled(nets, _several(nets, fabric, copies), copies, fabric)
-    for count in range(most_copies(nets, fabric), 1, -1):
+    fitting = most_copies(nets, fabric)
+    for count in range(fitting if most is None else min(most, fitting), 1, -1):
         if isinstance(found := _tried(nets, _several(nets, fabric, count), count), Mapping):
             return found
     return _settled(nets, loose(nets.cells, fabric), 1, fabric)
