@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 _SHIFT = 15
@@ -39,7 +40,8 @@ class Magnitudes:
         if wanted <= self.zeros:
             return 0.0
         below = self._counts.cumsum(0)
-        at = int(torch.searchsorted(below, wanted - 1e-9))
+        # The first bin that reaches a number above 0 is not empty.
+        at = int(np.searchsorted(below.numpy(), wanted))
         inside = int(self._counts[at])
         before = int(below[at]) - inside
         low, high = _edge(at), min(_edge(at + 1), _LARGEST)

@@ -96,8 +96,8 @@ def _fused(mixture: Mixture, call: Call, worth: Worth) -> None:
 
 
 class _Keys:
-    """Which arguments of fused experts are what: the first floats are tokens [n, width], the whole numbers
-    the experts chosen [n, k], and floats of that shape the gates."""
+    """Which arguments of fused experts are what: whole numbers are the experts chosen [n, k], floats of that
+    shape the gates, other floats the tokens [n, width], which come first where the shapes do not tell."""
 
     def __init__(self, mixture: Mixture, call: Call) -> None:
         self._forward, self._call = mixture.experts.forward, call
@@ -105,10 +105,10 @@ class _Keys:
         self.values = {key: v for key, v in given.items() if isinstance(v, torch.Tensor)}
         floats = [key for key, v in self.values.items() if v.is_floating_point() and v.ndim == 2]
         whole = [key for key, v in self.values.items() if v.dtype in (torch.int32, torch.int64)]
-        shapes = [self.values[key].shape for key in (*floats, *whole)]
-        fits = (
-            len(floats) == 2 and len(whole) == 1 and shapes[1] == shapes[2] and shapes[0][0] == shapes[1][0]
-        )
+        shape = self.values[whole[0]].shape if len(whole) == 1 else None
+        floats.sort(key=lambda key: self.values[key].shape == shape)
+        shapes = [self.values[key].shape for key in floats]
+        fits = len(floats) == 2 and shapes[1] == shape and shapes[0][0] == shapes[1][0]
         told = (
             f"{mixture.name} is not called with tokens, the experts chosen for them and gates, "
             "so its experts cannot be told apart"
