@@ -135,17 +135,9 @@ def _most(plan: Plan, stored: Mapping[str, Storage], netlist: Netlist, wanted: i
 
 def mapped(netlist: Netlist, fabric: Fabric, most: int, *, exactly: bool) -> Mapped:
     """The netlist on the fabric, ``most`` times, or as often below that as it fits and wires find a way."""
-    if exactly or most == 1:
+    if exactly:
         return place_and_route(netlist, fabric, most)
-    hosts = [OPCODES[cell.opcode].host for cell in netlist.cells]
-    has = {"memory": fabric.memory_tiles, "processing": fabric.processing_tiles}
-    bounds = [there // hosts.count(kind) for kind, there in has.items() if kind in hosts]
-    for copies in range(min(most, *bounds), 1, -1):
-        try:
-            return place_and_route(netlist, fabric, copies)
-        except ChipError:
-            continue
-    return place_and_route(netlist, fabric, 1)
+    return place_and_route(netlist, fabric, None, most=most)
 
 
 def resized(mapping: Mapped, netlist: Netlist) -> Mapped:
