@@ -26,12 +26,14 @@ from aerogel.einsum.semiring import reduce_rule
 @dataclass(frozen=True, slots=True)
 class Axis:
     """Coordinates of one index of a result. ``full``: all of them in every fiber; ``hollow``: a fiber may
-    have none."""
+    have none. ``ahead``: how many of them must be sent before what is below the first is known, if more than
+    the one that follows it."""
 
     index: str
     crd: Port
     full: bool
     hollow: bool
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +117,23 @@ class Composer:
         own = tuple(i for i in loops if i in _open(found) or i in bound)
         made = self.solve(found, feeds, own, frozenset(own) - bound, signals)
         self.inner += 1
+        made = self.kept(made)
         indices = tuple(axis.index for axis in made.axes)
         access = Access(f"{_SUM}{self.inner}", indices)
         crds = tuple(axis.crd for axis in made.axes)
         feed = Feed(f"sum{self.inner}", indices, made.val, Kind.VALUE, crds=crds)
         return _replaced(expr, found, access), {**feeds, access: feed}
+
+    def kept(self, made: Made) -> Made:
+        """A result of two dimensions with each row in a buffer. What meets a row ends it only when the next
+        has begun, and the workspace sends that once this one has left it."""
+        if len(made.axes) < 2:
+            return made
+        last = made.axes[-1]
+        extent = self.extents[last.index]
+        crd = self.wiring.fiber(last.crd, Kind.COORDINATE, extent)
+        val = self.wiring.fiber(made.val, Kind.VALUE, extent)
+        return replace(made, axes=(*made.axes[:-1], replace(last, crd=crd)), val=val)
 
     def reduced(self, expr: Reduce, made: Made) -> Made:
         name = f"reduce_{expr.index}"
@@ -168,12 +182,15 @@ class Composer:
             for at, one in enumerate(first.axes)
         ]
         val = self.gathered([m.val for m in made], Kind.VALUE, len(axes))
-        return Made((axis, *axes), val, first.sums)
+        # A lane says that its fiber is over once it has its next one, which every other lane's comes before.
+        return Made((replace(axis, ahead=AHEAD * ways), *axes), val, first.sums)
 
     def gathered(self, lanes: list[Port], kind: Kind, level: int) -> Port:
         return self.wiring.add(Serialize(len(lanes), kind, level), f"gather_{kind.value}", *lanes)[0]
 
 
+AHEAD = 8
+"""Fibers that each lane may be ahead of the slowest."""
 _SUM = "%"
 """What the name of a sum begins with where it stands as an operand: no tensor is called so."""
 

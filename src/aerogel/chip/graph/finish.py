@@ -8,7 +8,6 @@ from dataclasses import replace
 from aerogel.chip.graph.blocks import (
     Alu,
     AluFunction,
-    Buffer,
     Drop,
     Reduce,
     Repeat,
@@ -20,9 +19,6 @@ from aerogel.chip.graph.graph import Port
 from aerogel.chip.graph.streams import Kind
 from aerogel.chip.graph.wiring import Wiring
 from aerogel.core.errors import ChipError, require
-
-SLACK = 2
-"""Tokens in a buffer beside a fiber's payloads: its stop, and the first of the next."""
 
 
 def written(wiring: Wiring, name: str, made: Made, *, drop: bool) -> tuple[Axis, ...]:
@@ -41,17 +37,24 @@ def _dropped(wiring: Wiring, axes: list[Axis], val: Port, *, sums: bool) -> tupl
     """From the innermost level out: where a level may lose its last coordinate, the one above it may too."""
     emptied = False
     if axes and sums and not axes[-1].full:
-        last = axes[-1]
+        last = _patient(wiring, axes[-1])
         crd, val = wiring.add(Drop(Kind.VALUE), f"drop_{last.index}_values", last.crd, val)
         axes[-1] = replace(last, crd=crd)
         emptied = True
     for at in range(len(axes) - 2, -1, -1):
-        outer, inner = axes[at], axes[at + 1]
+        outer, inner = _patient(wiring, axes[at]), axes[at + 1]
         emptied = (emptied or inner.hollow) and not inner.full
         if emptied and not outer.full:
             first, second = wiring.add(Drop(), f"drop_{outer.index}_{inner.index}", outer.crd, inner.crd)
             axes[at], axes[at + 1] = replace(outer, crd=first), replace(inner, crd=second)
     return axes, val
+
+
+def _patient(wiring: Wiring, axis: Axis) -> Axis:
+    """The axis, its coordinates in a buffer where many must be sent before a dropper can take the first."""
+    if axis.full or not axis.ahead:
+        return axis
+    return replace(axis, crd=wiring.fiber(axis.crd, Kind.COORDINATE, axis.ahead), ahead=0)
 
 
 def softmax(wiring: Wiring, made: Made, extents: Mapping[str, int]) -> Made:
@@ -61,19 +64,15 @@ def softmax(wiring: Wiring, made: Made, extents: Mapping[str, int]) -> Made:
     """
     require(made.axes, ChipError, "a softmax runs along the last index of a result, but this is a scalar")
     axis = made.axes[-1]
-    depth = extents[axis.index] + SLACK
+    extent = extents[axis.index]
     (most,) = wiring.add(Reduce("max"), "max_of_row", made.val)
-    crd = _waiting(wiring, axis.crd, Kind.COORDINATE, depth)
+    crd = wiring.fiber(axis.crd, Kind.COORDINATE, extent)
     (most,) = wiring.add(Repeat(Kind.VALUE), "repeat_max", crd, most)
-    val = _waiting(wiring, made.val, Kind.VALUE, depth)
+    val = wiring.fiber(made.val, Kind.VALUE, extent)
     (less,) = wiring.add(Alu("sub"), "less_max", val, most)
     (powers,) = wiring.add(AluFunction("exp"), "exp", less)
     (total,) = wiring.add(Reduce(), "sum_of_row", powers)
-    crd = _waiting(wiring, crd, Kind.COORDINATE, depth)
+    crd = wiring.fiber(crd, Kind.COORDINATE, extent)
     (total,) = wiring.add(Repeat(Kind.VALUE), "repeat_sum", crd, total)
-    (shares,) = wiring.add(Alu("div"), "share", _waiting(wiring, powers, Kind.VALUE, depth), total)
+    (shares,) = wiring.add(Alu("div"), "share", wiring.fiber(powers, Kind.VALUE, extent), total)
     return Made(made.axes, shares)
-
-
-def _waiting(wiring: Wiring, stream: Port, kind: Kind, depth: int) -> Port:
-    return wiring.add(Buffer(depth, kind), f"buffer_{kind.value}", stream)[0]

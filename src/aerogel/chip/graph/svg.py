@@ -86,12 +86,12 @@ def _wire(graph: Graph, layout: Layout, widths: Sequence[float], number: int) ->
     start = _port(layout, wire.source.block, widths, wire.source.port, len(made), down=True)
     end = _port(layout, wire.sink.block, widths, wire.sink.port, len(taken), down=False)
     between = [_middle(layout, key) for key in layout.bends(number, wire)[1:-1]]
-    line = _curve([start, *between, end])
+    line, dashes = _curve([start, *between, end]), ""
     if layout.depth[wire.source.block] >= layout.depth[wire.sink.block]:
-        line = _back(layout, widths, wire)
+        line, dashes = _back(layout, widths, wire), ' stroke-dasharray="4 3"'
     name, kind = made[wire.source.port]
-    title = f"{source.name}.{name} to {sink.name}.{taken[wire.sink.port][0]}: {NAMES[kind]}"
-    return f'<path d="{line}" stroke="{EDGES[kind]}"><title>{escape(title)}</title></path>'
+    title = escape(f"{source.name}.{name} to {sink.name}.{taken[wire.sink.port][0]}: {NAMES[kind]}")
+    return f'<path d="{line}" stroke="{EDGES[kind]}"{dashes}><title>{title}</title></path>'
 
 
 def _port(layout: Layout, block: int, widths: Sequence[float], port: int, count: int, *, down: bool) -> Point:
@@ -104,12 +104,12 @@ def _port(layout: Layout, block: int, widths: Sequence[float], port: int, count:
 
 
 def _back(layout: Layout, widths: Sequence[float], wire: Wire) -> str:
-    """A wire up again, a skip: around the right side, dashed."""
+    """A wire up again, a skip: around the right side."""
     x, y = _middle(layout, wire.source.block)
     to_x, to_y = _middle(layout, wire.sink.block)
     x, to_x = x + widths[wire.source.block] / 2, to_x + widths[wire.sink.block] / 2
     out = max(x, to_x) + 2 * _GAP
-    return f'M{x:.1f} {y:.1f}C{out:.1f} {y:.1f} {out:.1f} {to_y:.1f} {to_x:.1f} {to_y:.1f}" stroke-dasharray="4 3'
+    return f"M{x:.1f} {y:.1f}C{out:.1f} {y:.1f} {out:.1f} {to_y:.1f} {to_x:.1f} {to_y:.1f}"
 
 
 def _curve(points: Sequence[Point]) -> str:
