@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.fabric.read import load
+from aerogel.chip.firmware.counted import counted
 from aerogel.chip.firmware.cuts import Cuts
 from aerogel.chip.firmware.device import Device, Simulate
 from aerogel.chip.firmware.driver import Driver, Work
@@ -136,7 +137,7 @@ class CompiledChip:
             seconds=device.now / program.fabric.clock_hertz,
             array_cycles=device.array_busy,
             transfer_cycles=device.transfer_busy,
-            counts=_counts(device),
+            counts=counted(device),
             work=driver.work,
             host_additions=gathered.additions,
             runs=tuple(device.runs),
@@ -209,19 +210,3 @@ def _loops(order: str | Sequence[str] | None) -> tuple[str, ...] | None:
     words = order.replace(",", " ").split()
     return tuple(words) if len(words) > 1 else tuple(order.strip())
 
-
-def _counts(device: Device) -> Counts:
-    """Of all runs, and of what moved between DRAM, buffer and tiles."""
-    total = Counts()
-    for run in device.runs:
-        total += run.counts
-    word = max(1, device.fabric.word_bits // 8)
-    traffic = device.traffic
-    return replace(
-        total,
-        configuration_words=traffic.configuration_words,
-        dram_read_bytes=traffic.loaded_bytes,
-        dram_written_bytes=traffic.stored_bytes,
-        buffer_reads=total.buffer_reads + (traffic.stored_bytes + 4 * traffic.configuration_words) // word,
-        buffer_writes=total.buffer_writes + traffic.loaded_bytes // word,
-    )

@@ -57,6 +57,10 @@ BLOCKS: dict[Opcode, Parts] = {
     Opcode.BUFFER: Parts(registers=1, adders=2),
     Opcode.PARALLELIZE: Parts(registers=1),
     Opcode.SERIALIZE: Parts(registers=1),
+    # The innermost loop that goes on: a count and an address, each added to, the count compared.
+    Opcode.ADDRESS: Parts(registers=2, adders=2, comparators=1),
+    # Two operands, a product's sum and one that waits, and a count.
+    Opcode.MULTIPLY_ADD: Parts(registers=1, adders=1, comparators=1, value_registers=4),
 }
 
 OPERATION_CLASS: dict[str, str] = {

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.chip.fabric.fabric import Fabric
+from aerogel.chip.machine.affine import Affine
 from aerogel.chip.machine.memory import segments_of, vector_capacity, writes
 from aerogel.chip.machine.netlist import Cell, Netlist, Opcode
 from aerogel.chip.machine.opcodes import FUNCTIONS, OPCODES, OPERATIONS
@@ -30,6 +31,7 @@ def check(netlist: Netlist, arrays: Sequence[NDArray[Any] | None], fabric: Fabri
     words = tuple(_words(netlist, number, array) for number, array in enumerate(arrays))
     for cell in netlist.cells:
         _check_cell(netlist, cell, fabric)
+        _check_dense(netlist, cell, words)
     _check_channels(netlist)
     return words
 
@@ -118,6 +120,22 @@ def _check_workspace(cell: Cell, fabric: Fabric) -> None:
         f"{cell.name} needs {extent} words, but a memory tile of {fabric.name} has {most} for it: cut the "
         "operands over this index",
     )
+
+
+def _check_dense(netlist: Netlist, cell: Cell, words: tuple[int, ...]) -> None:
+    match cell.opcode:
+        case Opcode.ADDRESS:
+            walk, segment = Affine.of(cell.params[1:]), cell.params[0]
+            require(
+                0 <= walk.low and walk.high < words[segment],
+                ChipError,
+                f"{cell.name} walks from word {walk.low} to {walk.high} of segment {segment} "
+                f"({netlist.segments[segment].name}), which has {words[segment]}",
+            )
+        case Opcode.MULTIPLY_ADD:
+            require(cell.params[0] > 0, ChipError, f"{cell.name} sums no products: its count is 0")
+        case _:
+            return
 
 
 def _check_channels(netlist: Netlist) -> None:

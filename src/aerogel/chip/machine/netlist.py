@@ -51,6 +51,8 @@ class Opcode(IntEnum):
     SERIALIZE = 24
     SCAN_SKIP = 25
     INTERSECT_SKIP = 26
+    ADDRESS = 27
+    MULTIPLY_ADD = 28
 
 
 @dataclass(frozen=True, slots=True)

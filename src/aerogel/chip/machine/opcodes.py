@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from aerogel.chip.machine.affine import LOOPS, STRIDE_BITS
 from aerogel.chip.machine.netlist import Opcode
 
 Host = Literal["processing", "memory", "switch"]
@@ -53,6 +54,8 @@ def _segment(name: str) -> Parameter:
 _OP, _SIZE = Parameter("op", 4), Parameter("size", 32)
 _SIDES = (Parameter("left", 2), Parameter("right", 2))
 _WAYS = (Parameter("ways", 4), Parameter("level", 4))
+_EXTENTS = tuple(Parameter(f"extent{loop}", 16) for loop in range(LOOPS))
+_STRIDES = tuple(Parameter(f"stride{loop}", STRIDE_BITS) for loop in range(LOOPS))
 
 OPCODES: dict[Opcode, Spec] = {
     Opcode.ROOT: Spec("processing"),
@@ -82,4 +85,6 @@ OPCODES: dict[Opcode, Spec] = {
     Opcode.SERIALIZE: Spec("processing", _WAYS),
     Opcode.SCAN_SKIP: Spec("memory", (_segment("pos"), _segment("crd"))),
     Opcode.INTERSECT_SKIP: Spec("processing", _SIDES),
+    Opcode.ADDRESS: Spec("memory", (_segment("vals"), Parameter("base", 32), *_EXTENTS, *_STRIDES)),
+    Opcode.MULTIPLY_ADD: Spec("processing", (Parameter("count", 32), Parameter("chain", 16))),
 }

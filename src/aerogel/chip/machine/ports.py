@@ -25,6 +25,7 @@ _FIXED: dict[Opcode, tuple[int, int]] = {
     Opcode.WRITE_VALUES: (1, 0),
     Opcode.BUFFER: (1, 1),
     Opcode.SCAN_SKIP: (2, 2),
+    Opcode.ADDRESS: (0, 1),
 }
 
 
@@ -39,6 +40,9 @@ def port_counts(opcode: Opcode, params: tuple[int, ...]) -> tuple[int, int]:
             return 1 + params[0], 1 + params[0]
         case Opcode.FORK | Opcode.PARALLELIZE:
             return 1, params[0]
+        case Opcode.MULTIPLY_ADD:
+            # Operands a and b, and sums of the cells before it, if any; sums, and the operands passed on.
+            return (3 if params[1] else 2), 3
         case Opcode.SERIALIZE:
             return params[0], 1
         case _:

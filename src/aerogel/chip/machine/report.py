@@ -204,7 +204,10 @@ def _counts(
     for cell, use, (_, _, done) in zip(netlist.cells, cells, work, strict=True):
         steps[cell.opcode] += use.busy
         idle[cell.opcode] += end - use.busy
-        if done:
+        if done and cell.opcode is Opcode.MULTIPLY_ADD:
+            operations["mul"] += done
+            operations["add"] += done
+        elif done:
             names = FUNCTIONS if cell.opcode is Opcode.ALU_FUNCTION else OPERATIONS
             operations[names[cell.params[0]]] += done
     return Counts(tokens=tokens, hops=hops, steps=steps, idle=idle, operations=operations)

@@ -24,13 +24,14 @@ from aerogel.chip.machine.netlist import Channel, Netlist
 from aerogel.chip.machine.outcome import CellUse, ChannelUse, Event, Run
 from aerogel.chip.machine.report import Waiting, faulty, finished, stuck, too_long
 from aerogel.chip.machine.step_cells import CELLS
+from aerogel.chip.machine.step_dense import DENSE
 from aerogel.chip.machine.step_more import MORE
 from aerogel.chip.machine.step_state import Act, Faulty, State, Wait
 
 Arrays = Sequence[NDArray[Any] | None]
 """What each segment holds, whole numbers or values; None for a result."""
 LIMIT = 10**9
-_CELLS = CELLS | MORE
+_CELLS = CELLS | MORE | DENSE
 
 
 def step(

@@ -15,6 +15,7 @@ from aerogel.chip.machine.sim import layout
 from aerogel.chip.machine.sim.arithmetic import STATE, always, apply, cases, operate
 from aerogel.chip.machine.sim.cells import CODE
 from aerogel.chip.machine.sim.cells_more import MORE
+from aerogel.chip.machine.sim.dense import DENSE
 from aerogel.chip.machine.sim.layout import CELL, DEADLOCK, EVENT, REGISTERS, SLOT, C, H, S
 from aerogel.chip.machine.sim.visit import (
     CELLS,
@@ -299,7 +300,7 @@ class _Loop:
 
 def _dispatch(visit: Visit, opcode: Expr) -> None:
     """The code of the cell's opcode, found by halves."""
-    codes: dict[Opcode, Callable[[Visit], None]] = CODE | MORE
+    codes: dict[Opcode, Callable[[Visit], None]] = CODE | MORE | DENSE
     ordered = sorted(codes)
 
     def half(low: int, high: int) -> None:

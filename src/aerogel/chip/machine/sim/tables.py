@@ -13,6 +13,7 @@ from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.graph.streams import DONE as DONE_TOKEN
 from aerogel.chip.graph.streams import EMPTY as EMPTY_TOKEN
 from aerogel.chip.graph.streams import Kind, Stop, Token
+from aerogel.chip.machine.affine import LOOPS, Affine
 from aerogel.chip.machine.arithmetic import identity
 from aerogel.chip.machine.memory import Place, places
 from aerogel.chip.machine.netlist import Cell, Netlist, Opcode
@@ -38,6 +39,7 @@ from aerogel.chip.machine.step_cells import float_of
 
 Words = NDArray[np.int64]
 _ENDLESS = 1 << 60
+_PARAMETERS = 3
 _TRACE_BYTES = 1 << 22
 
 
@@ -121,11 +123,18 @@ def tables(
         due.ravel(),
         memory,
         np.concatenate(windows),
-        np.zeros(work, np.int64),
+        _work(netlist, cells, work),
         np.zeros((room + outputs + 1) * EVENT if room else EVENT, np.int64),
         bases,
         where,
     )
+
+
+def _work(netlist: Netlist, cells: Words, size: int) -> Words:
+    work = np.zeros(size, np.int64)
+    for number, cell in enumerate(netlist.cells):
+        _start(work[cells[number, C.WORK] :], cell)
+    return work
 
 
 def _memory(
@@ -158,9 +167,12 @@ def _channels(netlist: Netlist) -> tuple[Words, Words]:
 
 
 def _cell(record: Words, cell: Cell, netlist: Netlist) -> None:
+    """Of an address generator's parameters, the loops are in its workspace."""
     record[C.OPCODE], record[C.OUTS] = int(cell.opcode), len(cell.outputs)
-    for at, value in enumerate(cell.params):
+    for at, value in enumerate(cell.params[:_PARAMETERS]):
         record[C.P0 + at] = value
+    if cell.opcode is Opcode.ADDRESS:
+        record[C.AT] = Affine.of(cell.params[1:]).base
     if cell.opcode is Opcode.ALU_CONSTANT:
         record[C.P1] = _bits(float_of(cell.params[1]))
     if cell.opcode is Opcode.REDUCE:
@@ -185,6 +197,13 @@ def _segments(
             windows.append(window)
 
 
+def _start(work: Words, cell: Cell) -> None:
+    """What a cell's workspace holds before the start: of an address generator, extents, strides, counts."""
+    if cell.opcode is Opcode.ADDRESS:
+        loops = Affine.of(cell.params[1:]).loops
+        work[:LOOPS], work[LOOPS : 2 * LOOPS] = zip(*loops, strict=True)
+
+
 def _workspace(cell: Cell) -> int:
     """Words of ``work`` that a cell needs: values and 64 bits in use to a word, or two a token."""
     match cell.opcode:
@@ -194,6 +213,8 @@ def _workspace(cell: Cell) -> int:
             extent = cell.params[1] * cell.params[2]
         case Opcode.BUFFER:
             return 2 * cell.params[0]
+        case Opcode.ADDRESS:
+            return 3 * LOOPS
         case _:
             return 0
     return extent + -(-extent // 64)
