@@ -28,6 +28,9 @@ def problem_of(kernel: Kernel, pattern: Pattern) -> tuple[Problem, Wanted]:
     """The operands of a kernel, float32, and what must come out."""
     if kernel.key not in _OWN:
         problem = build(kernel.key, pattern, _DTYPE).map(bf16)
+        if kernel.key == "add3":
+            # Numbers of so few bits cancel exactly, and SciPy does not store a sum that is 0.
+            problem = problem.map(np.abs)
         return problem, wanted(problem)
     made = _made(kernel.key, pattern).map(bf16)
     exact = made.map(lambda values: values.astype(np.float64))
