@@ -1,70 +1,81 @@
-"""What pruning costs all-MiniLM-L6-v2, from 50 to 90 % zeros, with one hour of recovery in all.
+"""What zeros cost in accuracy, and what recovery gives back: one part for each model and data set.
 
-    .venv/bin/python benchmarks/accuracy.py                  # about 70 minutes on an otherwise idle machine
-    .venv/bin/python benchmarks/accuracy.py --keep FOLDER    # goes on there if it was interrupted
-    .venv/bin/python benchmarks/accuracy.py --quick          # a minute: to see that it works
+    .venv/bin/python benchmarks/accuracy.py resnet20 --data FOLDER   # CIFAR-10: 80, 90 and 95 %
+    .venv/bin/python benchmarks/accuracy.py resnet56 --data FOLDER   # CIFAR-10: 90 %
+    .venv/bin/python benchmarks/accuracy.py sts --data FOLDER        # all-MiniLM-L6-v2 on STS-B dev
+    .venv/bin/python benchmarks/accuracy.py sst2 --data FOLDER       # the same model trained on SST-2
+    .venv/bin/python benchmarks/accuracy.py llama --data FOLDER      # a small published Llama, one shot
+    .venv/bin/python benchmarks/accuracy.py brown --data FOLDER      # a language model trained here, one shot
+    .venv/bin/python benchmarks/accuracy.py curve                    # MiniLM beside its own dense vectors
 
-The model is pruned step by step, each step followed by training to do what the dense model does. Calibration
-and training see docstrings of the standard library; 2,000 others judge. Writes
-benchmarks/results/accuracy.json. Exit status 1 if a claim does not hold.
+Each takes some minutes to an hour on an idle machine, in one thread unless --threads says more; --quick takes
+a minute or two, to see that it works. --keep FOLDER: where training is saved and goes on from, if it was
+interrupted. FOLDER holds cifar10, cifar_resnet, stsb, sst2, llama_aidreams260k and brown.
+
+A part writes benchmarks/results/accuracy_PART.json (curve: accuracy.json) after each row, and leaves those of
+the others. Results do not depend on how busy the machine is: all but the curve's training counts in steps.
+What a large layer takes to prune is measured by pruning.py. Exit status 1 if a claim does not hold.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from aerogel.bench.claims import Claim, write
-from aerogel.bench.corpus import docstrings, paragraphs
-from aerogel.bench.demo import model_folder
+import torch
+
+import accuracy_curve
+import accuracy_resnet
+import accuracy_sst2
+import accuracy_sts
+import accuracy_words
+from accuracy_task import Task
+from aerogel.bench.claims import write
 from aerogel.measure.machine import machine
-from aerogel.model.source import load_model
-from aerogel.prune.gradual import Stage
-from aerogel.trial.curve import Curve, Point, Texts
 
-RESULTS = Path(__file__).parent / "results" / "accuracy.json"
-CALIBRATION = 512
-HOUR = (Stage(0.5, 90), Stage(0.6, 510), Stage(0.7, 600), Stage(0.8, 900), Stage(0.9, 1500))
-QUICK = (Stage(0.5, 5), Stage(0.6, 5))
-# Sparsity, seconds of recovery in all: least rank correlation, least top-10 overlap.
-AIMS = {(0.5, 0): (0.935, 0.75), (0.5, 90): (0.95, 0.78), (0.6, 600): (0.945, 0.77)}
+RESULTS = Path(__file__).parent / "results"
+PARTS: dict[str, Any] = {
+    "resnet20": accuracy_resnet,
+    "resnet56": accuracy_resnet,
+    "sts": accuracy_sts,
+    "sst2": accuracy_sst2,
+    "llama": accuracy_words,
+    "brown": accuracy_words,
+    "curve": accuracy_curve,
+}
+"""Modules with ``measured(task)``, an iterator of rows; ``claims(rows, part)``; and ``settings(part)``."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="to see that it works: the numbers mean little")
-    parser.add_argument(
-        "--keep", type=Path, metavar="FOLDER", help="where training is saved and goes on from"
-    )
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = parsed()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
-    stages = QUICK if options.quick else HOUR
-
-    passages = docstrings(200 if options.quick else 2000)
-    others = paragraphs(passages)
-    # From all over the library, as the passages that judge are.
-    spread = others[:: len(others) // CALIBRATION][:CALIBRATION]
-    texts = Texts(spread, others, tuple(p.text for p in passages))
-    curve = Curve(load_model(str(model_folder())), texts, show)
-    points: list[Point] = []
-
-    def done(point: Point) -> None:
-        points.append(point)
-        print(point, flush=True)
-        save(options.output, points, texts, quick=options.quick)
-
-    done(curve.by_magnitude(stages[0].sparsity))
-    for stage in stages:
-        done(curve.one_shot(stage.sparsity))
-    for point in curve.recovered(stages, options.keep):
-        done(point)
-    found = claims(points)
+    task = Task(options.part, options.data, options.seed, options.keep, options.quick, show)
+    part = PARTS[task.part]
+    output = options.output or RESULTS / f"accuracy{'' if task.part == 'curve' else f'_{task.part}'}.json"
+    rows: list[Any] = []
+    for row in part.measured(task):
+        rows.append(row)
+        print(row, flush=True)
+        save(output, rows, task)
+    found = part.claims(rows, task.part)
     for claim in found:
         print(claim)
     return 0 if all(claim.holds for claim in found) else 1
+
+
+def save(path: Path, rows: list[Any], task: Task) -> None:
+    """After each row, so that what an interrupted run found is not lost."""
+    part = PARTS[task.part]
+    rows_named = "points" if task.part == "curve" else "rows"
+    facts = {"quick": task.quick, "seed": task.seed, "threads": torch.get_num_threads()}
+    evidence = facts | part.settings(task.part) | {"machine": machine().to_json()}
+    write(path, part.claims(rows, task.part), evidence | {rows_named: [asdict(row) for row in rows]})
 
 
 def show(words: str, share: float) -> None:
@@ -73,32 +84,18 @@ def show(words: str, share: float) -> None:
         print(f"\r[{share:4.0%}] {words:<70.70}", end="", file=sys.stderr, flush=True)
 
 
-def claims(points: list[Point]) -> list[Claim]:
-    found: list[Claim] = []
-    for point in points:
-        wanted = AIMS.get((point.sparsity, round(point.recovered_s)))
-        if wanted is None or point.method == "magnitude":
-            continue
-        when = f"after {point.recovered_s:.0f} s of recovery" if point.recovered_s else "in one shot"
-        named = (("rank correlation", point.quality.spearman), ("top-10 overlap", point.quality.top_overlap))
-        for (name, value), least in zip(named, wanted, strict=True):
-            found.append(Claim(f"{name} at {point.sparsity:.0%} {when}", value, least, "", "at least"))
-    return found
-
-
-def save(path: Path, points: list[Point], texts: Texts, *, quick: bool) -> None:
-    """After each point, so that what an interrupted run found is not lost."""
-    evidence = {
-        "quick": quick,
-        "texts": {
-            "calibration": len(texts.calibration),
-            "training": len(texts.training),
-            "judged": len(texts.judged),
-        },
-        "machine": machine().to_json(),
-        "points": [point.to_json() for point in points],
-    }
-    write(path, claims(points), evidence)
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="FOLDER")
+    parser.add_argument("--seed", type=int, default=0, help="of images, texts and intervals")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="to see that it works: the numbers mean little")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="where training is saved and goes on from"
+    )
+    parser.add_argument("--output", type=Path, help="a JSON file, instead of that in benchmarks/results")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
