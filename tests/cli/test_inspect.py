@@ -10,6 +10,7 @@ import pytest
 from tests.find.networks import encoder, factories, mlp
 
 from aerogel.cli import main
+from aerogel.find.sensitivity import PATTERNS, SHARES
 from aerogel.model.artefact import Artefact, save
 
 
@@ -149,8 +150,11 @@ def test_sensitivity_is_asked_for(file: Path, capsys: pytest.CaptureFixture[str]
     assert main(["inspect", f"{file}:net", "--sensitivity", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["sensitivity"]
     assert {row["name"] for row in found["rows"]} == {"up.weight", "down.weight"}
-    assert {row["sparsity"] for row in found["rows"]} == {0.5, 0.8}
+    seen = {(row["pattern"], row["sparsity"]) for row in found["rows"]}
+    assert seen == {*((p, s) for p in PATTERNS[:3] for s in SHARES), ("2:4", 0.5)}
     assert all(row["change"] >= 0 for row in found["rows"])
+    # Layers this small are not timed, so nothing is said of where they pay.
+    assert (found["pays"], found["missing"]) == ([], [])
 
 
 def test_sensitivity_of_a_file_is_refused_at_once(artefact: Path, capsys: pytest.CaptureFixture[str]) -> None:

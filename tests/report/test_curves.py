@@ -8,7 +8,20 @@ import pytest
 from tests.report.html_tree import tree
 
 from aerogel.core.errors import InputError
-from aerogel.report import Axis, Chart, Curve, Curves, Level, Pictures, Point, Report, Section, Stop, render
+from aerogel.report import (
+    Axis,
+    Chart,
+    Curve,
+    Curves,
+    Level,
+    Pictures,
+    Point,
+    Post,
+    Report,
+    Section,
+    Stop,
+    render,
+)
 from aerogel.report.curve_drawing import NARROW, WIDE, CurveDrawing, draw_curves
 from aerogel.report.marks import Canvas
 
@@ -100,3 +113,29 @@ def test_what_cannot_be_drawn_is_refused(
 def test_points_need_a_better_end_of_both_axes() -> None:
     with pytest.raises(InputError, match="neither end of 'share of zeros' is better"):
         Chart("c", X, Y, (Point("p", 1, 1, "g"),), ("g",))
+
+
+POSTED = Curves("Posted", X, Y, (ONE, OTHER), (), (Post(50, "another"),), "pays from here on")
+
+
+@pytest.mark.parametrize("canvas", [NARROW, WIDE], ids=["narrow", "wide"])
+def test_a_post_stands_at_its_share_in_the_colour_of_its_curve(canvas: Canvas) -> None:
+    found = draw_curves(POSTED, canvas)
+    (post,) = found.posts
+    assert post.group == 1
+    assert post.x == pytest.approx(places(found.strands[0].line)[1][0]), "where ONE is at 50 %"
+    assert [entry.text.text for entry in found.key if entry.post] == ["pays from here on"]
+    assert not any(entry.post for entry in draw_curves(picture(), canvas).key)
+
+
+def test_posts_are_drawn_and_spoken() -> None:
+    page = render(Report("t", "s", (Section("s", (Pictures((POSTED,), "c"),)),)))
+    assert page.count('class="post g1"') == 2
+    assert "another, pays from here on: 50 %" in page
+
+
+def test_posts_of_no_curve_or_without_meaning_are_refused() -> None:
+    with pytest.raises(InputError, match="has a post of 'none', which is no curve of it"):
+        Curves("p", X, Y, (ONE,), (), (Post(1, "none"),), "x")
+    with pytest.raises(InputError, match="has posts that say nothing"):
+        Curves("p", X, Y, (ONE,), (), (Post(1, "one"),))

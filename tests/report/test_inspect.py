@@ -99,7 +99,7 @@ def test_five_patterns_are_more_than_a_picture_holds() -> None:
     pay = pay_map(
         tuple(row(curve(dict.fromkeys((0.1, 0.8), 0.5), way), control()) for way in ways), control()
     )
-    found = inspect_report(inspection(timing=Timing(pay, (), (), (), ())))
+    found = inspect_report(inspection(timing=Timing(pay, (), (), (), ()), sensitivity=None))
     (pictures,) = blocks(found, Pictures)
     assert len(pictures.charts[0].curves) == 4
     assert "In the table alone: block4x4 int8." in pictures.caption
@@ -112,7 +112,11 @@ def test_shares_have_bars_and_every_layer_can_have_a_row() -> None:
     assert up[3].text == "18.8 %" and up[3].bar == (9 / 48, 9 / 48)
     assert "9 are zero" in grid.caption
     (changes,) = blocks(inspect_report(inspection(), every_layer=True), Grid, "Sensitivity")
-    assert [cell.text for cell in changes.rows[0]] == ["up.weight", "6 x 8", "1", "5.0 %", "8.0 %"]
+    assert [cell.text for cell in changes.rows[0]] == [
+        "up.weight", "6 x 8", "1", "unstructured", "5.0 %", "8.0 %", "not measured",
+    ]  # fmt: skip
+    (drawn,) = blocks(inspect_report(inspection()), Pictures, "Sensitivity")
+    assert [chart.title for chart in drawn.charts] == ["up, 6 x 8"]
 
 
 def test_what_was_not_measured_is_said_and_not_drawn() -> None:

@@ -13,7 +13,7 @@ from aerogel.find.controls import Control
 from aerogel.find.cost import CostReport, count_costs, unit_of
 from aerogel.find.paymap import PayMap, uses
 from aerogel.find.result import Header, Inspection, Section
-from aerogel.find.sensitivity import SensitivityReport
+from aerogel.find.sensitivity import SensitivityReport, with_breakevens
 from aerogel.find.skipped import Skipped
 from aerogel.find.subject import Subject, open_subject
 from aerogel.find.timing import Timing, measure_timing
@@ -51,7 +51,8 @@ def inspect(
     ``example_inputs``. ``data``: texts to feed it, or the path of a file of them (.txt, .jsonl, .csv, .tsv);
     by default docstrings of the standard library. ``budget_s``: about how many seconds it may take (half of
     it after a model that was slow to load); what there is no time for is left out and named. ``sensitivity``:
-    also prune each layer alone and see how much the output changes, for at most as long again. ``progress``:
+    also prune each layer alone, by several patterns and shares, and see how much the output changes, for at
+    most as long again. ``progress``:
     told what is being done; ``found``: handed every section of the result as soon as it is there.
 
     A model that ``compile`` would refuse is inspected as far as possible: the result says why it would.
@@ -75,7 +76,7 @@ def inspect(
     activations = run.activations(subject, data)
     costs = run.costs(subject, weights, activations)
     timing = run.timing(subject, weights)
-    changes = run.sensitivity(subject, data, budget_s) if sensitivity else None
+    changes = run.sensitivity(subject, data, budget_s, timing) if sensitivity else None
     said = run.give(verdict(evidence(subject, weights, timing)))
     seconds = perf_counter() - began
     return Inspection(
@@ -118,12 +119,15 @@ class _Run:
     ) -> CostReport:
         return self.give(count_costs(subject, weights, activations.live if activations else {}))
 
-    def sensitivity(self, subject: Subject, data: Any, seconds: float) -> SensitivityReport | None:
+    def sensitivity(
+        self, subject: Subject, data: Any, seconds: float, timing: Timing
+    ) -> SensitivityReport | None:
         from aerogel.find.torch_sensitivity import measure_sensitivity  # imports torch
 
         deadline = perf_counter() + seconds
         try:
-            return self.give(measure_sensitivity(subject, data, lambda: deadline - perf_counter(), self.say))
+            seen = measure_sensitivity(subject, data, lambda: deadline - perf_counter(), self.say)
+            return self.give(with_breakevens(seen, uses(subject), timing.pay))
         except AerogelError as error:
             self.skip("sensitivity", str(error))
         return None

@@ -162,7 +162,10 @@ def _estimates(timing: Timing) -> list[str]:
 
 def _sensitivity(report: SensitivityReport, *, every_layer: bool) -> str:
     table = _table(sensitivity_sheet(report, every_layer=every_layer))
-    head = f"SENSITIVITY on {report.about}: change of the output when one layer alone is pruned by magnitude"
+    head = (
+        f"SENSITIVITY on {report.about}: change of the output when one layer alone is pruned by magnitude; "
+        "and from which share of zeros on that layer is faster than dense in fp32, on one thread"
+    )
     return "\n".join([_wrapped(head), table, *map(_wrapped, summed(report.missing))])
 
 

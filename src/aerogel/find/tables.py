@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from aerogel.core.quantity import size
@@ -12,7 +12,7 @@ from aerogel.find.cost import Cost, LayerCost
 from aerogel.find.estimate import Estimate
 from aerogel.find.held import Role
 from aerogel.find.paymap import PayMap
-from aerogel.find.sensitivity import SPARSITIES, SensitivityReport
+from aerogel.find.sensitivity import PATTERNS, Pays, Sensitivity, SensitivityReport
 from aerogel.find.weights import WeightReport
 from aerogel.find.words import breaks_even, count, interval, milliseconds, percent
 from aerogel.find.zeros import Zeros
@@ -157,12 +157,44 @@ def estimate_sheet(estimates: Sequence[Estimate]) -> Sheet:
 
 
 def sensitivity_sheet(report: SensitivityReport, *, every_layer: bool) -> Sheet:
+    """The change of the output at each share, and from which share on the layer is faster."""
+    shares = sorted({row.sparsity for row in report.rows})
     rows: list[Row] = []
-    for name, group in _alike(report.rows, lambda row: row.name, every_layer=every_layer):
-        changes = [_span([row.change for row in group if row.sparsity == s]) for s in SPARSITIES]
-        layers = count(len(group) // len(SPARSITIES))
-        rows.append((name, _shapes(row.shape for row in group), layers, *changes))
-    return Sheet(("layer", "shape", "layers", *(f"at {percent(s)}" for s in SPARSITIES)), tuple(rows))
+    for name, group in alike_layers(report, every_layer=every_layer):
+        layers = count(len({row.name for row in group}))
+        for pattern in PATTERNS:
+            here = [row for row in group if row.pattern == pattern]
+            if here:
+                known = [[row.change for row in here if row.sparsity == share] for share in shares]
+                changes = (_span(each) if each else "" for each in known)
+                shape = _shapes(row.shape for row in here)
+                rows.append((name, shape, layers, pattern, *changes, pays_words(report, here)))
+    return Sheet(
+        ("layer", "shape", "layers", "pattern", *(f"at {percent(s)}" for s in shares), "faster"), tuple(rows)
+    )
+
+
+def alike_layers(report: SensitivityReport, *, every_layer: bool) -> list[tuple[str, list[Sensitivity]]]:
+    """The rows of layers that are shown together, under one name."""
+    return _alike(report.rows, lambda row: row.name, every_layer=every_layer)
+
+
+def pays_words(report: SensitivityReport, rows: Sequence[Sensitivity]) -> str:
+    """From which share on the layers of ``rows``, of one pattern, are faster than dense."""
+    found = {pays_of(report, row) for row in rows}
+    if len(found) != 1:
+        return "not alike"
+    pays = found.pop()
+    if pays is None:
+        return "not measured"
+    precision = "" if pays.way.precision == "fp32" else f" in {pays.way.precision}"
+    return f"{breaks_even(pays.breakeven)}{precision}"
+
+
+def pays_of(report: SensitivityReport, row: Sensitivity) -> Pays | None:
+    """Of the layer and pattern of ``row``, without its name: what is alike is equal."""
+    found = report.pays_from(row.name, row.pattern)
+    return None if found is None else replace(found, name="")
 
 
 def _alike(items: Iterable[T], named: Callable[[T], str], *, every_layer: bool) -> list[tuple[str, list[T]]]:

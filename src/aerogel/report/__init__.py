@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from aerogel.report.bars import Bar, Bars
 from aerogel.report.chart import Axis, Chart, Limit, Point
-from aerogel.report.curves import Curve, Curves, Level, Stop
+from aerogel.report.curves import Curve, Curves, Level, Post, Stop
 from aerogel.report.document import (
     NOT_MEASURED,
     Block,
@@ -56,6 +56,7 @@ __all__ = [
     "Paragraph",
     "Pictures",
     "Point",
+    "Post",
     "Questions",
     "Reply",
     "Report",

@@ -38,15 +38,36 @@ class Strand:
 
 
 @dataclass(frozen=True, slots=True)
+class Stake:
+    """A post at ``x``, of the curve with number ``group``."""
+
+    group: int
+    x: float
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the key: a sample of a curve (``group``), of a level (``level``), or of an estimate (neither
-    of them); ``mark`` is empty for a level, ``line`` for an estimate."""
+    """A line of the key: a sample of a curve (``group``), of a level (``level``), of an estimate or of a post
+    (neither of them). Of ``line``, ``mark`` and ``post`` those that it has not are empty."""
 
     group: int | None
     level: int | None
     line: str
     mark: str
     text: Text
+    post: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """What an entry of the key is made of."""
+
+    name: str
+    group: int | None
+    level: int | None
+    mark: str | None
+    line: bool
+    post: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +82,7 @@ class CurveDrawing:
     key: tuple[Entry, ...]
     levels: tuple[float, ...]
     strands: tuple[Strand, ...]
+    posts: tuple[Stake, ...] = ()
 
 
 def draw_curves(picture: Curves, canvas: Canvas) -> CurveDrawing:
@@ -70,6 +92,7 @@ def draw_curves(picture: Curves, canvas: Canvas) -> CurveDrawing:
     left = 8 + max(text_width(tick(t, picture.y), TEXT) for t in flat.ticks())
     frame = Box(left, key_bottom + LINE + 8, canvas.width - 6, canvas.height - 2 * LINE - 8)
     x, y = _scales(picture, frame)
+    groups = {curve.name: i for i, curve in enumerate(picture.curves)}
     return CurveDrawing(
         canvas,
         frame,
@@ -79,6 +102,7 @@ def draw_curves(picture: Curves, canvas: Canvas) -> CurveDrawing:
         key,
         tuple(y.at(level.y) for level in picture.levels),
         tuple(_strand(curve, i, x, y, canvas.largest) for i, curve in enumerate(picture.curves)),
+        tuple(Stake(groups[post.curve], x.at(post.x)) for post in picture.posts),
     )
 
 
@@ -110,22 +134,25 @@ def _knot(stop: Stop, group: int, x: Scale, y: Scale, radius: float) -> Knot:
 
 def _key(picture: Curves, canvas: Canvas) -> tuple[tuple[Entry, ...], float]:
     """Samples with their names, in lines from the top, and where the last line ends."""
-    wanted: list[tuple[int | None, int | None, str]] = [
-        *((i, None, curve.name) for i, curve in enumerate(picture.curves)),
-        *((None, i, level.name) for i, level in enumerate(picture.levels)),
+    wanted = [
+        *(_Sample(curve.name, i, None, MARKS[i], line=True) for i, curve in enumerate(picture.curves)),
+        *(_Sample(level.name, None, i, None, line=True) for i, level in enumerate(picture.levels)),
     ]
     if picture.estimated:
-        wanted.append((None, None, "an estimate"))
+        wanted.append(_Sample("an estimate", None, None, MARKS[0], line=False))
+    if picture.posts:
+        wanted.append(_Sample(picture.posts_mean, None, None, None, line=False, post=True))
     found: list[Entry] = []
     x, y = 0.0, 0.0
-    for group, level, name in wanted:
-        width = _SAMPLE + 6 + text_width(name, TEXT)
+    for each in wanted:
+        width = _SAMPLE + 6 + text_width(each.name, TEXT)
         if x > 0 and x + width > canvas.width:
             x, y = 0.0, y + LINE + 2
         middle = y + (LINE + 2) / 2
-        shape = None if level is not None else MARKS[group or 0]
-        mark = "" if shape is None else outline(shape, x + _SAMPLE / 2, middle, canvas.largest)
-        line = "" if group is None and level is None else f"M {x:.2f} {middle:.2f} h {_SAMPLE}"
-        found.append(Entry(group, level, line, mark, Text(x + _SAMPLE + 6, middle + 4, name)))
+        mark = "" if each.mark is None else outline(each.mark, x + _SAMPLE / 2, middle, canvas.largest)
+        line = f"M {x:.2f} {middle:.2f} h {_SAMPLE}" if each.line else ""
+        post = f"M {x + _SAMPLE / 2:.2f} {y + 2:.2f} v {LINE - 2}" if each.post else ""
+        text = Text(x + _SAMPLE + 6, middle + 4, each.name)
+        found.append(Entry(each.group, each.level, line, mark, text, post))
         x += width + 12
     return tuple(found), y + LINE + 2

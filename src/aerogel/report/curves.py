@@ -39,15 +39,25 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class Post:
+    """A line from bottom to top at ``x``, in the colour of ``curve``: what it means is said once for all."""
+
+    x: float
+    curve: str
+
+
+@dataclass(frozen=True, slots=True)
 class Curves:
     """At most four ``curves`` and three ``levels``; ``x`` is the measure that is chosen, so it needs no
-    better end."""
+    better end. ``posts``: at most one for each curve; ``posts_mean``: what a post says of its curve."""
 
     title: str
     x: Axis
     y: Axis
     curves: tuple[Curve, ...]
     levels: tuple[Level, ...] = ()
+    posts: tuple[Post, ...] = ()
+    posts_mean: str = ""
 
     def __post_init__(self) -> None:
         about = f"picture {self.title!r}"
@@ -67,6 +77,13 @@ class Curves:
             _require_curve(curve, self, f"{about}: curve {curve.name!r}")
         for level in self.levels:
             require_drawable(level.y, self.y, f"{about}: level {level.name!r}")
+        names = [curve.name for curve in self.curves]
+        for post in self.posts:
+            require_drawable(post.x, self.x, f"{about}: the post of curve {post.curve!r}")
+            known = names.count(post.curve) == 1
+            require(known, InputError, f"{about} has a post of {post.curve!r}, which is no curve of it")
+        told = f"{about} has posts that say nothing: give posts_mean"
+        require(self.posts_mean or not self.posts, InputError, told)
 
     @property
     def estimated(self) -> bool:

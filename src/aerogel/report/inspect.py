@@ -27,6 +27,7 @@ from aerogel.find.zeros import DEFINITION
 from aerogel.report.document import Block, Cell, Grid, Note, Notes, Paragraph, Report, Section
 from aerogel.report.inspect_pictures import key_figures, map_pictures, speed_picture
 from aerogel.report.method import disturbance, machine_notes
+from aerogel.report.sensitivity_pictures import sensitivity_pictures
 
 _WORDS = frozenset({"layer", "place", "shape", "pattern", "how"})
 """Columns that hold words; the others hold numbers."""
@@ -130,10 +131,14 @@ def _sensitivity(found: Inspection, *, every_layer: bool) -> list[Section]:
     seen = found.sensitivity
     if seen is None:
         return []
-    caption = f"Change of the output when one layer alone is pruned by magnitude, on {seen.about}."
-    blocks: list[Block] = (
-        [_grid(sensitivity_sheet(seen, every_layer=every_layer), caption)] if seen.rows else []
+    caption = (
+        f"Change of the output when one layer alone is pruned by magnitude, on {seen.about}; and from which "
+        "share of zeros on that layer is faster than dense in fp32, on one thread."
     )
+    blocks: list[Block] = []
+    drawn = sensitivity_pictures(seen, every_layer=every_layer)
+    if drawn is not None:
+        blocks += [drawn, _grid(sensitivity_sheet(seen, every_layer=every_layer), caption)]
     blocks += [Paragraph(sentence) for sentence in summed(seen.missing)]
     return [Section("Sensitivity", tuple(blocks))] if blocks else []
 

@@ -209,6 +209,7 @@ def _spoken_curves(picture: Curves) -> str:
         )
         told.append(f"{curve.name}: {', '.join(stops)}")
     told += [f"{level.name}: {level.y:.3g}{picture.y.unit}" for level in picture.levels]
+    told += [f"{post.curve}, {picture.posts_mean}: {post.x:.3g}{picture.x.unit}" for post in picture.posts]
     return "; ".join(told) + "."
 
 
