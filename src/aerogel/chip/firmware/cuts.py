@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.chip.firmware.entries import entries, stored
+from aerogel.chip.firmware.entries import Places, entries, stored
 from aerogel.core.errors import ChipError, require
 from aerogel.formats.storage import Storage
 
@@ -70,6 +70,17 @@ def by_weight(weights: NDArray[np.int64], parts: int) -> tuple[int, ...]:
     return tuple(int(at) for at in np.unique([0, *inner, len(weights)]))
 
 
+def piece_numbers(places: Places, indices: tuple[str, ...], cuts: Cuts) -> tuple[NDArray[np.int64], int]:
+    """Which piece of a tensor each entry is in, and how many pieces there are."""
+    number = np.zeros(len(places[0]) if places else 1, np.int64)
+    count = 1
+    for index, column in zip(indices, places, strict=True):
+        part = np.searchsorted(np.asarray(cuts.bounds[index]), column, side="right") - 1
+        number = number * cuts.parts(index) + part
+        count *= cuts.parts(index)
+    return number, count
+
+
 class Pieces:
     """The pieces of one tensor whose modes are ``indices``."""
 
@@ -107,19 +118,9 @@ class Pieces:
         none = tuple(np.zeros(0, np.int64) for _ in self.indices)
         return stored(none, own.values[:0], self.shape, own.format, fill=own.fill)
 
-    def largest(self) -> int:
-        """The most entries that a piece has."""
-        if self._whole:
-            return len(self.storage.values)
-        return int(np.diff(self._starts).max(initial=0))
-
     def _sort(self) -> None:
         places, values = entries(self.storage)
-        number = np.zeros(len(values), np.int64)
-        for index, column in zip(self.indices, places, strict=True):
-            part = np.searchsorted(np.asarray(self.cuts.bounds[index]), column, side="right") - 1
-            number = number * self.cuts.parts(index) + part
-        count = int(np.prod([self.cuts.parts(index) for index in self.indices], dtype=np.int64))
+        number, count = piece_numbers(places, self.indices, self.cuts)
         sort = np.argsort(number, kind="stable")
         self._places = tuple(column[sort] for column in places)
         self._entries = values[sort]

@@ -10,14 +10,14 @@ where the result is a sum over it: the host adds the pieces' results up.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.chip.fabric.fabric import Fabric
-from aerogel.chip.firmware.cuts import Cuts, Pieces, by_weight, even
+from aerogel.chip.firmware.cuts import Cuts, by_weight, even, piece_numbers
 from aerogel.chip.firmware.entries import entries
 from aerogel.chip.firmware.image import element_bytes
 from aerogel.chip.firmware.linear import is_sum_over
@@ -32,12 +32,17 @@ from aerogel.lower.algebra import nested
 _LEAST_ROOM = 16
 
 
+HELPS = 0.8
+"""An index of the result is cut where that brings what is too much down to this part of it or less."""
+
+
 @dataclass(frozen=True, slots=True)
 class Short:
-    """What does not fit: in words, and the indices of which one must be cut."""
+    """What does not fit: in words; the indices it depends on; how much there is of it, given cuts."""
 
     what: str
     over: tuple[str, ...]
+    amount: Callable[[Cuts], int]
 
 
 class Cutter:
@@ -51,6 +56,7 @@ class Cutter:
         summed = [i for i in plan.order if i not in out and is_sum_over(plan.assignment.expr, i)]
         self.allowed = [i for i in plan.order if i in out]
         self.summed = summed
+        self.places = {n: entries(s)[0] for n, s in used.items() if not s.format.dense}
 
     def cuts(self, least: int = 1) -> Cuts:
         """The cuts; ``least``: parts of the first index that may be cut, where results lacked room."""
@@ -64,12 +70,12 @@ class Cutter:
             if short is None:
                 return cuts
             index = self.chosen(short, cuts)
-            parts[index] = min(self.plan.extents[index], cuts.parts(index) * 2)
+            parts[index] = min(self.plan.extents[index], parts[index] * 2)
 
     def bounds(self, index: str, parts: int, *, spread: bool) -> tuple[int, ...]:
         """``spread``: its parts run side by side, and should be as much work each."""
         extent = self.plan.extents[index]
-        if not spread or parts == 1 or self.is_dense(index):
+        if not spread or parts in (1, extent) or self.is_dense(index):
             return even(extent, parts)
         return by_weight(self.weights(index), parts)
 
@@ -90,7 +96,7 @@ class Cutter:
         for name, storage in self.used.items():
             modes = self.accesses[name].indices
             if index in modes and not storage.format.dense:
-                found += np.bincount(entries(storage)[0][modes.index(index)], minlength=len(found))
+                found += np.bincount(self.places[name][modes.index(index)], minlength=len(found))
         return found
 
     # --- what fits ------------------------------------------------------------------------------------
@@ -102,38 +108,49 @@ class Cutter:
     def short_workspace(self, cuts: Cuts) -> Short | None:
         capacity = vector_capacity(self.fabric)
         for over in workspaces(self.plan):
-            extent = math.prod(cuts.size(i) for i in over)
+            extent = _product(cuts, over)
             if over and extent > capacity:
                 what = f"a workspace of {extent} coordinates, of which a memory tile holds {capacity}"
-                return Short(what, over)
+                return Short(what, over, lambda cuts, over=over: _product(cuts, over))
         return None
 
     def short_words(self, cuts: Cuts) -> Short | None:
+        for index in self.plan.order:
+            if cuts.size(index) > self.most:
+                what = f"{cuts.size(index)} coordinates {index}, of which words tell {self.most} apart"
+                return Short(what, (index,), lambda cuts, index=index: cuts.size(index))
         for name, storage in self.used.items():
             count = max(self.positions(name, storage, cuts))
             if count > self.most:
                 what = (
                     f"{count} positions in {name}, where {self.fabric.word_bits} bits tell {self.most} apart"
                 )
-                return Short(what, self.accesses[name].indices)
+                over = self.accesses[name].indices
+                return Short(what, over, lambda cuts, n=name, s=storage: max(self.positions(n, s, cuts)))
         dense = self.plan.form.dense
         out = self.plan.assignment.out.indices
-        count = math.prod(cuts.size(i) for i in out) if dense else max((cuts.size(i) for i in out), default=1)
+
+        def amount(cuts: Cuts) -> int:
+            return _product(cuts, out) if dense else max((cuts.size(i) for i in out), default=1)
+
+        count = amount(cuts)
         if count > self.most:
-            return Short(f"{count} positions in the result, of {self.most} that can be told apart", out)
+            return Short(
+                f"{count} positions in the result, of {self.most} that can be told apart", out, amount
+            )
         return None
 
     def short_buffer(self, cuts: Cuts) -> Short | None:
-        sizes = {name: self.operand_bytes(name, storage, cuts) for name, storage in self.used.items()}
-        free = self.budget(cuts) - sum(sizes.values()) - self.least_room(cuts)
-        if free >= 0:
+        budget, count = self.budget(cuts), self.bytes_of(cuts)
+        if count <= budget:
             return None
-        out = self.plan.assignment.out.indices
-        result = self.least_room(cuts)
-        largest = max(sizes, key=lambda name: sizes[name], default=None)
-        over = out if largest is None or result > sizes[largest] else self.accesses[largest].indices
-        what = f"{sum(sizes.values())} bytes of operands and {result} of result, for which the buffer has "
-        return Short(f"{what}{self.budget(cuts)}", over)
+        what = f"{count} bytes of operands and result, for which the global buffer has {budget}"
+        return Short(what, self.plan.order, self.bytes_of)
+
+    def bytes_of(self, cuts: Cuts) -> int:
+        """Of all operands and the result of a piece."""
+        operands = sum(self.operand_bytes(name, storage, cuts) for name, storage in self.used.items())
+        return operands + self.least_room(cuts)
 
     def budget(self, cuts: Cuts) -> int:
         """Bytes of the global buffer that a piece may take."""
@@ -149,7 +166,8 @@ class Cutter:
             return [1, *(math.prod(sizes[: k + 1]) for k in range(len(sizes)))]
         if all(cuts.parts(index) == 1 for index in modes):
             return [1, *storage.counts()]
-        most = Pieces(storage, modes, cuts).largest()
+        numbers, _ = piece_numbers(self.places[name], modes, cuts)
+        most = int(np.bincount(numbers).max(initial=0))
         found = [1]
         for level, size in zip(storage.format.levels, sizes, strict=True):
             found.append(found[-1] * size if level.full else min(found[-1] * size, most))
@@ -192,17 +210,30 @@ class Cutter:
     # --- what is cut ------------------------------------------------------------------------------------
 
     def chosen(self, short: Short, cuts: Cuts) -> str:
-        """The index to cut next: the longest of the result's, or else the longest of those summed over."""
+        """The index to cut next, that which helps most: of the result's, or else of those summed over."""
+        now = short.amount(cuts)
+        helps: list[tuple[float, int, str]] = []
         for candidates in (self.allowed, self.summed):
-            longest = [i for i in candidates if i in short.over and cuts.size(i) > 1]
-            if longest:
-                return max(longest, key=cuts.size)
+            for index in candidates:
+                if index in short.over and cuts.size(index) > 1:
+                    halved = {**cuts.bounds, index: even(self.plan.extents[index], 2 * cuts.parts(index))}
+                    # Of those that help as much, the longest.
+                    share = round(short.amount(Cuts(halved)) / now, 2)
+                    helps.append((share, -cuts.size(index), index))
+            if helps and min(helps)[0] <= HELPS:
+                break
+        if helps and min(helps)[0] < 1:
+            return min(helps)[2]
         over = ", ".join(short.over) or "nothing"
         raise ChipError(
             f"one piece has {short.what}; it would have to be cut over {over}, but over none of these can "
             f"the results of pieces be put together: give another order of loops, or a larger fabric than "
             f"{self.fabric.name}"
         )
+
+
+def _product(cuts: Cuts, over: tuple[str, ...]) -> int:
+    return math.prod(cuts.size(index) for index in over)
 
 
 def workspaces(plan: Plan) -> list[tuple[str, ...]]:
