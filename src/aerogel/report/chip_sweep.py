@@ -8,7 +8,7 @@ from aerogel.chip.sweep.outcome import Outcome, front
 from aerogel.report.chart import Axis, Chart, Point
 from aerogel.report.document import Block, Cell, Grid, Paragraph, Pictures, Report, Section
 
-_BEST, _BEHIND = "nothing beats it", "beaten in time, energy and area"
+_BEST, _BEHIND = "nothing beats it", "another is as good in all three, and better in one"
 _MOST_BEHIND = 60
 _HOW_TO_READ = (
     "Further to the lower left is better in both; the larger a mark, the larger the chip. Nothing beats a "
