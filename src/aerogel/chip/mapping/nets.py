@@ -47,6 +47,16 @@ Ways = tuple[Route, ...]
 """Of a net, each sink's route from the source. Those of one net agree up to where they part: a tree."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The part of a net that a channel is: of the ways of its ``sinks``, tiles ``start`` to ``end``."""
+
+    net: int
+    sinks: tuple[int, ...]
+    start: int
+    end: int
+
+
 def nets_of(netlist: Netlist) -> Nets:
     """The nets of a netlist; ChipError where a channel has not one source and one reader."""
     readers = _readers(netlist)
@@ -95,15 +105,26 @@ def routed(nets: Nets, fabric: Fabric, tiles: Sequence[Tile], ways: Sequence[Way
     The cells come first, in the order of ``nets``, then the forks, net by net from the source on.
     A channel of h hops has latency max(1, h) and holds ``fifo_depth`` tokens for each cycle of that.
     """
-    made = _Made(fabric, nets)
-    for net, way in zip(nets.nets, ways, strict=True):
-        made.outputs[net.source.cell][net.source.port] = made.grow(net, dict(enumerate(way)), 0)
+    made = _made(nets, fabric, ways)
     cells = tuple(
         replace(cell, inputs=tuple(into), outputs=tuple(out))
         for cell, into, out in zip(nets.cells, made.inputs, made.outputs, strict=True)
     )
     whole = Netlist((*cells, *made.forks), tuple(made.channels), nets.segments, nets.values)
     return Mapping(fabric, whole, (*tiles, *made.fork_tiles), tuple(made.routes))
+
+
+def spans(nets: Nets, fabric: Fabric, ways: Sequence[Ways]) -> list[Span]:
+    """Which part of which net each channel is of what ``routed`` makes."""
+    return _made(nets, fabric, ways).spans
+
+
+def _made(nets: Nets, fabric: Fabric, ways: Sequence[Ways]) -> _Made:
+    made = _Made(fabric, nets)
+    for at, (net, way) in enumerate(zip(nets.nets, ways, strict=True)):
+        made.net = at
+        made.outputs[net.source.cell][net.source.port] = made.grow(net, dict(enumerate(way)), 0)
+    return made
 
 
 class _Made:
@@ -118,6 +139,8 @@ class _Made:
         self.fork_tiles: list[Tile] = []
         self.channels: list[Channel] = []
         self.routes: list[Route] = []
+        self.spans: list[Span] = []
+        self.net = 0
 
     def grow(self, net: Net, ways: dict[int, Route], start: int) -> int:
         """The channel in which all of ``ways`` leave their tile number ``start``, and all that follows it."""
@@ -126,6 +149,7 @@ class _Made:
             at += 1
         sink, way = next(iter(ways.items()))
         channel = self._channel(net, Route(way.tiles[start : at + 1], way.track))
+        self.spans.append(Span(self.net, tuple(ways), start, at))
         if len(ways) == 1:
             end = net.sinks[sink]
             self.inputs[end.cell][end.port] = channel

@@ -8,9 +8,10 @@ from itertools import islice
 
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.machine.netlist import Netlist
+from aerogel.chip.mapping.balance import balanced
 from aerogel.chip.mapping.fit import loose, most_copies, require_fit, tight
 from aerogel.chip.mapping.mapping import Mapping
-from aerogel.chip.mapping.nets import Nets, nets_of, routed
+from aerogel.chip.mapping.nets import Nets, nets_of
 from aerogel.chip.mapping.place import place
 from aerogel.chip.mapping.region import Region
 from aerogel.chip.mapping.route import Congestion, route
@@ -80,6 +81,6 @@ def _tried(nets: Nets, regions: Iterator[Region], copies: int) -> Mapping | Cong
             tiles = place(nets, region, seed)
             ways = route(nets, tiles, region)
             if not isinstance(ways, Congestion):
-                return unrolled(routed(nets, region.fabric, tiles, ways), region, copies)
+                return unrolled(balanced(nets, tiles, ways, region), region, copies)
             last = ways
     return last

@@ -35,7 +35,7 @@ class Usage:
         mean = f"{self.links} of {self.all_links} links ({self.links / self.all_links:.1%})"
         copies = f"{self.copies} copies, " if self.copies > 1 else ""
         found = [
-            f"{copies}{self.cells} cells on {processing} and {memory}, {self.forks} forks in switches",
+            f"{copies}{self.cells} cells on {processing} and {memory}, forks in switches: {self.forks}",
             f"{mean}, the longest channel over {self.hops} hops",
         ]
         if self.busiest is not None:

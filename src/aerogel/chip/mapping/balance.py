@@ -1,0 +1,191 @@
+"""Branches that meet again, made equally roomy: a short one takes a detour where its queues would be full.
+
+Where a stream is forked and joined again, one branch over many hops and one over few, it stands still while
+its first token is on the long way and the short one is full. A channel with room for c tokens and a latency
+of l gives a token every cycle only if its reader takes each at the latest c - 1 cycles after it was put in.
+So there must be a time t for every cell such that l <= t(reader) - t(source) <= c - 1 for every channel.
+Where there is none, a cycle of channels says so (some forwards, some backwards); one of its backward ones,
+which are too short, gets two hops more, out to a neighbour and back, over links nobody uses.
+
+Streams of different rates are taken as of one, as they are where fibers have one element each: an outer
+coordinate waits for the whole way of its fiber. Source of the condition: marked graphs at full rate, as in
+Carloni and Sangiovanni-Vincentelli, Performance analysis of latency-insensitive systems (DAC 2000).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from aerogel.chip.machine.netlist import Cell, Netlist, Opcode
+from aerogel.chip.mapping.mapping import Link, Mapping, Tile
+from aerogel.chip.mapping.nets import Nets, Span, Ways, routed, spans
+from aerogel.chip.mapping.region import Region
+
+DETOURS = 60
+"""At most, of a graph: beyond it, links and energy cost more than they give."""
+
+_SCANS = {Opcode.SCAN_COMPRESSED, Opcode.SCAN_DENSE, Opcode.SCAN_BITS, Opcode.SCAN_SKIP}
+_REDUCERS = {Opcode.REDUCE, Opcode.VECTOR_REDUCE, Opcode.MATRIX_REDUCE}
+
+
+def balanced(nets: Nets, tiles: Sequence[Tile], ways: Sequence[Ways], region: Region) -> Mapping:
+    """The mapping of routed nets, short branches lengthened within ``region`` as far as links are free."""
+    ways, fabric = list(ways), region.fabric
+    mapping = routed(nets, fabric, tiles, ways)
+    given_up: set[_Key] = set()
+    # With one place a hop, no channel gives a token every cycle.
+    for _ in range(DETOURS if fabric.fifo_depth > 1 else 0):
+        parts = spans(nets, fabric, ways)
+        roomy = {at for at, span in enumerate(parts) if (span.net, span.sinks) in given_up}
+        short = _too_short(mapping.netlist, roomy)
+        if not short:
+            break
+        detour = _first_detour(mapping, ways, [parts[at] for at in _by_cost(mapping, short)], region)
+        if detour is None:
+            given_up |= {(parts[at].net, parts[at].sinks) for at in short}
+            continue
+        net, ways[net] = detour
+        mapping = routed(nets, fabric, tiles, ways)
+    return mapping
+
+
+_Key = tuple[int, tuple[int, ...]]
+"""A span however long it is: its net, and which of its sinks it leads to."""
+
+
+def _by_cost(mapping: Mapping, channels: Sequence[int]) -> list[int]:
+    """Those first that carry fewer tokens, as far as one can tell, then those with fewer hops."""
+    depths = _depths(mapping.netlist)
+    return sorted(channels, key=lambda at: (depths[at], mapping.routes[at].hops, at))
+
+
+def _first_detour(
+    mapping: Mapping, ways: Sequence[Ways], parts: Sequence[Span], region: Region
+) -> tuple[int, Ways] | None:
+    """The net and its new ways, of the first of ``parts`` that has room for a detour beside it."""
+    for span in parts:
+        found = _detour(mapping, ways, span, region)
+        if found is not None:
+            return span.net, found
+    return None
+
+
+# --- which channels are too short ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """Cell ``target`` is at least ``least`` cycles after ``source``; by ``channel``, forwards or not."""
+
+    source: int
+    target: int
+    least: int
+    channel: int
+    forwards: bool
+
+
+def _too_short(netlist: Netlist, roomy: set[int]) -> list[int]:
+    """Channels of a cycle of demands that no times meet, those that want more room; [] where all can be met.
+
+    ``roomy``: channels that cannot be lengthened, taken to have room enough.
+    """
+    edges = _edges(netlist, roomy)
+    times = {end: 0 for edge in edges for end in (edge.source, edge.target)}
+    came: dict[int, _Edge] = {}
+    last: int | None = None
+    for _ in range(len(times) + 1):
+        last = None
+        for edge in edges:
+            if times[edge.source] + edge.least > times[edge.target]:
+                times[edge.target] = times[edge.source] + edge.least
+                came[edge.target] = edge
+                last = edge.target
+        if last is None:
+            return []
+    assert last is not None
+    for _ in times:  # backwards until within the cycle for sure
+        last = came[last].source
+    cycle = [came[last]]
+    while cycle[-1].source != last:
+        cycle.append(came[cycle[-1].source])
+    return [edge.channel for edge in cycle if not edge.forwards]
+
+
+def _edges(netlist: Netlist, roomy: set[int]) -> list[_Edge]:
+    """The demands of all channels but those that lead back to a scanner that skips."""
+    sources: dict[int, int] = {}
+    readers: dict[int, int] = {}
+    for at, cell in enumerate(netlist.cells):
+        sources.update(dict.fromkeys(cell.outputs, at))
+        for port, channel in enumerate(cell.inputs):
+            if not (cell.opcode is Opcode.SCAN_SKIP and port == 1):
+                readers[channel] = at
+    edges: list[_Edge] = []
+    for at, target in readers.items():
+        channel, source = netlist.channels[at], sources[at]
+        edges.append(_Edge(source, target, channel.latency, at, forwards=True))
+        if at not in roomy:
+            edges.append(_Edge(target, source, 1 - channel.capacity, at, forwards=False))
+    return edges
+
+
+def _depths(netlist: Netlist) -> list[int]:
+    """How many scanners each channel is behind, less the reducers: the deeper, the more tokens it carries."""
+    made = {channel: at for at, cell in enumerate(netlist.cells) for channel in cell.outputs}
+    depths = [0] * len(netlist.channels)
+    # As often as the longest way has cells; cycles through skips would go on for ever.
+    for _ in range(len(netlist.cells)):
+        before = list(depths)
+        for channel, at in made.items():
+            if channel >= 0:
+                depths[channel] = _depth(netlist.cells[at], channel, before)
+        if depths == before:
+            break
+    return depths
+
+
+def _depth(cell: Cell, channel: int, depths: Sequence[int]) -> int:
+    """Of an output of a cell, from those of its inputs."""
+    match cell.opcode:
+        case Opcode.ROOT:
+            return 0
+        case Opcode.REPEAT:
+            return depths[cell.inputs[0]]
+        case Opcode.DROP:
+            return depths[cell.inputs[cell.outputs.index(channel)]]
+        case opcode:
+            deeper = 1 if opcode in _SCANS else -1 if opcode in _REDUCERS else 0
+            return max((depths[at] for at in cell.inputs), default=0) + deeper
+
+
+# --- making one longer -----------------------------------------------------------------------------
+
+
+def _detour(mapping: Mapping, ways: Sequence[Ways], span: Span, region: Region) -> Ways | None:
+    """The ways of a span's net with two hops more in it, as near its end as links are free; or None."""
+    way = ways[span.net][span.sinks[0]]
+    if span.end == 0:
+        # From an output to the fork beside it: what leaves from there is on several tracks.
+        return None
+    used = {link for route in mapping.routes for link in route.links()}
+    for at in range(span.end, span.start - 1, -1):
+        here = way.tiles[at]
+        for beside in _neighbours(here, region):
+            there, back = Link(here, beside, way.track), Link(beside, here, way.track)
+            if there not in used and back not in used:
+                tiles = (*way.tiles[: at + 1], beside, here)
+                return tuple(
+                    replace(other, tiles=(*tiles, *other.tiles[at + 1 :])) if sink in span.sinks else other
+                    for sink, other in enumerate(ways[span.net])
+                )
+    return None
+
+
+def _neighbours(tile: Tile, region: Region) -> list[Tile]:
+    """Those of a tile within a region."""
+    rows = range(region.row, region.row + region.rows)
+    columns = range(region.column, region.column + region.columns)
+    steps = ((-1, 0), (0, 1), (1, 0), (0, -1))
+    beside = [Tile(tile.row + down, tile.column + right) for down, right in steps]
+    return [other for other in beside if other.row in rows and other.column in columns]
