@@ -258,7 +258,8 @@ def _wired(
 
 
 def _told_apart(expr: Expr) -> tuple[Expr, dict[Access, str]]:
-    """Every access under a key of its own, and the tensor of each key."""
+    """Every access under a key of its own, and the tensor of each key. One that stands in two terms may be
+    there in one and not in the other."""
     leaves: dict[Access, str] = {}
 
     def visit(node: Expr) -> Expr:

@@ -39,6 +39,8 @@ class Feed:
 
 
 Feeds = Mapping[Access, Feed]
+MOST_ALONG = 3
+"""Streams that come along with the coordinates of one side of a merger: what a configuration has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,23 +161,27 @@ class Meeting:
             f"an intermediate result of two dimensions, {self.index} the outer one, meets another operand: "
             f"its fibers cannot be left out as they stream by; put the sum it comes from after {self.index}",
         )
-        kinds = tuple(feed.kind for _, feed in (*a, *b))
         require(
             op == "intersect" or self.zero == 0,
             ChipError,
             f"what is not stored is {self.zero} here, but blocks take it for 0 where operands are united at "
             f"{self.index}: only products of what is stored can be computed so",
         )
-        block = Merge(op, len(a), len(b), kinds=_told(kinds))
         assert left.crd is not None
         assert right.crd is not None
-        sources = [left.crd, *(f.stream for _, f in a), right.crd, *(f.stream for _, f in b)]
-        crd, *made = self.wiring.add(block, f"{op}_{self.index}", *sources)
         gaps = op == "union"
-        feeds = {
-            access: replace(feed, stream=stream, gaps=feed.gaps or gaps)
-            for (access, feed), stream in zip((*a, *b), made, strict=True)
-        }
+        crd: Port | None = None
+        feeds: dict[Access, Feed] = {}
+        # A merger has room for a few streams along; more of them meet in another, at the same coordinates.
+        for at in range(0, max(len(a), len(b), 1), MOST_ALONG):
+            some, others = a[at : at + MOST_ALONG], b[at : at + MOST_ALONG]
+            kinds = tuple(feed.kind for _, feed in (*some, *others))
+            block = Merge(op, len(some), len(others), kinds=_told(kinds))
+            sources = [left.crd, *(f.stream for _, f in some), right.crd, *(f.stream for _, f in others)]
+            found, *made = self.wiring.add(block, f"{op}_{self.index}", *sources)
+            crd = crd or found
+            for (access, feed), stream in zip((*some, *others), made, strict=True):
+                feeds[access] = replace(feed, stream=stream, gaps=feed.gaps or gaps)
         full = gaps and (left.full or right.full)
         return Space(crd, feeds, hollow=not full and (not gaps or self.both_empty(left, right)), full=full)
 
