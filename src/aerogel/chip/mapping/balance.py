@@ -5,7 +5,8 @@ its first token is on the long way and the short one is full. A channel with roo
 of l gives a token every cycle only if its reader takes each at the latest c - 1 cycles after it was put in.
 So there must be a time t for every cell such that l <= t(reader) - t(source) <= c - 1 for every channel.
 Where there is none, a cycle of channels says so (some forwards, some backwards); one of its backward ones,
-which are too short, gets two hops more, out to a neighbour and back, over links nobody uses.
+which are too short, gets two hops more, out to a neighbour and back, over links nobody uses. Where it cannot,
+the cycle is left as it is: lengthening more of it costs latency, which whole rows then wait for.
 
 Streams of different rates are taken as of one, as they are where fibers have one element each: an outer
 coordinate waits for the whole way of its fiber. Source of the condition: marked graphs at full rate, as in
@@ -41,11 +42,12 @@ def balanced(nets: Nets, tiles: Sequence[Tile], ways: Sequence[Ways], region: Re
         short = _too_short(mapping.netlist, roomy)
         if not short:
             break
-        detour = _first_detour(mapping, ways, [parts[at] for at in _by_cost(mapping, short)], region)
+        span = parts[_cheapest(mapping, short)]
+        detour = _detour(mapping, ways, span, region)
         if detour is None:
-            given_up |= {(parts[at].net, parts[at].sinks) for at in short}
+            given_up.add((span.net, span.sinks))
             continue
-        net, ways[net] = detour
+        ways[span.net] = detour
         mapping = routed(nets, fabric, tiles, ways)
     return mapping
 
@@ -54,21 +56,10 @@ _Key = tuple[int, tuple[int, ...]]
 """A span however long it is: its net, and which of its sinks it leads to."""
 
 
-def _by_cost(mapping: Mapping, channels: Sequence[int]) -> list[int]:
-    """Those first that carry fewer tokens, as far as one can tell, then those with fewer hops."""
+def _cheapest(mapping: Mapping, channels: Sequence[int]) -> int:
+    """The one that carries the fewest tokens, as far as one can tell; of several, that of the fewest hops."""
     depths = _depths(mapping.netlist)
-    return sorted(channels, key=lambda at: (depths[at], mapping.routes[at].hops, at))
-
-
-def _first_detour(
-    mapping: Mapping, ways: Sequence[Ways], parts: Sequence[Span], region: Region
-) -> tuple[int, Ways] | None:
-    """The net and its new ways, of the first of ``parts`` that has room for a detour beside it."""
-    for span in parts:
-        found = _detour(mapping, ways, span, region)
-        if found is not None:
-            return span.net, found
-    return None
+    return min(channels, key=lambda at: (depths[at], mapping.routes[at].hops, at))
 
 
 # --- which channels are too short ------------------------------------------------------------------
