@@ -68,7 +68,7 @@ def test_the_short_side_of_a_diamond_is_lengthened(length: int) -> None:
 
 
 def test_most_demands_are_met_where_links_are_plenty() -> None:
-    """Not all: a cycle is given up where its cheapest channel cannot grow, as an output's own queue cannot."""
+    """Not all: a cycle is given up where its cheapest channel cannot grow: an output's own queue, say."""
     unmet = left = 0
     for seed in range(24):
         before, after = before_and_after(drawn(3 + seed % 10, seed), whole(replace(ONYX, tracks=12)))
