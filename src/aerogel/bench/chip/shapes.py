@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
+from math import log
 from time import process_time
 from typing import Any
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 import aerogel as ag
 from aerogel.bench.chip.kernels import KERNELS, Kernel
 from aerogel.bench.chip.problem import bf16, random_pattern
+from aerogel.chip.dense.run import multiply
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.graph.build import build
 from aerogel.chip.machine.assemble import assemble
@@ -89,6 +92,41 @@ class Full:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossover:
+    """Cycles of a product of two square matrices in dense mode, and by share of zeros in sparse mode."""
+
+    size: int
+    dense: int
+    sparse: tuple[tuple[float, int], ...]
+
+    @property
+    def zeros(self) -> float | None:
+        """Where both take as long, on a line through the logarithms between the nearest shares; None where
+        that is outside of them."""
+        for (a, more), (b, less) in pairwise(self.sparse):
+            if more >= self.dense >= less:
+                return a + (b - a) * log(more / self.dense) / log(more / less)
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "zeros": self.zeros}
+
+
+def crossover(fabric: Fabric, size: int, zeros: tuple[float, ...]) -> Crossover:
+    """``zeros``: ascending shares. Both modes through mapping, words and driver, with transfers from DRAM."""
+    found: list[tuple[float, int]] = []
+    dense = 0
+    for share in zeros:
+        kernel, tensors = _product(size, 1 - share)
+        if not dense:
+            full = tensors["A"].to_numpy()
+            dense = multiply(full, full, fabric).cycles
+        run = ag.chip.compile(kernel.text, fabric=fabric, **tensors).simulate()
+        found.append((share, run.cycles))
+    return Crossover(size, dense, tuple(found))
 
 
 def unrolled(fabric: Fabric, size: int = 500, share: float = 0.02) -> Unrolled:

@@ -151,12 +151,12 @@ def case_table(rows: Sequence[Row]) -> str:
             cells += ["not on the chip", *[""] * 9]
         else:
             chip = row.chip
-            cells += [f"{chip.cycles:,}", _time(chip.seconds)]
-            cells += [_time(fastest.seconds), fastest.name] if fastest else ["", ""]
+            cells += [f"{chip.cycles:,}", time_text(chip.seconds)]
+            cells += [time_text(fastest.seconds), fastest.name] if fastest else ["", ""]
             cells += [
-                _joules(chip.chip_joules),
-                _joules(chip.joules - chip.chip_joules),
-                _cpu_joules(fastest),
+                joules_text(chip.chip_joules),
+                joules_text(chip.joules - chip.chip_joules),
+                cpu_joules(fastest),
             ]
             cells += [str(row.gain(of) or "") for of in ("time", "energy", "product")]
         lines.append(cells)
@@ -232,18 +232,18 @@ def _rough(value: float) -> str:
     return f"{float(f'{value:.2g}'):,g}" if value < 1e5 else f"{value:.1e}".replace("e+0", "e")
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     return f"{seconds * 1e6:,.1f} us" if seconds < 1e-2 else f"{seconds * 1e3:,.1f} ms"
 
 
-def _joules(joules: float) -> str:
+def joules_text(joules: float) -> str:
     exponent = 0 if not joules else min(3, max(0, -math.floor(math.log10(joules) / 3)))
     return f"{joules * 1000**exponent:.3g} {('J', 'mJ', 'uJ', 'nJ')[exponent]}"
 
 
-def _cpu_joules(cpu: OnCpu | None) -> str:
+def cpu_joules(cpu: OnCpu | None) -> str:
     if cpu is None:
         return ""
     if cpu.joules is not None:
-        return f"{_joules(cpu.joules)}, {cpu.method}"
-    return f"{_joules(cpu.low)} to {_joules(cpu.high)}"
+        return f"{joules_text(cpu.joules)}, {cpu.method}"
+    return f"{joules_text(cpu.low)} to {joules_text(cpu.high)}"
