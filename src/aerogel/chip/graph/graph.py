@@ -77,6 +77,27 @@ def verify(graph: Graph) -> Graph:
     return graph
 
 
+def is_skip(graph: Graph, wire: Wire) -> bool:
+    """Whether a wire only tells a scanner how far to leap: those alone may lead back."""
+    return inputs(graph.nodes[wire.sink.block].block)[wire.sink.port][0] == "skip"
+
+
+def in_order(graph: Graph) -> list[int]:
+    """Nodes after those that feed them; ChipError where wires other than skips lead back."""
+    feeds: dict[int, set[int]] = {at: set() for at in range(len(graph.nodes))}
+    for wire in graph.wires:
+        if not is_skip(graph, wire):
+            feeds[wire.sink.block].add(wire.source.block)
+    order: list[int] = []
+    placed: set[int] = set()
+    while len(order) < len(feeds):
+        ready = [at for at, needs in feeds.items() if at not in placed and needs <= placed]
+        require(ready, ChipError, "the graph has a cycle other than through skips")
+        order += ready
+        placed.update(ready)
+    return order
+
+
 def _kind(graph: Graph, port: Port, *, out: bool) -> tuple[str, Kind]:
     require(0 <= port.block < len(graph.nodes), ChipError, f"a wire names block {port.block}, which is none")
     node = graph.nodes[port.block]

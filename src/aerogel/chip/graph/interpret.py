@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.chip.graph.blocks import WriteLevel, WriteValues, inputs, outputs
-from aerogel.chip.graph.graph import Graph, Port
+from aerogel.chip.graph.blocks import WriteLevel, WriteValues, outputs
+from aerogel.chip.graph.graph import Graph, Port, in_order
 from aerogel.chip.graph.meaning import Stream, UnevenError, World, run_block
-from aerogel.core.errors import ChipError, require
+from aerogel.core.errors import ChipError
 from aerogel.formats.storage import Storage
 
 
@@ -40,7 +40,7 @@ def interpret(graph: Graph, tensors: Mapping[str, Storage], *, word_bits: int = 
     streams: dict[Port, Stream] = {}
     levels: dict[tuple[str, int], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     values: dict[str, NDArray[np.float64]] = {}
-    for at in _in_order(graph):
+    for at in in_order(graph):
         node = graph.nodes[at]
         sources = graph.into(at)
         taken = [streams[p] for p in sources if p in streams]
@@ -57,23 +57,6 @@ def interpret(graph: Graph, tensors: Mapping[str, Storage], *, word_bits: int = 
                 for port, stream in enumerate(made):
                     streams[Port(at, port)] = stream
     return Traces(streams, levels, values)
-
-
-def _in_order(graph: Graph) -> list[int]:
-    """Nodes after those that feed them; wires of skips, which may lead back, do not count."""
-    feeds: dict[int, set[int]] = {at: set() for at in range(len(graph.nodes))}
-    for wire in graph.wires:
-        name = inputs(graph.nodes[wire.sink.block].block)[wire.sink.port][0]
-        if name != "skip":
-            feeds[wire.sink.block].add(wire.source.block)
-    order: list[int] = []
-    placed: set[int] = set()
-    while len(order) < len(feeds):
-        ready = [at for at, needs in feeds.items() if at not in placed and needs <= placed]
-        require(ready, ChipError, "the graph has a cycle other than through skips")
-        order += ready
-        placed.update(ready)
-    return order
 
 
 def _payloads(stream: Stream) -> list[Any]:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from aerogel.chip.graph.blocks import Root, inputs
-from aerogel.chip.graph.graph import Graph, Wire
+from aerogel.chip.graph.blocks import Root
+from aerogel.chip.graph.graph import Graph, Wire, is_skip
 
 SWEEPS = 24
 Key = int | tuple[int, int]
@@ -58,7 +58,7 @@ def arranged(graph: Graph, widths: Sequence[float], bend: float, gap: float) -> 
 
 def _depths(graph: Graph) -> dict[int, int]:
     """The longest way to each block; roots stand just above what they feed."""
-    wires = [w for w in graph.wires if inputs(graph.nodes[w.sink.block].block)[w.sink.port][0] != "skip"]
+    wires = [wire for wire in graph.wires if not is_skip(graph, wire)]
     depth = dict.fromkeys(range(len(graph.nodes)), 0)
     for _ in graph.nodes:
         before = dict(depth)
