@@ -35,6 +35,8 @@ def balanced(nets: Nets, tiles: Sequence[Tile], ways: Sequence[Ways], region: Re
     ways, fabric = list(ways), region.fabric
     mapping = routed(nets, fabric, tiles, ways)
     given_up: set[_Key] = set()
+    deep = _depths(mapping.netlist)
+    depths = {span.net: deep[at] for at, span in enumerate(spans(nets, fabric, ways))}
     # With one place a hop, no channel gives a token every cycle.
     for _ in range(DETOURS if fabric.fifo_depth > 1 else 0):
         parts = spans(nets, fabric, ways)
@@ -42,7 +44,8 @@ def balanced(nets: Nets, tiles: Sequence[Tile], ways: Sequence[Ways], region: Re
         short = _too_short(mapping.netlist, roomy)
         if not short:
             break
-        span = parts[_cheapest(mapping, short)]
+        # The one that carries the fewest tokens, as far as one can tell; of several, that of the fewest hops.
+        span = parts[min(short, key=lambda at: (depths[parts[at].net], mapping.routes[at].hops, at))]
         detour = _detour(mapping, ways, span, region)
         if detour is None:
             given_up.add((span.net, span.sinks))
@@ -54,12 +57,6 @@ def balanced(nets: Nets, tiles: Sequence[Tile], ways: Sequence[Ways], region: Re
 
 _Key = tuple[int, tuple[int, ...]]
 """A span however long it is: its net, and which of its sinks it leads to."""
-
-
-def _cheapest(mapping: Mapping, channels: Sequence[int]) -> int:
-    """The one that carries the fewest tokens, as far as one can tell; of several, that of the fewest hops."""
-    depths = _depths(mapping.netlist)
-    return min(channels, key=lambda at: (depths[at], mapping.routes[at].hops, at))
 
 
 # --- which channels are too short ------------------------------------------------------------------
@@ -84,9 +81,8 @@ def _too_short(netlist: Netlist, roomy: set[int]) -> list[int]:
     edges = _edges(netlist, roomy)
     times = {end: 0 for edge in edges for end in (edge.source, edge.target)}
     came: dict[int, _Edge] = {}
-    last: int | None = None
-    for _ in range(len(times) + 1):
-        last = None
+    for turn in range(len(times) + 1):
+        last: int | None = None
         for edge in edges:
             if times[edge.source] + edge.least > times[edge.target]:
                 times[edge.target] = times[edge.source] + edge.least
@@ -94,13 +90,27 @@ def _too_short(netlist: Netlist, roomy: set[int]) -> list[int]:
                 last = edge.target
         if last is None:
             return []
-    assert last is not None
-    for _ in times:  # backwards until within the cycle for sure
-        last = came[last].source
-    cycle = [came[last]]
-    while cycle[-1].source != last:
+        # Looking every time would cost more than it saves.
+        if turn % 8 == 7 or turn == len(times):
+            cycle = _cycle(came, last)
+            if cycle:
+                return [edge.channel for edge in cycle if not edge.forwards]
+    raise AssertionError("times that never settle are raised around a cycle")
+
+
+def _cycle(came: dict[int, _Edge], last: int) -> list[_Edge]:
+    """The cycle that lies behind cell ``last``, or []."""
+    seen: set[int] = set()
+    at = last
+    while at not in seen:
+        seen.add(at)
+        if at not in came:
+            return []
+        at = came[at].source
+    cycle = [came[at]]
+    while cycle[-1].source != at:
         cycle.append(came[cycle[-1].source])
-    return [edge.channel for edge in cycle if not edge.forwards]
+    return cycle
 
 
 def _edges(netlist: Netlist, roomy: set[int]) -> list[_Edge]:
