@@ -9,7 +9,7 @@ from aerogel.bench.chip.compare import Plan, run
 from aerogel.bench.chip.data import at_random, from_files
 from aerogel.bench.chip.kernels import KERNELS, named
 from aerogel.bench.chip.told import document, text
-from aerogel.chip.energy.model import load_model
+from aerogel.chip.energy.model import model_for
 from aerogel.chip.fabric.read import load
 from aerogel.cli.command import FAILED, OK, Command, add_threads, note, show
 from aerogel.cli.progress import bar
@@ -26,7 +26,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kernels", metavar="A,B", help=about)
     about = "onyx-like, onyx-small, onyx-large, or a file of your own (default: onyx-like)"
     parser.add_argument("--fabric", default="onyx-like", metavar="F", help=about)
-    about = "a file with energies of your own, or a fabric's file with [energy] in it"
+    about = "a file with energies of your own (default: what the fabric's file says of them)"
     parser.add_argument("--energy", type=Path, metavar="TABLE.toml", help=about)
     parser.add_argument("--quick", action="store_true", help="short blocks: the CPU's times mean little")
     add_threads(parser)
@@ -39,7 +39,7 @@ def _run(args: argparse.Namespace) -> int:
         kernels,
         from_files(args.files) if args.files else at_random(),
         load(args.fabric),
-        load_model(args.energy),
+        model_for(args.fabric, args.energy),
         _QUICK if args.quick else _FULL,
         threads=tuple(sorted({1, threads})),
     )

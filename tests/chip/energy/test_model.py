@@ -1,6 +1,7 @@
 """The energy of counts: by hand for a few, and what must hold for any."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from aerogel.chip.energy.bill import bill, machine_of
 from aerogel.chip.energy.blocks import BLOCKS
 from aerogel.chip.energy.calibrate import PUBLISHED_PICOJOULES, calibrate, published_point
-from aerogel.chip.energy.model import Model, load_model, make_model
+from aerogel.chip.energy.model import Model, load_model, make_model, model_for
 from aerogel.chip.energy.table import load_table
 from aerogel.chip.fabric.fabric import Dram, Fabric
 from aerogel.chip.graph.streams import Kind
@@ -179,3 +180,15 @@ def test_the_range_is_that_of_its_parts(model: Model):
     counts = Counts(dram_read_bytes=10**9)
     found = model.energy(counts, FABRIC)
     assert found.low == pytest.approx(found.joules / 2) and found.high == pytest.approx(found.joules * 14 / 8)
+
+
+def test_a_fabrics_own_file_has_its_energies(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\n[energy]\nnode = 7\n', encoding="utf-8")
+    assert model_for(str(path)).table.node == model_for(path).table.node == 7
+    assert model_for("onyx-like") is model_for(FABRIC) is load_model()
+    other = tmp_path / "energies.toml"
+    other.write_text("node = 16\n", encoding="utf-8")
+    assert model_for(path, other).table.node == 16
+    other.write_text("node = 10\n", encoding="utf-8")
+    assert model_for(path, other).table.node == 10

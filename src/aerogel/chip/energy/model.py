@@ -141,10 +141,23 @@ def make_model(table: Table, point: Point | None = None) -> Model:
     return Model(table, calibrate(table, point), variants)
 
 
-@cache
 def load_model(own: Path | str | None = None) -> Model:
-    """With the table that comes with aerogel, the entries of the file ``own`` in place of its."""
-    return make_model(load_table(own))
+    """With the table that comes with aerogel, the entries of the file ``own`` in place of its; a file is read
+    each time, for it may have been edited."""
+    return _brought() if own is None else make_model(load_table(own))
+
+
+@cache
+def _brought() -> Model:
+    return make_model(load_table())
+
+
+def model_for(fabric: str | Path | Fabric, own: Path | str | None = None) -> Model:
+    """For a fabric by name or file: by the file ``own`` where it is given, else by what the fabric's own file
+    says of energies, if anything."""
+    if own is None and not isinstance(fabric, Fabric) and str(fabric).endswith(".toml"):
+        own = fabric
+    return load_model(own)
 
 
 def _ends(table: Table) -> Iterator[Table]:
