@@ -6,8 +6,8 @@ This is the definition; ``sim/arithmetic.py`` says the same in Loop IR, bit for 
   range lies infinity. ``int16`` is the nearest whole number; out of range, or NaN, is an error.
 - ``and``, ``or`` and ``not`` ask "is it not 0" and give 1 or 0, as comparisons do; ``pair`` is 1.
 - ``min`` and ``max`` of a NaN are NaN, and so are ``relu`` and ``sign``. x / 0 is infinite, 0 / 0 a NaN.
-- ``exp`` is a reduction to |r| <= ln 2 / 2 in two steps and a polynomial (see ``exponential``): within 2 units
-  of the last place of float64.
+- ``exp`` is a reduction to |r| <= ln 2 / 2 in two steps and a polynomial (see ``exponential``): within 2
+  units of the last place of float64.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ TERMS = tuple(1.0 / math.factorial(n) for n in range(14))
 EXP_HIGH, EXP_LOW = 709.782712893384, -745.1332191019412
 
 
-class OutOfRange(ArithmeticError):
+class OutOfRangeError(ArithmeticError):
     """An int16 result that int16 cannot hold."""
 
 
 def rounded(value: float, values: Values) -> float:
-    """The nearest value that the machine has; OutOfRange where ``int16`` has none."""
+    """The nearest value that the machine has; OutOfRangeError where ``int16`` has none."""
     match values:
         case "f64":
             return value
@@ -40,10 +40,10 @@ def rounded(value: float, values: Values) -> float:
             return _bf16(value)
         case "int16":
             if not abs(value) < 32768.5:
-                raise OutOfRange
+                raise OutOfRangeError
             whole = float(round(value))
             if not -32768.0 <= whole <= 32767.0:
-                raise OutOfRange
+                raise OutOfRangeError
             return whole
 
 

@@ -67,8 +67,8 @@ def assemble(
     """The netlist of ``graph`` on ``tensors``, which are stored as the graph takes them.
 
     ``room``: words that each segment of a result may take; by default as many as references can tell apart
-    (``2 ** word_bits``), and one more. ``values``: instead of the fabric's. A channel is of one hop, and holds
-    ``fifo_depth`` tokens. ChipError where a tensor is missing or is stored otherwise.
+    (``2 ** word_bits``), and one more. ``values``: instead of the fabric's. A channel is of one hop, and
+    holds ``fifo_depth`` tokens. ChipError where a tensor is missing or is stored otherwise.
     """
     verify(graph)
     made = _Assembly(tensors, fabric, (1 << fabric.word_bits) + 1 if room is None else room)

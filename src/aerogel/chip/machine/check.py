@@ -1,4 +1,5 @@
-"""Whether a netlist and its arrays are what the simulator takes: everything that can be known before a run."""
+"""Whether a netlist and its arrays are what the simulator takes: everything that can be known before a
+run."""
 
 from __future__ import annotations
 
@@ -78,8 +79,8 @@ def _check_cell(netlist: Netlist, cell: Cell, fabric: Fabric) -> None:
     require(
         (len(cell.inputs), len(cell.outputs)) == counts and max(counts) <= MOST_PORTS,
         ChipError,
-        f"{cell.name} ({cell.opcode.name}) has {len(cell.inputs)} inputs and {len(cell.outputs)} outputs: as it "
-        f"is set it has {counts[0]} and {counts[1]}",
+        f"{cell.name} ({cell.opcode.name}) has {len(cell.inputs)} inputs and {len(cell.outputs)} outputs: as "
+        f"it is set it has {counts[0]} and {counts[1]}",
     )
     _check_segments(netlist, cell)
     _check_workspace(cell, fabric)
@@ -97,8 +98,8 @@ def _check_segments(netlist: Netlist, cell: Cell) -> None:
         require(
             segment.written == writes(cell),
             ChipError,
-            f"{cell.name} {'stores' if writes(cell) else 'reads'} segment {number} ({segment.name}), which is "
-            f"{'a result' if segment.written else 'an operand'}",
+            f"{cell.name} {'stores' if writes(cell) else 'reads'} segment {number} ({segment.name}), which "
+            f"is {'a result' if segment.written else 'an operand'}",
         )
 
 
@@ -153,7 +154,8 @@ def _check_channels(netlist: Netlist) -> None:
             and 1 <= channel.capacity <= MOST_CAPACITY
             and channel.hops >= 0,
             ChipError,
-            f"channel {number} has latency {channel.latency}, capacity {channel.capacity} and {channel.hops} hops",
+            f"channel {number} has latency {channel.latency}, capacity {channel.capacity} and "
+            f"{channel.hops} hops",
         )
 
 

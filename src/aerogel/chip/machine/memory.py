@@ -2,11 +2,13 @@
 
 - A cell whose segments fit its tile together (``Fabric.memory_words``) holds them: they are loaded before the
   start, or stored after the end, and every access takes no time of its own.
-- Otherwise the tile is a window: for each segment a direct-mapped store of lines of ``line_words`` words. A line
-  comes over the tile's own link, one word a cycle, after ``buffer_latency`` cycles; all tiles together get
-  ``links`` words a cycle, in the order they ask (in one cycle: cells in their order). Where a walk goes from a
-  line to the next, the one after it is asked for as well. Word w of a line can be read w cycles after its first.
-- A result that does not fit is sent line by line, over a link of its own at the same pace; two lines may wait.
+- Otherwise the tile is a window: for each segment a direct-mapped store of lines of ``line_words`` words. A
+  line comes over the tile's own link, one word a cycle, after ``buffer_latency`` cycles; all tiles together
+  get ``links`` words a cycle, in the order they ask (in one cycle: cells in their order). Where a walk goes
+  from a line to the next, the one after it is asked for as well. Word w of a line can be read w cycles after
+  its first.
+- A result that does not fit is sent line by line, over a link of its own at the same pace; two lines may
+  wait.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ _OCCUPANCY = 9
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the segments of a cell are. ``lines``: of each segment's window, 0 where the tile holds them whole."""
+    """Where the segments of a cell are. ``lines``: of each segment's window, 0 where the tile holds them
+    whole."""
 
     segments: tuple[int, ...]
     resident: bool
@@ -61,8 +64,8 @@ def places(netlist: Netlist, words: tuple[int, ...], fabric: Fabric) -> tuple[Pl
             require(
                 lines >= _LEAST_LINES,
                 ChipError,
-                f"{cell.name} needs windows on {len(segments)} arrays, but {fabric.memory_words} words of memory "
-                f"hold {lines} lines of {fabric.line_words} words for each: give {_LEAST_LINES} or more",
+                f"{cell.name} needs windows on {len(segments)} arrays, but {fabric.memory_words} words of "
+                f"memory hold {lines} lines of {fabric.line_words} words for each: give {_LEAST_LINES} or more",
             )
         found.append(Place(segments, resident, lines))
     return tuple(found)
@@ -73,4 +76,4 @@ def transfer(words: list[int], fabric: Fabric) -> int:
     total = sum(words)
     if not total:
         return 0
-    return fabric.buffer_latency + max(max(words), -(-total // fabric.links))
+    return fabric.buffer_latency + max(*words, -(-total // fabric.links))

@@ -15,8 +15,8 @@ from aerogel.chip.machine.netlist import Opcode
 
 @dataclass(frozen=True, slots=True)
 class CellUse:
-    """Cycles of a cell: ``busy`` ones moved a token or read a memory; the others waited for input, for room in
-    an output, or for a line of the global buffer. What is left to the run's end came after it was done."""
+    """Cycles of a cell: ``busy`` ones moved a token or read a memory; the others waited for input, for room
+    in an output, or for a line of the global buffer. What is left to the run's end came after it was done."""
 
     name: str
     opcode: Opcode
@@ -53,10 +53,10 @@ class Event:
 class Run:
     """A run from start to done.
 
-    ``array_cycles``: while cells ran; ``fill_cycles`` before it, to load the memories that hold operands whole,
-    ``drain_cycles`` after it, to store the results that stayed in memories. ``results``: by segment number, as
-    many words as were written. ``visits``: block-steps, cells looked at awake in a cycle (what a simulator's
-    speed is counted in). ``events``: where a trace was asked for.
+    ``array_cycles``: while cells ran; ``fill_cycles`` before it, to load the memories that hold operands
+    whole, ``drain_cycles`` after it, to store the results that stayed in memories. ``results``: by segment
+    number, as many words as were written. ``visits``: block-steps, cells looked at awake in a cycle (what a
+    simulator's speed is counted in). ``events``: where a trace was asked for.
     """
 
     array_cycles: int

@@ -1,22 +1,13 @@
-"""What is said of a run: how it ended, well or not."""
+"""What is said of a run that cannot go on: a fault, a deadlock, too many cycles."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Never
+from typing import Never
 
-from numpy.typing import NDArray
-
-from aerogel.chip.fabric.fabric import Fabric
-from aerogel.chip.graph.streams import Kind
-from aerogel.chip.machine.counts import Counts
 from aerogel.chip.machine.faults import MEANINGS, Fault
-from aerogel.chip.machine.memory import Place, transfer, writes
-from aerogel.chip.machine.netlist import Netlist, Opcode
-from aerogel.chip.machine.opcodes import FUNCTIONS, OPCODES, OPERATIONS
-from aerogel.chip.machine.outcome import CellUse, ChannelUse, Event, Run
+from aerogel.chip.machine.netlist import Netlist
 from aerogel.core.errors import ChipError
 
 _MOST_LISTED = 12
@@ -33,7 +24,8 @@ class Waiting:
 
 class DeadlockError(ChipError):
     """Nothing moves, nothing is under way, and not every cell is done. ``waiting``: who, and for what;
-    ``ring``: cells of which each waits for the next, and the last for the first; empty where there is none."""
+    ``ring``: cells of which each waits for the next, and the last for the first; empty where there is
+    none."""
 
     def __init__(self, message: str, waiting: tuple[Waiting, ...], ring: tuple[int, ...]) -> None:
         super().__init__(message)
@@ -87,7 +79,8 @@ def stuck(netlist: Netlist, cycle: int, waiting: Sequence[Waiting], levels: Sequ
     ring = _ring(wants)
     full = [c for c, level in enumerate(levels) if level >= netlist.channels[c].capacity]
     text = [
-        f"deadlock in cycle {cycle}: {len(waiting)} of {len(netlist.cells)} cells are blocked and nothing moves",
+        f"deadlock in cycle {cycle}: {len(waiting)} of {len(netlist.cells)} cells are blocked and nothing "
+        "moves",
         *lines[:_MOST_LISTED],
     ]
     if len(lines) > _MOST_LISTED:
@@ -136,78 +129,3 @@ def _ring(wants: Mapping[int, Sequence[int]]) -> tuple[int, ...]:
                 path.append(here)
                 choices.append(iter(wants[here]))
     return ()
-
-
-def finished(
-    netlist: Netlist,
-    fabric: Fabric,
-    where: tuple[Place, ...],
-    words: tuple[int, ...],
-    *,
-    end: int,
-    written: Mapping[int, NDArray[Any]],
-    cells: tuple[CellUse, ...],
-    channels: tuple[ChannelUse, ...],
-    work: Sequence[tuple[int, int, int]],
-    buffer_reads: int,
-    buffer_writes: int,
-    busy_until: int,
-    visits: int,
-    events: tuple[Event, ...],
-) -> Run:
-    """The outcome of a run that ended in cycle ``end``. ``work``: of each cell, words of memory read and
-    written, and operations; ``buffer_reads``, ``buffer_writes``: words of full lines; ``busy_until``: when the
-    last of them is stored."""
-    fill, drain, rest = [], [], 0
-    for cell, place in zip(netlist.cells, where, strict=True):
-        if writes(cell):
-            lengths = [len(written[s]) for s in place.segments]
-            if place.resident:
-                drain.append(sum(lengths))
-            else:
-                rest += sum(length % fabric.line_words for length in lengths)
-        elif place.resident and place.segments:
-            fill.append(sum(words[s] for s in place.segments))
-    drain_cycles = max(transfer([*drain, rest], fabric), busy_until - end)
-    counts = _counts(netlist, cells, channels, work, end)
-    counts = Counts(
-        cycles=end + transfer(fill, fabric) + drain_cycles,
-        tokens=counts.tokens,
-        hops=counts.hops,
-        steps=counts.steps,
-        idle=counts.idle,
-        operations=counts.operations,
-        memory_reads=sum(w[0] for w in work) + sum(drain) + buffer_writes + rest,
-        memory_writes=sum(w[1] for w in work) + sum(fill) + buffer_reads,
-        buffer_reads=buffer_reads + sum(fill),
-        buffer_writes=buffer_writes + sum(drain) + rest,
-        processing_tiles=sum(OPCODES[c.opcode].host == "processing" for c in netlist.cells),
-        memory_tiles=sum(OPCODES[c.opcode].host == "memory" for c in netlist.cells),
-    )
-    fills = transfer(fill, fabric)
-    return Run(end, fills, drain_cycles, written, cells, channels, counts, visits, events)
-
-
-def _counts(
-    netlist: Netlist,
-    cells: tuple[CellUse, ...],
-    channels: tuple[ChannelUse, ...],
-    work: Sequence[tuple[int, int, int]],
-    end: int,
-) -> Counts:
-    tokens, hops = Counter[Kind](), Counter[Kind]()
-    for channel, use in zip(netlist.channels, channels, strict=True):
-        tokens[channel.kind] += use.tokens
-        hops[channel.kind] += use.tokens * channel.hops
-    steps, idle = Counter[Opcode](), Counter[Opcode]()
-    operations = Counter[str]()
-    for cell, use, (_, _, done) in zip(netlist.cells, cells, work, strict=True):
-        steps[cell.opcode] += use.busy
-        idle[cell.opcode] += end - use.busy
-        if done and cell.opcode is Opcode.MULTIPLY_ADD:
-            operations["mul"] += done
-            operations["add"] += done
-        elif done:
-            names = FUNCTIONS if cell.opcode is Opcode.ALU_FUNCTION else OPERATIONS
-            operations[names[cell.params[0]]] += done
-    return Counts(tokens=tokens, hops=hops, steps=steps, idle=idle, operations=operations)

@@ -1,10 +1,12 @@
-"""The machine, cycle by cycle, in plain Python: slow, and the definition that the native simulator is held to.
+"""The machine, cycle by cycle, in plain Python: slow, and the definition that the native simulator is held
+to.
 
 In a cycle every cell looks at the heads of its input channels, as they were when the cycle began, and either
 moves (takes at most one token from each input, and puts at most one into each output) or waits. What it needs
-to move is in ``step_cells``; that each output it puts something into has room is asked here. A token put in at
-cycle t is seen from ``t + latency`` on; a place taken free at t can be used at t + 1. So the order in which
-cells are looked at changes nothing, but for who gets a line of the global buffer first: cells in their order.
+to move is in ``step_cells``; that each output it puts something into has room is asked here. A token put in
+at cycle t is seen from ``t + latency`` on; a place taken free at t can be used at t + 1. So the order in
+which cells are looked at changes nothing, but for who gets a line of the global buffer first: cells in their
+order.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ from aerogel.chip.machine.check import check
 from aerogel.chip.machine.memory import Place, places
 from aerogel.chip.machine.netlist import Channel, Netlist
 from aerogel.chip.machine.outcome import CellUse, ChannelUse, Event, Run
-from aerogel.chip.machine.report import Waiting, faulty, finished, stuck, too_long
+from aerogel.chip.machine.report import Waiting, faulty, stuck, too_long
 from aerogel.chip.machine.step_cells import CELLS
 from aerogel.chip.machine.step_dense import DENSE
 from aerogel.chip.machine.step_more import MORE
 from aerogel.chip.machine.step_state import Act, Faulty, State, Wait
+from aerogel.chip.machine.tally import Tally, Work, finished
 
 Arrays = Sequence[NDArray[Any] | None]
 """What each segment holds, whole numbers or values; None for a result."""
@@ -37,7 +40,8 @@ _CELLS = CELLS | MORE | DENSE
 def step(
     netlist: Netlist, arrays: Arrays, fabric: Fabric, *, limit: int = LIMIT, trace: tuple[int, int] = (0, 0)
 ) -> Run:
-    """Runs ``netlist`` until every cell is done; ``trace``: from which cycle to before which one events are kept.
+    """Runs ``netlist`` until every cell is done; ``trace``: from which cycle to before which one events are
+    kept.
 
     ChipError, as ``simulate``: for a deadlock, a fault in the data, or more than ``limit`` cycles.
     """
@@ -160,22 +164,19 @@ class _Stepper:
             if segment.written:
                 kind = np.float64 if segment.role == "vals" else np.int64
                 written[number] = np.array(self.arrays[number], dtype=kind)
-        return finished(
-            self.netlist,
-            self.fabric,
-            self.places,
-            self.words,
+        tally = Tally(
             end=self.now,
             written=written,
             cells=cells,
             channels=channels,
-            work=[(u["reads"], u["writes"], u["operations"]) for u in self.use],
+            work=tuple(Work(u["reads"], u["writes"], u["operations"]) for u in self.use),
             buffer_reads=self.memory.fetched,
             buffer_writes=self.memory.sent,
             busy_until=max([*self.memory.back_free, 0]),
             visits=self.visits,
             events=tuple(self.events),
         )
+        return finished(self.netlist, self.fabric, self.places, self.words, tally)
 
 
 def _what(token: Token) -> type:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 
 from aerogel.chip.graph.streams import DONE, EMPTY, Done, Empty, Stop, Token
-from aerogel.chip.machine.arithmetic import FUNCTION, OPERATION, OutOfRange, identity, rounded
+from aerogel.chip.machine.arithmetic import FUNCTION, OPERATION, OutOfRangeError, identity, rounded
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.netlist import Opcode
 from aerogel.chip.machine.opcodes import FUNCTIONS, OPERATIONS
@@ -262,7 +262,7 @@ def _vector_reduce(cell: State) -> Act:
     if cell.phase == "flushing":
         return _flush(cell)
     crd, val = cell.heads(0, 1)
-    if isinstance(crd, Done) or isinstance(crd, Stop):
+    if isinstance(crd, Done | Stop):
         if crd != val:
             raise Faulty(Fault.MISALIGNED)
         if isinstance(crd, Done):
@@ -343,7 +343,8 @@ def _write_values(cell: State) -> Act:
 
 
 def _write_level(cell: State) -> Act:
-    """``at``: coordinates so far; ``end``: words of pos so far. The 0 that pos begins with is stored first."""
+    """``at``: coordinates so far; ``end``: words of pos so far. The 0 that pos begins with is stored
+    first."""
     if cell.end == 0:
         return Act(state={"end": 1}, writes=1, then=_store(cell, 0, 0, 0))
     (token,) = cell.heads(0)
@@ -375,8 +376,9 @@ def _drop(cell: State) -> Act:
 
 
 def _drop_fiber(cell: State) -> Act:
-    """``phase``: ``kept`` within a fiber that has coordinates, ``dropped`` after an empty one whose coordinate
-    is taken. ``mark``: a fiber was kept, and its stop waits until it is known whether another follows."""
+    """``phase``: ``kept`` within a fiber that has coordinates, ``dropped`` after an empty one whose
+    coordinate is taken. ``mark``: a fiber was kept, and its stop waits until it is known whether another
+    follows."""
     (token,) = cell.heads(1)
     if isinstance(token, Stop):
         return _drop_stop(cell, token)
@@ -467,7 +469,7 @@ def _fold(cell: State, a: float, b: float) -> float:
 def _rounded(cell: State, value: float) -> float:
     try:
         return rounded(value, cell.values)
-    except OutOfRange as error:
+    except OutOfRangeError as error:
         raise Faulty(Fault.OVERFLOW) from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from aerogel.chip.graph.streams import DONE, Empty, Stop, Token
 from aerogel.chip.machine.affine import LOOPS, Affine
-from aerogel.chip.machine.arithmetic import OutOfRange, rounded
+from aerogel.chip.machine.arithmetic import OutOfRangeError, rounded
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.netlist import Opcode, Values
 from aerogel.chip.machine.step_cells import HALT
@@ -47,7 +47,7 @@ def widened(total: float, values: Values) -> float:
             return total if math.isnan(total) or math.isinf(total) else _f32(total)
         case "int16":
             if not abs(total) < 1 << 31:
-                raise OutOfRange
+                raise OutOfRangeError
             return total
         case "f64":
             return total
@@ -145,7 +145,7 @@ def _sum(cell: State, a: Token, b: Token, *, last: bool) -> dict[str, Any]:
         total = widened((cell.total or 0.0) + float(a) * float(b), cell.values)
         if last:
             return {"at": 0, "total": 0.0, "held": rounded(total, cell.values)}
-    except OutOfRange:
+    except OutOfRangeError:
         raise Faulty(Fault.OVERFLOW) from None
     return {"at": cell.at + 1, "total": total}
 

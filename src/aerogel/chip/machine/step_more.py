@@ -20,8 +20,8 @@ REFERENCE_BITS = 31
 def _scan_skip(cell: State) -> Act:
     """A scanner that leaps over coordinates below ``mark``, the last skip it got for the fiber it is in.
 
-    A skip is taken in any cycle it is there, whatever else happens, so that who sends it is never held up. Skips
-    have a stop for each stop that was sent: one of an earlier fiber comes too late, and is dropped.
+    A skip is taken in any cycle it is there, whatever else happens, so that who sends it is never held up.
+    Skips have a stop for each stop that was sent: one of an earlier fiber comes too late, and is dropped.
     """
     skip = cell.peek(1)
     if cell.phase == "after":
@@ -76,7 +76,8 @@ def _scan_on(cell: State) -> Act:
 
 
 def _leap(cell: State) -> Act:
-    """Looks further and further ahead until a coordinate is not below the skip, then halves what is between."""
+    """Looks further and further ahead until a coordinate is not below the skip, then halves what is
+    between."""
     found = cell.high == cell.at
     probe = cell.at
     if not found:

@@ -78,8 +78,8 @@ class State:
         self.mark = 0
         self.store: dict[Any, Any] = {}
         self.lanes: dict[Any, Any] = {}
-        # Of a scanner with skips: how far it looks ahead, a position that is not below the skip, and the stops
-        # it has sent and got back.
+        # Of a scanner with skips: how far it looks ahead, a position that is not below the skip, and the
+        # stops it has sent and got back.
         self.stride, self.high, self.sent, self.seen = 1, -1, 0, 0
 
     @property

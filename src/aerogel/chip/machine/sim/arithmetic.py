@@ -94,7 +94,8 @@ _BINARY: dict[str, Callable[[], Expr]] = {
 
 
 def operate() -> Function:
-    """``operate(op, a, b, state)``: ``a op b``, rounded, as bits in ``state[RESULT]``; ``op`` by its number."""
+    """``operate(op, a, b, state)``: ``a op b``, rounded, as bits in ``state[RESULT]``; ``op`` by its
+    number."""
     code = Code()
     result = code.define(f64(0.0), "result")
     _chosen(code, result, [_BINARY[name]() for name in OPERATIONS])

@@ -29,7 +29,8 @@ from aerogel.chip.machine.step_more import REFERENCE_BITS
 from aerogel.loop.build import i64
 from aerogel.loop.nodes import Binary, Compare, Expr, Load, Select, Unary
 
-# --- skips: FIBER is the stride, DATA the position not below the skip, EXTRA and MORE stops sent and seen ----
+# --- skips: FIBER is the stride, DATA the position not below the skip, EXTRA and MORE stops sent and seen
+# ----
 
 
 def scan_skip(v: Visit) -> None:
@@ -263,7 +264,8 @@ def bit_expand(v: Visit) -> None:
     )
 
 
-# --- the matrix reducer: FIBER is the row; as it sends, MARK says that a row is open, END that one was --------
+# --- the matrix reducer: FIBER is the row; as it sends, MARK says that a row is open, END that one was
+# --------
 
 ROW = 1
 
@@ -500,7 +502,8 @@ def serialize(v: Visit) -> None:
     one = v.let(i64(1) << lane, "one")
 
     def everyone(start: Expr, kind: Expr, bad: Expr, then: Callable[[Expr], None]) -> None:
-        """``then``, with their bits, where lanes from ``start`` on have this stop; waits until all have one."""
+        """``then``, with their bits, where lanes from ``start`` on have this stop; waits until all have
+        one."""
         lacking, odd = v.code.define(i64(0), "lacking"), v.code.define(i64(0), "odd")
         with v.code.for_(start, ways, "way") as way:
             head = v.head(way)

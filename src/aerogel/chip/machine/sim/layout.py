@@ -1,13 +1,13 @@
 """The tables that the simulator's machine code works on: what stands where. All words are i64.
 
 - ``state``: what there is one of; the names below are its places.
-- ``cells``: a record of ``CELL`` words for each cell; ``channels``: one of ``CHANNEL`` words for each channel,
-  after one that nobody reads, which takes the tokens of outputs that go nowhere.
+- ``cells``: a record of ``CELL`` words for each cell; ``channels``: one of ``CHANNEL`` words for each
+  channel, after one that nobody reads, which takes the tokens of outputs that go nowhere.
 - ``ring``: the places for tokens of each channel, a power of two of them, ``SLOT`` words each.
 - ``due``: for each of the next cycles, a bit for each cell that is to be looked at then.
 - ``memory``: the segments, one after the other; values as the bits of doubles.
-- ``windows``: for each segment that a tile has a window on: the line it came to last, the number of lines, then
-  each one's number and the cycle its first word is there.
+- ``windows``: for each segment that a tile has a window on: the line it came to last, the number of lines,
+  then each one's number and the cycle its first word is there.
 - ``work``: workspaces of reducers and queues of buffers.
 - ``trace``: ``EVENT`` words for each token: cycle, channel, what it is, payload.
 

@@ -14,10 +14,11 @@ from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.memory import writes
 from aerogel.chip.machine.netlist import Netlist, Opcode
 from aerogel.chip.machine.outcome import CellUse, ChannelUse, Event, Run
-from aerogel.chip.machine.report import Waiting, faulty, finished, stuck, too_long
+from aerogel.chip.machine.report import Waiting, faulty, stuck, too_long
 from aerogel.chip.machine.sim.layout import CELL, CHANNEL, DEADLOCK, C, H, S
 from aerogel.chip.machine.sim.machine import machine
 from aerogel.chip.machine.sim.tables import Tables, events, tables
+from aerogel.chip.machine.tally import Tally, Work, finished
 
 _CYCLES = 1 << 22
 """At most so many in one call, so that a run can be interrupted."""
@@ -90,19 +91,16 @@ def _outcome(
         for segment, count in zip(place.segments, ends_at, strict=True):
             found = made.memory[made.bases[segment] : made.bases[segment] + int(count)].copy()
             written[segment] = found.view(np.float64) if netlist.segments[segment].role == "vals" else found
-    return finished(
-        netlist,
-        fabric,
-        made.places,
-        words,
+    tally = Tally(
         end=int(made.state[S.NOW]),
         written=written,
         cells=cells,
         channels=channels,
-        work=[tuple(map(int, r[[C.READS, C.WRITES, C.OPERATIONS]])) for r in records],
+        work=tuple(Work(int(r[C.READS]), int(r[C.WRITES]), int(r[C.OPERATIONS])) for r in records),
         buffer_reads=int(made.state[S.FETCHED]),
         buffer_writes=int(made.state[S.SENT]),
         busy_until=max(back),
         visits=int(made.state[S.VISITS]),
         events=seen,
     )
+    return finished(netlist, fabric, made.places, words, tally)

@@ -1,4 +1,5 @@
-"""A netlist as the tables that the simulator's machine code runs, and what it leaves in them as an outcome."""
+"""A netlist as the tables that the simulator's machine code runs, and what it leaves in them as an
+outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the code of every opcode is written with: heads of inputs, registers, tokens to send, what to wait for."""
+"""What the code of every opcode is written with: heads of inputs, registers, tokens to send, what to wait
+for."""
 
 from __future__ import annotations
 
