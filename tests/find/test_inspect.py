@@ -49,7 +49,7 @@ def test_the_document(file: Path) -> None:
     found = document(inspect(f"{file}:net"))
     assert found["version"] == VERSION
     assert set(found) == {
-        "version", "model", "kind", "refusal", "verdict", "weights", "activations", "costs", "timing",
+        "version", "model", "kind", "refusal", "history", "verdict", "weights", "activations", "costs", "timing",
         "sensitivity", "skipped", "machine", "seconds",
     }  # fmt: skip
     assert set(found["timing"]) == {"map", "splits", "estimates", "gains", "missing", "whole_controls"}

@@ -71,7 +71,7 @@ def inspect(
         from aerogel.find.torch_sensitivity import required_module
 
         required_module(subject)
-    header = run.give(Header(subject.name, subject.kind, subject.refusal))
+    header = run.give(Header(subject.name, subject.kind, subject.refusal, subject.history))
     weights = run.give(measure_weights(subject.weights, run.say))
     activations = run.activations(subject, data)
     costs = run.costs(subject, weights, activations)

@@ -60,9 +60,10 @@ def text(section: Section, *, every_layer: bool = False) -> str:
 
 
 def _header(header: Header) -> str:
-    if header.refusal is None:
-        return f"{header.model}: compile takes this model"
-    return _wrapped(f"{header.model}: compile would refuse this model: {header.refusal}")
+    first = f"{header.model}: compile takes this model"
+    if header.refusal is not None:
+        first = _wrapped(f"{header.model}: compile would refuse this model: {header.refusal}")
+    return "\n".join([first, *(_wrapped(f"{words}.") for words in header.history.words())])
 
 
 def _weights(report: WeightReport, *, every_layer: bool) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aerogel.find.activations import ActivationReport
 from aerogel.find.cost import CostReport
+from aerogel.find.history import UNKNOWN, History
 from aerogel.find.sensitivity import SensitivityReport
 from aerogel.find.skipped import Skipped
 from aerogel.find.timing import Timing
@@ -20,11 +21,12 @@ VERSION = 1
 @dataclass(frozen=True)
 class Header:
     """``kind``: directory, factory, artefact or module. ``refusal``: why compile would refuse the model, None
-    where it would not."""
+    where it would not. ``history``: how it was made sparse, as its files say."""
 
     model: str
     kind: str
     refusal: str | None
+    history: History = UNKNOWN
 
 
 Section = (
@@ -70,6 +72,7 @@ class Inspection:
             "model": self.header.model,
             "kind": self.header.kind,
             "refusal": self.header.refusal,
+            "history": self.header.history.to_json() if self.header.history else None,
             "verdict": self.verdict.to_json(),
             "weights": self.weights.to_json(),
             "activations": None if self.activations is None else self.activations.to_json(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.find.checkpoint import stored_weights
 from aerogel.find.held import Held, Role
+from aerogel.find.history import UNKNOWN, History, folder_history, recorded_history, require_dense_layout
 from aerogel.model import artefact
 from aerogel.model.from_torch import from_torch
 from aerogel.model.graph import Embedding, Graph, Linear, Op, weight_names
@@ -31,7 +32,8 @@ Kind = Literal["directory", "factory", "artefact", "module"]
 @dataclass(frozen=True)
 class Subject:
     """``graph`` is None, and ``refusal`` says why, where compile would refuse the model; then ``module`` is
-    the torch module, if there is one. ``example``: inputs it can be called with. ``texts``: its tokenizer."""
+    the torch module, if there is one. ``example``: inputs it can be called with. ``texts``: its tokenizer.
+    ``history``: how it was made sparse, as its files say."""
 
     name: str
     kind: Kind
@@ -41,6 +43,7 @@ class Subject:
     module: torch.nn.Module | None = field(default=None, repr=False)
     example: Any = field(default=None, repr=False)
     texts: Texts | None = field(default=None, repr=False)
+    history: History = UNKNOWN
 
 
 def open_subject(
@@ -74,10 +77,20 @@ def _from_module(model: Any, example_inputs: Any) -> Subject:
 def _from_artefact(path: Path) -> Subject:
     read = artefact.load(path)
     texts = None if read.tokenizer is None else Texts(read.tokenizer, read.max_tokens)
-    return Subject(path.name, "artefact", weights_of(read.graph), read.graph, texts=texts)
+    history = recorded_history(read.provenance)
+    return Subject(path.name, "artefact", weights_of(read.graph), read.graph, texts=texts, history=history)
 
 
 def _from_source(spec: str, progress: Callable[[str], None]) -> Subject:
+    folder = Path(spec)
+    if not folder.is_dir():
+        return _loaded(spec, progress)
+    history = folder_history(folder)
+    require_dense_layout(folder, history)
+    return replace(_loaded(spec, progress), history=history)
+
+
+def _loaded(spec: str, progress: Callable[[str], None]) -> Subject:
     try:
         source = load_model(spec)
     except UnsupportedError as error:

@@ -53,6 +53,7 @@ def _verdict(found: Inspection, reasons: Sequence[str]) -> list[Block]:
     said: list[Block] = []
     if found.header.refusal is not None:
         said.append(Paragraph(f"Compile would refuse this model: {found.header.refusal}", "loss"))
+    said += [Paragraph(f"{words}.") for words in found.header.history.words()]
     busy = disturbance(found.machine)
     said += [] if busy is None else [busy]
     figures = key_figures(found)

@@ -22,6 +22,8 @@ from aerogel.model.save_pretrained import checkpoint_bytes
 from aerogel.model.source import load_model
 from aerogel.model.text_files import read_texts
 from aerogel.prune import PruneResult, prune, recover
+from aerogel.prune.interchange import already_sparse, to_dense
+from aerogel.prune.interchange.declared import declared
 from aerogel.prune.layers import Layer, prunable
 from aerogel.prune.provenance import provenance
 from aerogel.prune.recipe_file import PruneRecipe
@@ -124,9 +126,25 @@ class _Measured:
     memory: TorchMemory | None = None
 
 
+def _readable(job: PruneJob, scratch: Path, listener: _Noting) -> PruneJob:
+    """With the model in a form that everything loads: others' sparse layouts are read here, once."""
+    folder = Path(job.model)
+    said = declared(folder) if folder.is_dir() else None
+    if said is None or said.layout in (None, "dense"):
+        return job
+    listener.stage("reading sparse weights")
+    to = scratch / "read" / folder.resolve().name
+    to.parent.mkdir()
+    to_dense(folder, to)
+    listener.note(f"{folder} stores its weights as {said.layout}; here they are dense, zeros and all")
+    return replace(job, model=str(to))
+
+
 def _ready(job: PruneJob, listener: _Noting, scratch: Path) -> _Ready:
     # What is wrong with a file of texts is said before a model is loaded.
     texts = None if job.data is None else read_texts(job.data)
+    origin = Path(job.model)
+    job = _readable(job, scratch, listener)
     listener.stage("loading the model")
     source = load_model(job.model)
     layers = prunable(source.module, job.layers)
@@ -147,8 +165,18 @@ def _ready(job: PruneJob, listener: _Noting, scratch: Path) -> _Ready:
         job.bounds.check(judge.accuracy(seen, seen))
     dense_file, uncompiled = _dense_file(job, source, scratch, listener)
     ready = _Ready(job, listener, scratch, source, layers, data, judge, seen, dense_file, uncompiled)
+    _recognise(ready, origin)
     _foretell(ready)
     return ready
+
+
+def _recognise(ready: _Ready, origin: Path) -> None:
+    """Is it sparse already, and by whom?"""
+    found = already_sparse({layer.name: layer.weight for layer in ready.layers})
+    if origin.is_dir():
+        found = replace(found, declared=declared(origin))
+    if found or found.declared.modifiers:
+        ready.listener.note(f"{ready.source.name}: {found}")
 
 
 def _check_room(job: PruneJob, source: Source, scratch: Path) -> None:
@@ -158,8 +186,8 @@ def _check_room(job: PruneJob, source: Source, scratch: Path) -> None:
     for place in (*job.outputs, scratch / "dense.aero"):
         require_place(place, 2 * size)
     if job.checkpoint is not None:
-        # Adam keeps two numbers for each weight.
-        require_place(job.checkpoint, 3 * size)
+        # Adam keeps two numbers for each weight; and layers are kept beside it.
+        require_place(job.checkpoint, 4 * size)
 
 
 def _look(judge: Judge, module: Any, which: str, listener: _Noting) -> Any:
