@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from aerogel.chip.energy.model import Energy, load_model
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.fabric.read import load
 from aerogel.chip.firmware.counted import counted
@@ -19,15 +20,19 @@ from aerogel.chip.firmware.translate import Options, Translated, recut, translat
 from aerogel.chip.graph.build import Plan
 from aerogel.chip.machine.counts import Counts
 from aerogel.chip.machine.faults import Fault
+from aerogel.chip.machine.netlist import Netlist
 from aerogel.chip.machine.outcome import Run
 from aerogel.chip.machine.report import FaultError
 from aerogel.chip.machine.simulate import simulate as by_cycles
+from aerogel.chip.machine.step import Arrays
+from aerogel.chip.machine.usage import report
+from aerogel.chip.machine.vcd import vcd
 from aerogel.chip.mapping.draw import svg
 from aerogel.chip.mapping.mapping import Mapping as Mapped
 from aerogel.chip.mapping.usage import usage
 from aerogel.convert.convert import convert
 from aerogel.core.dtypes import DType
-from aerogel.core.errors import InputError, require
+from aerogel.core.errors import ChipError, InputError, require
 from aerogel.core.files import replace_file
 from aerogel.einsum.dtypes import result_dtype
 from aerogel.einsum.parse import parse
@@ -50,6 +55,8 @@ class ChipRun:
     - ``cycles``: of the array's clock, from the first transfer to the last; ``seconds``: the same time.
     - ``array_cycles``: while the array ran; ``transfer_cycles``: while DRAM moved something, maybe meanwhile.
     - ``counts``: of all runs; its cycles are those of the array. ``runs``: one by one.
+    - ``netlist``: what the array was configured to, as its words say it. ``cuts``: into which pieces it was
+      cut: more than was compiled for, where a sparse result turned out to need it.
     - ``work``: what the driver did; ``host_additions``: values the host added up where a sum was cut.
     """
 
@@ -62,7 +69,29 @@ class ChipRun:
     work: Work
     host_additions: int
     runs: tuple[Run, ...]
+    netlist: Netlist
+    cuts: Cuts
     fabric: Fabric
+
+    def energy(self, table: Path | str | None = None) -> Energy:
+        """Of chip and DRAM, with its range, boundary and calibration; ``table``: a file of the user's own."""
+        return load_model(table).energy(self.counts, self.fabric, seconds=self.seconds)
+
+    @property
+    def joules(self) -> float:
+        """Of chip and DRAM, by the table that comes with aerogel; ``energy`` has its range."""
+        return self.energy().joules
+
+    def utilisation(self) -> str:
+        """What each cell did in the longest of the runs, and which one the others waited for."""
+        if not self.runs:
+            return "nothing was run: every piece is empty"
+        return report(self.netlist, max(self.runs, key=lambda run: run.cycles))
+
+    def trace(self) -> str:
+        """The tokens of the cycles that ``simulate`` was asked to keep, as a VCD file."""
+        require(self.runs, ChipError, "nothing was run: every piece is empty")
+        return vcd(self.netlist, self.runs[0], clock_hertz=self.fabric.clock_hertz)
 
     def text(self) -> str:
         """The run in a few lines."""
@@ -108,12 +137,24 @@ class CompiledChip:
         """The words that the fabric is configured with: see ``configure/layout.py``."""
         return self.program.words
 
-    def simulate(self, progress: Progress | None = None, *, simulate: Simulate = by_cycles) -> ChipRun:
-        """Runs every piece on the emulated device. ChipError, DeadlockError: what went wrong, and where."""
+    def simulate(
+        self,
+        progress: Progress | None = None,
+        *,
+        trace: tuple[int, int] | None = None,
+        simulate: Simulate | None = None,
+    ) -> ChipRun:
+        """Runs every piece on the emulated device. ChipError, DeadlockError: what went wrong, and where.
+
+        ``trace``: of the first run, the tokens from one cycle to before another are kept. ``simulate``: what
+        runs the array; None: the cycle simulator in machine code.
+        """
         done = self.translated
+        if trace is not None:
+            simulate = _traced(trace, simulate or by_cycles)
         while True:
             try:
-                return self._run(done.program, progress, simulate)
+                return self._run(done.program, progress, simulate or by_cycles)
             except FaultError as error:
                 # How many values a sparse result has is known once it is there.
                 parts = done.program.cuts.pieces
@@ -141,6 +182,8 @@ class CompiledChip:
             work=driver.work,
             host_additions=gathered.additions,
             runs=tuple(device.runs),
+            netlist=device.netlist or Netlist((), (), ()),
+            cuts=program.cuts,
             fabric=program.fabric,
         )
 
@@ -210,3 +253,12 @@ def _loops(order: str | Sequence[str] | None) -> tuple[str, ...] | None:
     words = order.replace(",", " ").split()
     return tuple(words) if len(words) > 1 else tuple(order.strip())
 
+
+def _traced(trace: tuple[int, int], by: Any) -> Simulate:
+    """The simulator, which keeps the tokens of these cycles of its first run."""
+    kept = [trace]
+
+    def simulate(netlist: Netlist, arrays: Arrays, fabric: Fabric) -> Run:
+        return by(netlist, arrays, fabric, trace=kept.pop() if kept else (0, 0))
+
+    return simulate

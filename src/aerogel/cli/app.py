@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "index notation on tensors in files, sparse or dense",
     "bench": "time a model against other runtimes",
     "measure": "the energy of a command, and a gate on it for CI",
+    "chip": "the accelerator: compile for it, simulate it, compare it, vary it",
     "carbon": "kWh, CO2e, water and money of what was run, or would be",
 }
 """Each is a module of this package with a ``COMMAND``, maybe a ``Group``, imported only when asked for."""

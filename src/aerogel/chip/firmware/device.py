@@ -109,6 +109,11 @@ class Device:
         self._netlist: Netlist | None = None
         self._in_use: tuple[Span, ...] = ()
 
+    @property
+    def netlist(self) -> Netlist | None:
+        """What the array is configured to; None before it is."""
+        return self._netlist
+
     # --- the host's memory ----------------------------------------------------------------------------
 
     def keep(self, raw: bytes) -> int:

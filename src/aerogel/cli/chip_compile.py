@@ -1,0 +1,74 @@
+"""``aerogel chip compile``: from index notation to configuration words and pictures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from aerogel.chip.configure.layout import table
+from aerogel.chip.entry import CompiledChip
+from aerogel.chip.graph.dot import dot
+from aerogel.chip.graph.printer import text as printed
+from aerogel.chip.graph.svg import svg
+from aerogel.cli.chip_compiled import add_compiling, compiled, facts
+from aerogel.cli.command import OK, Command, show
+from aerogel.core.errors import InputError, require
+from aerogel.core.files import replace_file
+
+_GRAPHS = (".svg", ".dot", ".txt")
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    add_compiling(parser)
+    about = "write the configuration: 32-bit words, lowest byte first"
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.bin", help=about)
+    about = "draw the placed and routed fabric"
+    parser.add_argument("--draw", type=Path, metavar="FILE.svg", help=about)
+    about = f"write the dataflow graph, by its name: {', '.join(_GRAPHS)}"
+    parser.add_argument("--graph", type=Path, metavar="FILE", help=about)
+    parser.add_argument("--layout", action="store_true", help="show which bits say what, opcode by opcode")
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.graph is not None:
+        named = args.graph.suffix in _GRAPHS
+        require(named, InputError, f"{args.graph}: the name tells what to write: {', '.join(_GRAPHS)}")
+    chip = compiled(args)
+    lines = [chip.explain()]
+    if args.output is not None:
+        _write(args.output, np.asarray(chip.configuration(), "<u4").tobytes())
+    if args.draw is not None:
+        chip.draw(args.draw)
+    if args.graph is not None:
+        _write(args.graph, _graph(chip, args.graph.suffix).encode())
+    written = [str(path) for path in (args.output, args.draw, args.graph) if path is not None]
+    lines += [f"wrote {path}" for path in written]
+    if args.layout:
+        lines += ["", table()]
+    show(args, {"assignment": args.text, **facts(chip), "written": written}, "\n".join(lines))
+    return OK
+
+
+def _graph(chip: CompiledChip, suffix: str) -> str:
+    graph = chip.plan.graph
+    return {".svg": svg, ".dot": dot, ".txt": printed}[suffix](graph)
+
+
+def _write(path: Path, raw: bytes) -> None:
+    def fill(file: IO[bytes]) -> None:
+        file.write(raw)
+
+    replace_file(path, fill)
+
+
+COMMAND = Command(
+    about="Compile an assignment in index notation for a sparse accelerator: its dataflow graph, placed and\n"
+    "routed on a fabric, as configuration words.",
+    example='aerogel chip compile "y(i) = A(i,j) * x(j)" A=a.mtx x=x.npy --draw fabric.svg -o words.bin',
+    options=_options,
+    run=_run,
+    usage='"y(i) = A(i,j) * x(j)" A=a.mtx x=x.npy [-o words.bin] [--draw fabric.svg] [options]',
+)

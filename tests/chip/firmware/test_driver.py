@@ -1,0 +1,106 @@
+"""Large tensors on small fabrics: cut, run piece by piece, and put together again, as ``evaluate`` has it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import aerogel as ag
+from aerogel.chip.entry import ChipRun, CompiledChip
+from aerogel.chip.fabric.read import load
+from aerogel.chip.machine.step import step
+from aerogel.core.errors import ChipError
+
+ROOMY = replace(load("onyx-large"), name="roomy", values="f64")
+NARROW = replace(ROOMY, name="narrow", word_bits=8, memory_words=64, line_words=4, buffer_bytes=1 << 13)
+"""References and coordinates up to 255, little memory: nearly everything has to be cut."""
+
+
+def _sparse(*shape: int, density: float = 0.1, form: str = "csr", seed: int = 1) -> ag.Tensor:
+    random = np.random.default_rng(seed)
+    full = random.integers(1, 9, shape) * (random.random(shape) < density)
+    return ag.tensor(full.astype(np.float64), form)
+
+
+def _dense(*shape: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(9).integers(-3, 4, shape).astype(np.float64)
+
+
+def _run(text: str, fabric: Any, copies: int | None, **operands: Any) -> tuple[CompiledChip, ChipRun]:
+    chip = ag.chip.compile(text, fabric=fabric, copies=copies, **operands)
+    run = chip.simulate(simulate=step)
+    wanted = np.asarray(ag.evaluate(text, **operands))
+    np.testing.assert_allclose(np.asarray(run.output), wanted, rtol=1e-12, atol=1e-12)
+    assert run.work.run + run.work.skipped == run.cuts.pieces
+    return chip, run
+
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("y(i) = A(i,j) * x(j)", {"A": _sparse(12, 9), "x": _dense(9)}),
+    ("C(i,k) = A(i,j) * B(j,k)", {"A": _sparse(9, 8), "B": _sparse(8, 7, seed=2)}),
+    ("C(i,j) = S(i,j) * A(i,k) * B(j,k)", {"S": _sparse(7, 6), "A": _dense(7, 3), "B": _dense(6, 3)}),
+    ("a = A(i,j) * B(i,j)", {"A": _sparse(9, 8), "B": _sparse(9, 8, seed=2)}),
+    ("C(i,j) = A(i,j) + B(i,j)", {"A": _sparse(9, 8), "B": _sparse(9, 8, seed=2)}),
+    ("y(i) = b(i) - A(i,j) * x(j)", {"A": _sparse(9, 8), "x": _dense(8), "b": _dense(9)}),
+    ("C(i,k) = A(i,j) * A(j,k)", {"A": _sparse(8, 8)}),
+]
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize(("text", "operands"), CASES)
+def test_copies_share_the_work(text: str, operands: dict[str, Any], copies: int) -> None:
+    chip, run = _run(text, ROOMY, copies, **operands)
+    assert chip.program.copies == copies
+    assert run.work.batches == 1
+
+
+def test_a_summed_index_is_cut_where_nothing_else_helps() -> None:
+    chip, run = _run("y(i) = A(i,j) * x(j)", NARROW, 1, A=_sparse(8, 300, density=0.02), x=_dense(300))
+    assert chip.cuts.parts("j") >= 2
+    assert run.host_additions == 8 * (chip.cuts.parts("j") - 1)
+
+
+def test_pieces_overlap_with_transfers_and_empty_ones_are_left_out() -> None:
+    matrix = np.zeros((30, 20))
+    matrix[:10, :10] = _dense(10, 10)
+    operands = {"A": ag.tensor(matrix, "csr"), "B": _sparse(20, 20, density=0.2)}
+    _, run = _run("C(i,k) = A(i,j) * B(j,k)", replace(NARROW, buffer_bytes=1 << 11), 2, **operands)
+    assert run.work.skipped and run.work.batches > 2 and run.work.reused
+    # Both at once for a part of the time: less than one after the other.
+    assert run.cycles < run.array_cycles + run.transfer_cycles + 60 * run.work.batches
+
+
+def test_a_workspace_that_does_not_fit_is_cut() -> None:
+    chip, _ = _run("C(i,k) = A(i,j) * B(j,k)", NARROW, 1, A=_sparse(3, 20), B=_sparse(20, 120, density=0.02))
+    assert chip.cuts.size("k") <= 64 * 8 // 9
+
+
+def test_a_result_with_too_little_room_is_cut_again() -> None:
+    """How many values a product has is known when it is there."""
+    operands = {"A": _sparse(24, 2, density=1.0, form="dcsr"), "B": _sparse(2, 24, density=1.0, form="dcsr")}
+    fabric = replace(ROOMY, buffer_bytes=1 << 12)
+    chip, run = _run("C(i,k) = A(i,j) * B(j,k)", fabric, 1, **operands)
+    assert run.cuts.pieces > chip.cuts.pieces == 1
+
+
+def test_what_cannot_be_cut_says_so() -> None:
+    with pytest.raises(ChipError, match=r"300 coordinates j, .* cut over j, but over none of these"):
+        ag.chip.compile("y(i) = relu(A(i,j) * x(j))", fabric=NARROW, A=_sparse(3, 300), x=_dense(300))
+
+
+def test_extents_of_nothing_and_tensors_of_zeros() -> None:
+    empty = ag.tensor(np.zeros((4, 3)), "csr")
+    _run("y(i) = A(i,j) * x(j)", ROOMY, 1, A=empty, x=_dense(3))
+    _run("C(i,k) = A(i,j) * B(j,k)", NARROW, 2, A=empty, B=ag.tensor(np.zeros((3, 5)), "csr"))
+
+
+def test_the_same_input_gives_the_same_words() -> None:
+    operands = {"A": _sparse(9, 8), "x": _dense(8)}
+    first, second = (
+        ag.chip.compile("y(i) = A(i,j) * x(j)", fabric=ROOMY, copies=2, **operands).configuration()
+        for _ in range(2)
+    )
+    assert first == second
