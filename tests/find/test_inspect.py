@@ -49,8 +49,8 @@ def test_the_document(file: Path) -> None:
     found = document(inspect(f"{file}:net"))
     assert found["version"] == VERSION
     assert set(found) == {
-        "version", "model", "kind", "refusal", "history", "verdict", "weights", "activations", "costs", "timing",
-        "sensitivity", "skipped", "machine", "seconds",
+        "version", "model", "kind", "refusal", "history", "verdict", "weights", "activations", "costs",
+        "timing", "sensitivity", "skipped", "machine", "seconds",
     }  # fmt: skip
     assert set(found["timing"]) == {"map", "splits", "estimates", "gains", "missing", "whole_controls"}
     assert found["refusal"] is None and found["skipped"] == {}

@@ -71,6 +71,12 @@ def test_no_change_is_drawn_at_the_floor() -> None:
     assert {stop.y for stop in chart.curves[0].stops} == {100 * FLOOR}
 
 
+def test_layers_that_the_output_does_not_depend_on_are_in_the_table_alone() -> None:
+    report = SensitivityReport("texts", (*rows("idle.weight", 0.0), *rows("up.weight")), ())
+    (chart,) = charts(report)
+    assert chart.title.startswith("up,") and chart.y.low == pytest.approx(5)
+
+
 def test_only_the_most_sensitive_have_pictures_if_there_are_many() -> None:
     many = tuple(r for i in range(MOST + 3) for r in rows(f"part{i}.weight", i + 1.0))
     found = sensitivity_pictures(SensitivityReport("texts", many, ()), every_layer=False)

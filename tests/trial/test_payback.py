@@ -81,7 +81,7 @@ def test_under_a_power_model_the_unknown_watts_count_once() -> None:
     time, energy = both(Spent(reading(10, 20, 200), None), metered(calls))
     assert (energy.verdict, energy.value, energy.source) == ("after", None, "under the power model watts")
     assert (energy.low, energy.high) == (pytest.approx(time.low), pytest.approx(time.high))
-    assert str(energy) == "after [9,810, 10,300]"
+    assert str(energy) == "after 9,810 to 10,300 calls"
 
 
 @pytest.mark.parametrize(

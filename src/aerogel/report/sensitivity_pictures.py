@@ -25,10 +25,12 @@ def sensitivity_pictures(report: SensitivityReport, *, every_layer: bool) -> Pic
     """None where nothing was measured. All pictures share their axes, so that layers can be compared."""
     groups = alike_layers(report, every_layer=every_layer)
     most = MOST_LAYERS if every_layer else MOST
-    shown = sorted(groups, key=lambda group: -_worst(group[1]))[:most]
+    # A layer that the output does not depend on would press all others into the top of their pictures.
+    live = [group for group in groups if _worst(group[1]) >= FLOOR] or groups
+    shown = sorted(live, key=lambda group: -_worst(group[1]))[:most]
     if not shown:
         return None
-    drawn = [_drawn(row) for row in report.rows]
+    drawn = [_drawn(row) for _, rows in shown for row in rows]
     y = Axis("change of the output", "low", log=True, unit=" %", low=min(drawn), high=max(drawn))
     kept = {name for name, _ in shown}
     # The model's own order, of those that change most.

@@ -54,8 +54,10 @@ class PayBack:
                 return f"not proven{least}"
             case "after":
                 assert self.low is not None and self.high is not None
-                bounds = f"[{_count(self.low)}, {_count(self.high)}]"
-                return f"after {'' if self.value is None else _count(self.value) + ' calls '}{bounds}"
+                low, high = _count(self.low), _count(self.high)
+                if self.value is None:
+                    return f"after {low} to {high} calls"
+                return f"after {_count(self.value)} calls [{low}, {high}]"
 
     def to_json(self) -> dict[str, Any]:
         found = asdict(self)
