@@ -64,8 +64,9 @@ def places(netlist: Netlist, words: tuple[int, ...], fabric: Fabric) -> tuple[Pl
             require(
                 lines >= _LEAST_LINES,
                 ChipError,
-                f"{cell.name} needs windows on {len(segments)} arrays, but {fabric.memory_words} words of "
-                f"memory hold {lines} lines of {fabric.line_words} words for each: give {_LEAST_LINES} or more",
+                f"{cell.name} needs windows on {len(segments)} arrays, but {fabric.memory_words} "
+                f"words of memory hold {lines} lines of {fabric.line_words} words for each: "
+                f"give {_LEAST_LINES} or more",
             )
         found.append(Place(segments, resident, lines))
     return tuple(found)

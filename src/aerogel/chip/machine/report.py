@@ -79,8 +79,7 @@ def stuck(netlist: Netlist, cycle: int, waiting: Sequence[Waiting], levels: Sequ
     ring = _ring(wants)
     full = [c for c, level in enumerate(levels) if level >= netlist.channels[c].capacity]
     text = [
-        f"deadlock in cycle {cycle}: {len(waiting)} of {len(netlist.cells)} cells are blocked and nothing "
-        "moves",
+        f"deadlock in cycle {cycle}: {len(waiting)} of {len(netlist.cells)} cells wait and nothing moves",
         *lines[:_MOST_LISTED],
     ]
     if len(lines) > _MOST_LISTED:

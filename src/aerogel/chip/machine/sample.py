@@ -42,8 +42,8 @@ class Estimate:
         if self.exact:
             return f"{self.total:,.0f} (all {self.population} pieces)"
         return (
-            f"about {self.total:,.0f} ({self.low:,.0f} to {self.high:,.0f} with {self.confidence:.0%} confidence"
-            f"; a sample of {self.sampled} of {self.population} pieces)"
+            f"about {self.total:,.0f} ({self.low:,.0f} to {self.high:,.0f} with {self.confidence:.0%} "
+            f"confidence; a sample of {self.sampled} of {self.population} pieces)"
         )
 
 

@@ -29,12 +29,13 @@ from aerogel.chip.machine.step_cells import CELLS
 from aerogel.chip.machine.step_dense import DENSE
 from aerogel.chip.machine.step_more import MORE
 from aerogel.chip.machine.step_state import Act, Faulty, State, Wait
+from aerogel.chip.machine.step_values import VALUES
 from aerogel.chip.machine.tally import Tally, Work, finished
 
 Arrays = Sequence[NDArray[Any] | None]
 """What each segment holds, whole numbers or values; None for a result."""
 LIMIT = 10**9
-_CELLS = CELLS | MORE | DENSE
+_CELLS = CELLS | VALUES | MORE | DENSE
 
 
 def step(

@@ -15,8 +15,7 @@ from aerogel.chip.machine.affine import LOOPS, Affine
 from aerogel.chip.machine.arithmetic import OutOfRangeError, rounded
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.netlist import Opcode, Values
-from aerogel.chip.machine.step_cells import HALT
-from aerogel.chip.machine.step_state import Act, Faulty, State, Wait
+from aerogel.chip.machine.step_state import HALT, Act, Faulty, State, Wait
 
 
 def _address(cell: State) -> Act:

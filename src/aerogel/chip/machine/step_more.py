@@ -7,8 +7,21 @@ from collections.abc import Callable
 from aerogel.chip.graph.streams import DONE, EMPTY, Done, Empty, Stop, Token
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.netlist import Opcode
-from aerogel.chip.machine.step_cells import HALT, accumulate, next_in_use, number, opened, turn, whole
-from aerogel.chip.machine.step_state import Act, Faulty, State, Wait, below, deeper, is_payload, shallower
+from aerogel.chip.machine.step_cells import opened, turn
+from aerogel.chip.machine.step_state import (
+    HALT,
+    Act,
+    Faulty,
+    State,
+    Wait,
+    below,
+    deeper,
+    is_payload,
+    number,
+    shallower,
+    whole,
+)
+from aerogel.chip.machine.step_values import accumulate, next_in_use
 
 REFERENCE_BITS = 31
 """A reference that goes with a word of bits carries the word, so many bits up."""

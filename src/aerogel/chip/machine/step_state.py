@@ -150,3 +150,16 @@ def shallower(stop: Token) -> Stop:
     """The stop of a stream one level less deep; level -1 is none."""
     assert isinstance(stop, Stop)
     return Stop(stop.level - 1, max(stop.inner - 1, 0))
+
+
+def whole(token: Token) -> int:
+    assert is_payload(token)
+    return int(token)  # type: ignore[arg-type]
+
+
+def number(token: Token) -> float:
+    return 0.0 if isinstance(token, Empty) else float(token)  # type: ignore[arg-type]
+
+
+HALT = {"halted": True}
+"""What changes as a cell is done."""

@@ -6,16 +6,12 @@ for is there: nothing else can change that. One that moved is looked at again in
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 
 from aerogel import native
-from aerogel.chip.machine.netlist import Opcode
 from aerogel.chip.machine.sim import layout
 from aerogel.chip.machine.sim.arithmetic import STATE, always, apply, cases, operate
-from aerogel.chip.machine.sim.cells import CODE
-from aerogel.chip.machine.sim.cells_more import MORE
-from aerogel.chip.machine.sim.dense import DENSE
+from aerogel.chip.machine.sim.codes import CODE
 from aerogel.chip.machine.sim.layout import CELL, DEADLOCK, EVENT, REGISTERS, SLOT, C, H, S
 from aerogel.chip.machine.sim.visit import (
     CELLS,
@@ -300,12 +296,11 @@ class _Loop:
 
 def _dispatch(visit: Visit, opcode: Expr) -> None:
     """The code of the cell's opcode, found by halves."""
-    codes: dict[Opcode, Callable[[Visit], None]] = CODE | MORE | DENSE
-    ordered = sorted(codes)
+    ordered = sorted(CODE)
 
     def half(low: int, high: int) -> None:
         if high - low == 1:
-            codes[ordered[low]](visit)
+            CODE[ordered[low]](visit)
             return
         middle = (low + high) // 2
         below = opcode < i64(int(ordered[middle]))

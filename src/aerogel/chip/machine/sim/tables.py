@@ -36,7 +36,7 @@ from aerogel.chip.machine.sim.layout import (
     H,
     S,
 )
-from aerogel.chip.machine.step_cells import float_of
+from aerogel.chip.machine.step_values import float_of
 
 Words = NDArray[np.int64]
 _ENDLESS = 1 << 60
