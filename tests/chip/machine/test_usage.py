@@ -27,6 +27,7 @@ def test_the_report_has_every_cell_and_names_the_bottleneck(run: Run) -> None:
     text = report(NETLIST, run)
     for cell in NETLIST.cells:
         assert cell.name in text
+    assert f"{sum(run.counts.tokens.values())} tokens through {len(NETLIST.channels)} channels" in text
     assert f"{run.cycles} cycles: {run.fill_cycles} to load memories" in text
 
 
@@ -35,10 +36,17 @@ def test_a_scanner_whose_arrays_do_not_fit_is_the_bottleneck() -> None:
     netlist, arrays = vector([0, len(crd)], crd, [1.0] * len(crd), room=4096)
     fabric = Fabric("far", memory_words=512, line_words=4, buffer_latency=200, links=1)
     run = simulate(netlist, arrays, fabric)
-    found = bottleneck(netlist, run)
+    found = bottleneck(run)
     assert found is not None
     assert found.name in ("scan", "array")
     assert "lines of the global buffer" in found.because
+
+
+def test_the_busiest_cell_is_the_bottleneck(run: Run) -> None:
+    found = bottleneck(run)
+    assert found is not None
+    assert found.busy == max(use.busy for use in run.cells) / run.array_cycles
+    assert run.cells[found.cell].name == found.name
 
 
 def test_a_trace_has_every_token_at_its_time(run: Run) -> None:

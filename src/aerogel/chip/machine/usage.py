@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from aerogel.chip.machine.netlist import Netlist
 from aerogel.chip.machine.outcome import CellUse, Run
-from aerogel.chip.machine.report import ends
 
 
 @dataclass(frozen=True, slots=True)
 class Bottleneck:
-    """The cell that the others wait for: ``busy`` is the share of the array's cycles it moved in, ``because``
-    a sentence."""
+    """The cell that sets the pace: ``busy`` is the share of the array's cycles it moved in, ``because`` a
+    sentence."""
 
     cell: int
     name: str
@@ -20,36 +19,18 @@ class Bottleneck:
     because: str
 
 
-def bottleneck(netlist: Netlist, run: Run) -> Bottleneck | None:
-    """Follows the waits from the cell that waits most: to whom it wants tokens from, or room of, most of all.
-
-    Of those that feed a waiting cell the one that waits least for its own input is followed; a cell that is
-    busy, or waits for memory, more than for others ends the walk. None for a netlist without cells.
-    """
+def bottleneck(run: Run) -> Bottleneck | None:
+    """The cell that is occupied longest, moving or waiting for its memory: nothing is done before it is. None
+    for a netlist without cells."""
     if not run.cells:
         return None
-    readers, sources = ends(netlist)
-    here = max(range(len(run.cells)), key=lambda at: (_waits(run.cells[at]), -at))
-    seen: set[int] = set()
-    while here not in seen:
-        seen.add(here)
-        use = run.cells[here]
-        if use.busy + use.waiting_memory >= _waits(use):
-            break
-        cell = netlist.cells[here]
-        if use.waiting_input >= use.waiting_output:
-            others = [sources[channel] for channel in cell.inputs]
-            following = min(others, key=lambda at: (run.cells[at].waiting_input, at), default=here)
-        else:
-            others = [readers[channel] for channel in cell.outputs if channel >= 0]
-            following = min(others, key=lambda at: (run.cells[at].waiting_output, at), default=here)
-        here = following
+    here = max(range(len(run.cells)), key=lambda at: (_occupied(run.cells[at]), -at))
     use = run.cells[here]
     return Bottleneck(here, use.name, share(use.busy, run), _because(use, run))
 
 
-def _waits(use: CellUse) -> int:
-    return use.waiting_input + use.waiting_output
+def _occupied(use: CellUse) -> int:
+    return use.busy + use.waiting_memory
 
 
 def _because(use: CellUse, run: Run) -> str:
@@ -59,9 +40,14 @@ def _because(use: CellUse, run: Run) -> str:
             f"it waits for lines of the global buffer in {part:.0%} of the cycles: "
             "its arrays do not fit a tile"
         )
-    if use.busy >= _waits(use):
-        return f"it moves in {share(use.busy, run):.0%} of the cycles, one token at a time"
-    return "cells wait for one another in turn: more room in channels would help, if anything"
+    moves = f"it moves in {share(use.busy, run):.0%} of the cycles, one token at a time"
+    if 10 * max(use.waiting_input, use.waiting_output) < run.array_cycles:
+        return moves
+    if use.waiting_input >= use.waiting_output:
+        return (
+            f"{moves}, and waits for input in {share(use.waiting_input, run):.0%}: nobody is busy all along"
+        )
+    return f"{moves}, and for room in {share(use.waiting_output, run):.0%}: nobody is busy all along"
 
 
 def share(cycles: int, run: Run) -> float:
@@ -70,7 +56,7 @@ def share(cycles: int, run: Run) -> float:
 
 
 def report(netlist: Netlist, run: Run) -> str:
-    """A table: each cell's shares of the array's cycles, moving and waiting; then the bottleneck."""
+    """A table: each cell's shares of the array's cycles, moving and waiting; then tokens and the bottleneck."""
     width = max([4, *(len(use.name) for use in run.cells)])
     lines = [f"{'cell':<{width}}  moves  input  output  memory  done"]
     for use in run.cells:
@@ -78,11 +64,13 @@ def report(netlist: Netlist, run: Run) -> str:
         done = run.array_cycles - sum(parts)
         busy, waits, room, memory, rest = (f"{share(n, run):.0%}" for n in (*parts, done))
         lines.append(f"{use.name:<{width}}  {busy:>5}  {waits:>5}  {room:>6}  {memory:>6}  {rest:>4}")
-    found = bottleneck(netlist, run)
+    found = bottleneck(run)
     lines.append(
         f"{run.cycles} cycles: {run.fill_cycles} to load memories, {run.array_cycles} of the array, "
         f"{run.drain_cycles} to store results"
     )
+    tokens, hops = sum(run.counts.tokens.values()), sum(run.counts.hops.values())
+    lines.append(f"{tokens} tokens through {len(netlist.channels)} channels, {hops} hops between tiles")
     if found is not None:
         lines.append(f"bottleneck: {found.name}: {found.because}")
     return "\n".join(lines)
