@@ -56,7 +56,7 @@ def share(cycles: int, run: Run) -> float:
 
 
 def report(netlist: Netlist, run: Run) -> str:
-    """A table: each cell's shares of the array's cycles, moving and waiting; then tokens and the bottleneck."""
+    """A table: each cell's shares of the array's cycles, moving and waiting; tokens; the bottleneck."""
     width = max([4, *(len(use.name) for use in run.cells)])
     lines = [f"{'cell':<{width}}  moves  input  output  memory  done"]
     for use in run.cells:
