@@ -104,7 +104,7 @@ some = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(some, some)
 def test_energy_adds_up(a: Counts, b: Counts):
     model = load_model()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 from aerogel.bench.chip.compare import Compared, Plan
@@ -11,8 +12,8 @@ from aerogel.bench.chip.summary import Row, by_kernel, case_table, overall_table
 _FASTER, _LESS = CLAIMED_TIMES_FASTER, 1 / CLAIMED_SHARE_OF_ENERGY
 _CLAIM = f"""\
 The article (IEEE Micro 2025) says "one-seventieth the energy and eight times faster, on average":
-{_FASTER:g} x {_LESS:g} = {_FASTER * _LESS:g}. Of its own eight gains in energy times delay 565 is
-the largest, 138 the mean, 39.9 the geometric mean."""
+{_FASTER:g} x {_LESS:g} = {_FASTER * _LESS:g}. Of its own eight gains in energy times delay
+565 is the largest, 138 the mean, 39.9 the geometric mean."""
 _WHY = """\
 Why ours differ: another CPU and other libraries (theirs: MKL, TACO); energy of a whole computer, by a power
 model where there is no meter; other matrices and tensors (theirs: 30 of SuiteSparse, random tensors at 2 %);
@@ -46,9 +47,8 @@ def beside(compared: Compared, plan: Plan) -> list[str]:
         )
     cpu = next((cpu for row in compared.rows for cpu in row.cpu), None)
     if cpu is not None:
-        lines.append(
-            f"CPU: float32, operands held as each library likes, {_machine(compared)}; {_energy(cpu)}."
-        )
+        held = f"CPU: float32, operands held as each library likes, {_machine(compared)}"
+        lines.append(fill(f"{held}; {_energy(cpu)}.", 110))
     lines.append(
         "x: how many times less the chip takes than the best of the CPU's contenders by that measure."
     )
