@@ -29,6 +29,20 @@ def test_where_it_vanishes(text: str, empty: str, answer: bool) -> None:
     assert vanishes(parse(text).expr, set(empty)) is answer
 
 
+@pytest.mark.parametrize(("absent", "answer"), [("A", True), ("x", True), ("", False)])
+def test_a_pair_counts_what_is_stored_zeros_too(absent: str, answer: bool) -> None:
+    expr = parse("y(i) = A(i,j) * x(j)", semiring="plus_pair").expr
+    assert vanishes(expr, {"A", "x"}, set(absent)) is answer
+
+
+@pytest.mark.parametrize(("full", "answer"), [("A", True), ("x", True), ("Ax", False), (None, False)])
+def test_pairs_beyond_the_end_are_counted_where_both_store_every_coordinate(
+    full: str | None, answer: bool
+) -> None:
+    expr = parse("y(i) = A(i,j) * x(j)", semiring="plus_pair").expr
+    assert is_sum_over(expr, "j", None if full is None else set(full)) is answer
+
+
 @pytest.mark.parametrize(
     ("text", "index", "answer"),
     [

@@ -100,6 +100,11 @@ class Pieces:
         first, last = self._range(numbers)
         return self.storage.fill == 0 and not self._values[first:last].any()
 
+    def absent(self, numbers: Numbers) -> bool:
+        """Whether nothing is stored in a piece, not even a zero."""
+        first, last = self._range(numbers)
+        return self.storage.fill == 0 and first == last
+
     def piece(self, numbers: Numbers) -> Storage:
         """The storage of a piece, of shape ``shape``."""
         if self._whole:

@@ -131,9 +131,14 @@ class Driver:
 
     def _wanted(self) -> Iterator[Numbers]:
         expr = self.program.plan.assignment.expr
+        # A row of zeros has a softmax, and 0 times an infinite value is a NaN: there only what is not stored
+        # makes the result vanish.
+        finite = all(np.isfinite(storage.values).all() for storage in self.program.tensors.values())
+        zeros_do = finite and not self.program.plan.options.softmax
         for numbers in self.program.cuts.numbers():
+            absent = {name for name, pieces in self._pieces.items() if pieces.absent(numbers)}
             empty = {name for name, pieces in self._pieces.items() if pieces.empty(numbers)}
-            if self.program.cuts.pieces > 1 and vanishes(expr, empty):
+            if self.program.cuts.pieces > 1 and vanishes(expr, empty if zeros_do else absent, absent):
                 self.work.skipped += 1
             else:
                 yield numbers

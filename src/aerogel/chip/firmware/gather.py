@@ -13,6 +13,7 @@ from aerogel.chip.firmware.cuts import Cuts, Numbers
 from aerogel.chip.firmware.entries import entries, stored
 from aerogel.chip.graph.build import Plan
 from aerogel.core.dtypes import DType
+from aerogel.core.errors import ChipError
 from aerogel.formats.storage import Storage, index_type
 
 
@@ -90,7 +91,14 @@ class Gathered:
 
 
 def _as(values: NDArray[np.float64], dtype: DType) -> NDArray[Any]:
+    """ChipError for a value that ``dtype`` does not have: the array computes in its own type."""
     wanted = dtype.numpy()
     if wanted.kind in "iu":
         values = np.rint(values)
+        limits = np.iinfo(wanted)
+        # The greatest int64 is no double, the next above it is.
+        held = (values >= limits.min) & (values < float(limits.max) + 1)
+        if not held.all():
+            bad = f"{float(values[~held][0]):g}"
+            raise ChipError(f"the result has {bad}, which {dtype.short} does not hold: give floats")
     return values.astype(wanted)

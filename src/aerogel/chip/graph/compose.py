@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from aerogel.chip.graph.blocks import Array, MatrixReduce, Parallelize, Serialize, VectorReduce
+from aerogel.chip.graph.blocks import AluConstant, Array, MatrixReduce, Parallelize, Serialize, VectorReduce
 from aerogel.chip.graph.blocks import Reduce as ReduceBlock
 from aerogel.chip.graph.compute import computed
 from aerogel.chip.graph.feeds import Feed, Feeds, Meeting
@@ -140,6 +140,9 @@ class Composer:
         match made.axes:
             case ():
                 (val,) = self.wiring.add(ReduceBlock(expr.op), name, made.val)
+                if expr.op in ("min", "max") and not self.extents[expr.index]:
+                    # The greatest of nothing at all is what is not stored is, not -inf.
+                    (val,) = self.wiring.add(AluConstant(expr.op, self.zero), f"{name}_of_none", val)
                 return Made((), val, sums=True)
             case (inner,):
                 block = VectorReduce(self.extents[inner.index], expr.op)
