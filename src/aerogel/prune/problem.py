@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aerogel.prune.apart import apart
 from aerogel.prune.hessian import Moments
 from aerogel.prune.panel import ROWS, density
 from aerogel.prune.pattern import Pattern
@@ -21,8 +22,7 @@ class Problem:
     """``weight``: what the layer should do, [outputs, inputs] float32; ``frozen``: weights of the layer that
     are zero already, and stay so; ``moments``: of its inputs; ``sparsity``: the share of units to go, unless
     the pattern itself says how many do. ``by_rows``: each row of units has that share (by panels, each
-    panel);
-    ``worth``: see ``gradient.worths``, None where nobody asked."""
+    panel), to within one; ``worth``: see ``gradient.worths``, None where nobody asked."""
 
     weight: torch.Tensor
     frozen: torch.Tensor
@@ -86,21 +86,18 @@ def chosen(
     problem: Problem, saliency: NDArray[np.floating[Any]], sparsity: float | None = None
 ) -> NDArray[np.bool_]:
     """Flags of the units that go: exactly ``round(sparsity * units)`` with the least ``saliency``, or all
-    that are frozen, if these are more; by rows so many of each; by N:M all but N of each group. Frozen ones
-    go first, equal ones by lowest index. ``saliency`` may be overwritten; ``sparsity``: by default the
-    problem's."""
+    that are frozen, if these are more; by rows of each as many, see ``apart``; by N:M all but N of each
+    group. Frozen ones go first, equal ones by lowest index. ``saliency`` may be overwritten; ``sparsity``: by
+    default the problem's."""
     frozen = problem.frozen_units()
     if problem.pattern.kept_of is not None:
         return per_group(saliency, frozen, *problem.pattern.kept_of)
     share = problem.sparsity if sparsity is None else sparsity
     saliency[frozen] = -1
-    gone = np.zeros(frozen.shape, np.bool_)
-    step = ROWS if problem.pattern.panel else 1
-    for top in range(0, len(saliency), step if problem.by_rows else max(1, len(saliency))):
-        rows = np.s_[top : top + step] if problem.by_rows else np.s_[:]
-        count = max(pruned_count(share, saliency[rows].size), int(frozen[rows].sum()))
-        gone[rows] = smallest(saliency[rows], count)
-    return gone
+    count = max(pruned_count(share, saliency.size), int(frozen.sum()))
+    if not problem.by_rows:
+        return smallest(saliency, count)
+    return apart(saliency, frozen, count, ROWS if problem.pattern.panel else 1)
 
 
 @dataclass(frozen=True, slots=True)
