@@ -102,7 +102,7 @@ def test_nothing_that_fits_is_an_error():
 
 
 def test_words_and_json_have_what_stands_beside_figures(compared: Compared):
-    said = text(compared, plan())
+    said = " ".join(text(compared, plan()).split())
     for part in ("without host", "residual 1.44 pJ", "bounds by a model", "564.6", "one-seventieth"):
         assert part in said
     found = json.loads(json.dumps(document(compared, plan()), allow_nan=False))
