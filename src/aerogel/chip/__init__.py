@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aerogel.chip.entry import ChipRun, CompiledChip, compile
     from aerogel.chip.fabric.fabric import Fabric
+    from aerogel.chip.graph.build import Options as GraphOptions
 
-__all__ = ["ChipRun", "CompiledChip", "Fabric", "compile"]
+__all__ = ["ChipRun", "CompiledChip", "Fabric", "GraphOptions", "compile"]
 
 _HOME = {
     "ChipRun": "aerogel.chip.entry",
     "CompiledChip": "aerogel.chip.entry",
     "Fabric": "aerogel.chip.fabric.fabric",
+    "GraphOptions": "aerogel.chip.graph.build",
     "compile": "aerogel.chip.entry",
 }
 
@@ -25,4 +27,5 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"aerogel.chip has no attribute {name!r}: it has {', '.join(__all__)}")
-    return getattr(import_module(_HOME[name]), name)
+    # There is more than one kind of options inside.
+    return getattr(import_module(_HOME[name]), {"GraphOptions": "Options"}.get(name, name))

@@ -17,7 +17,8 @@ from aerogel.chip.firmware.driver import Driver, Work
 from aerogel.chip.firmware.gather import Gathered
 from aerogel.chip.firmware.program import Program
 from aerogel.chip.firmware.translate import Options, Translated, recut, translated
-from aerogel.chip.graph.build import Plan
+from aerogel.chip.graph.build import DEFAULT, Plan
+from aerogel.chip.graph.build import Options as GraphOptions
 from aerogel.chip.machine.counts import Counts
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.netlist import Netlist
@@ -213,7 +214,7 @@ class CompiledChip:
         return "\n".join(lines)
 
 
-def compile(  # noqa: A001 (the word of the public face)
+def compile(  # noqa: A001, PLR0913 (the word of the public face; keywords, each a choice of its own)
     text: str,
     *,
     fabric: str | Path | Fabric = "onyx-like",
@@ -222,6 +223,7 @@ def compile(  # noqa: A001 (the word of the public face)
     out_format: Format | str | Sequence[str] | None = None,
     semiring: str = "plus_times",
     copies: int | None = None,
+    graph: GraphOptions = DEFAULT,
     **operands: Any,
 ) -> CompiledChip:
     """An assignment such as ``y(i) = A(i,j) * x(j)``, compiled for the accelerator.
@@ -229,7 +231,8 @@ def compile(  # noqa: A001 (the word of the public face)
     ``operands``: by name, as ``aerogel.evaluate`` takes them. ``fabric``: one that comes with aerogel
     (``onyx-like``, ``onyx-small``, ``onyx-large``), a file, or a ``Fabric``. ``order``: of loops, outermost
     first; ``formats``: of operands by name; ``copies``: of the graph, side by side; None: chosen.
-    ``out_format``: the result's; None: as the graph makes it.
+    ``out_format``: the result's; None: as the graph makes it. ``graph``: other ways to build it, with skips,
+    on bit vectors, in lanes, or with a softmax of every row of the result (``chip.GraphOptions``).
 
     InputError for a text that cannot be read and operands that do not fit; ChipError where no graph does it,
     or where the fabric is too small: the message says what is short.
@@ -239,7 +242,7 @@ def compile(  # noqa: A001 (the word of the public face)
     given: dict[str, Storage] = {name: operand(value, name) for name, value in operands.items()}
     missing = sorted(set(request.sources.values()) - set(given))
     require(not missing, InputError, f"{text}: no tensor was given for {', '.join(missing)}")
-    options = Options(_loops(order), formats, copies)
+    options = Options(_loops(order), formats, copies, graph)
     out = None if out_format is None else format_of(out_format, len(assignment.out.indices))
     dtypes = {name: given[source].dtype for name, source in request.sources.items()}
     dtype = result_dtype(request.assignment, dtypes)

@@ -6,11 +6,13 @@ import argparse
 from typing import Any
 
 from aerogel.chip.entry import CompiledChip, compile
-from aerogel.cli.command import Options, positive
+from aerogel.chip.graph.build import Options
+from aerogel.cli.command import Options as Parser
+from aerogel.cli.command import positive
 from aerogel.cli.operands import add_assignment, operands
 
 
-def add_compiling(parser: Options) -> None:
+def add_compiling(parser: Parser) -> None:
     """An assignment, its operands, and what is fixed of their way to the fabric."""
     add_assignment(parser)
     about = "onyx-like, onyx-small, onyx-large, or a file of your own (default: onyx-like)"
@@ -21,6 +23,10 @@ def add_compiling(parser: Options) -> None:
     parser.add_argument("--copies", type=positive, metavar="N", help=about)
     about = "what + and * mean: plus_times, min_plus, max_times, or_and, plus_pair (default: plus_times)"
     parser.add_argument("--semiring", default="plus_times", metavar="S", help=about)
+    parser.add_argument(
+        "--skips", action="store_true", help="intersecters tell scanners how far to leap ahead"
+    )
+    parser.add_argument("--bits", action="store_true", help="compressed levels meet as words of bits")
 
 
 def compiled(args: argparse.Namespace) -> CompiledChip:
@@ -32,6 +38,7 @@ def compiled(args: argparse.Namespace) -> CompiledChip:
         order=args.order,
         semiring=args.semiring,
         copies=args.copies,
+        graph=Options(skips=args.skips, bits=args.bits),
         **given,
     )
 

@@ -11,6 +11,7 @@ import pytest
 import aerogel as ag
 from aerogel.chip.entry import ChipRun, CompiledChip
 from aerogel.chip.fabric.read import load
+from aerogel.chip.machine.report import DeadlockError
 from aerogel.chip.machine.step import step
 from aerogel.core.errors import ChipError
 
@@ -95,6 +96,56 @@ def test_extents_of_nothing_and_tensors_of_zeros() -> None:
     empty = ag.tensor(np.zeros((4, 3)), "csr")
     _run("y(i) = A(i,j) * x(j)", ROOMY, 1, A=empty, x=_dense(3))
     _run("C(i,k) = A(i,j) * B(j,k)", NARROW, 2, A=empty, B=ag.tensor(np.zeros((3, 5)), "csr"))
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_other_ways_to_build_the_graph(copies: int) -> None:
+    operands = {"A": _sparse(9, 12, density=0.4), "B": _sparse(9, 12, density=0.4, seed=2)}
+    for ways in (ag.chip.GraphOptions(skips=True), ag.chip.GraphOptions(bits=True)):
+        text = "C(i,j) = A(i,j) * B(i,j)"
+        run = ag.chip.compile(text, fabric=ROOMY, copies=copies, graph=ways, **operands).simulate(
+            simulate=step
+        )
+        np.testing.assert_array_equal(np.asarray(run.output), np.asarray(ag.evaluate(text, **operands)))
+
+
+@pytest.mark.parametrize("fabric", [ROOMY, NARROW])
+def test_a_softmax_has_its_rows_whole(fabric: Any) -> None:
+    mask, left, right = _sparse(8, 9, density=0.4), _dense(8, 2), _dense(9, 2)
+    chip = ag.chip.compile(
+        "X(i,j) = M(i,j) * Q(i,k) * K(j,k)",
+        order="ijk",
+        fabric=fabric,
+        copies=2,
+        graph=ag.chip.GraphOptions(softmax=True),
+        M=mask,
+        Q=left,
+        K=right,
+    )
+    assert chip.cuts.parts("i") == 2 and chip.cuts.parts("j") == 1
+    scores = np.where(mask.to_numpy() != 0, np.exp(mask.to_numpy() * (left @ right.T)), 0.0)
+    wanted = scores / np.maximum(scores.sum(1, keepdims=True), 1e-300)
+    np.testing.assert_allclose(np.asarray(chip.simulate(simulate=step).output), wanted, rtol=1e-9)
+
+
+def test_a_semiring_whose_zero_is_infinite() -> None:
+    text = "d(i) = G(j,i) * s(j)"
+    operands = {"G": _sparse(9, 8, density=0.4), "s": np.where(np.arange(9) % 2, np.inf, np.arange(9.0))}
+    for copies in (1, 3):
+        chip = ag.chip.compile(text, semiring="min_plus", fabric=ROOMY, copies=copies, **operands)
+        wanted = ag.evaluate(text, semiring="min_plus", **operands)
+        np.testing.assert_array_equal(chip.simulate(simulate=step).output, wanted)
+
+
+def test_a_queue_of_one_token_works_or_says_who_waits_for_whom() -> None:
+    shallow = replace(ROOMY, fifo_depth=1)
+    _run("y(i) = A(i,j) * x(j)", shallow, 1, A=_sparse(9, 8), x=_dense(8))
+    operands = {"S": _sparse(12, 10, density=0.3), "A": _dense(12, 5), "B": _dense(10, 5)}
+    chip = ag.chip.compile("C(i,j) = S(i,j) * A(i,k) * B(j,k)", fabric=shallow, copies=1, **operands)
+    with pytest.raises(
+        DeadlockError, match=r"deadlock in cycle \d+: .* nothing moves\n  \w+ \(\w+\) waits for"
+    ):
+        chip.simulate(simulate=step)
 
 
 def test_the_same_input_gives_the_same_words() -> None:

@@ -53,9 +53,15 @@ class Cutter:
         self.accesses: dict[str, Access] = {a.tensor: a for a in accesses(plan.assignment.expr)}
         self.most = (1 << fabric.word_bits) - 1
         out = plan.assignment.out.indices
-        summed = [i for i in plan.order if i not in out and is_sum_over(plan.assignment.expr, i)]
+        summed = [
+            i for i in plan.order if i not in out and is_sum_over(plan.assignment.expr, i, self.full(i))
+        ]
         self.allowed = [i for i in plan.order if i in out]
         self.summed = summed
+        if plan.options.softmax:
+            # A row depends on all of it.
+            self.allowed = [i for i in self.allowed if i != out[plan.form.order[-1]]]
+            self.summed = []
         self.places = {n: entries(s)[0] for n, s in used.items() if not s.format.dense}
 
     def cuts(self, least: int = 1) -> Cuts:
@@ -78,6 +84,15 @@ class Cutter:
         if not spread or parts in (1, extent) or self.is_dense(index):
             return even(extent, parts)
         return by_weight(self.weights(index), parts)
+
+    def full(self, index: str) -> frozenset[str]:
+        """The operands that store every coordinate of an index."""
+        return frozenset(
+            name
+            for name, storage in self.used.items()
+            for level, mode in zip(storage.format.levels, storage.format.order, strict=True)
+            if level.full and self.accesses[name].indices[mode] == index
+        )
 
     def is_dense(self, index: str) -> bool:
         """Whether a level of that index is dense somewhere but in operands that are dense altogether: then a

@@ -14,7 +14,8 @@ from aerogel.chip.firmware.cuts import Cuts, Pieces
 from aerogel.chip.firmware.cutting import Cutter
 from aerogel.chip.firmware.device import Symbols
 from aerogel.chip.firmware.program import Program
-from aerogel.chip.graph.build import Plan, build
+from aerogel.chip.graph.build import DEFAULT, Plan, build
+from aerogel.chip.graph.build import Options as Ways
 from aerogel.chip.machine.assemble import assemble
 from aerogel.chip.machine.netlist import Cell, Netlist, Opcode
 from aerogel.chip.machine.opcodes import OPCODES
@@ -32,11 +33,13 @@ WORTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``order``: of loops; ``formats``: of operands; ``copies``: of the graph, side by side. None: chosen."""
+    """``order``: of loops; ``formats``: of operands; ``copies``: of the graph, side by side. None: chosen.
+    ``graph``: ways to build it."""
 
     order: tuple[str, ...] | None = None
     formats: Mapping[str, Any] | None = None
     copies: int | None = None
+    graph: Ways = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def translated(
     used = used_by(request, given)
     formats = _formats(request, options.formats)
     tensors = {name: Tensor(storage) for name, storage in used.items()}
-    plan = build(request.assignment, tensors, options.order, formats=formats)
+    plan = build(request.assignment, tensors, options.order, formats=formats, options=options.graph)
     stored = plan.stored(tensors)
     whole = assemble(plan.graph, stored, fabric).netlist
     most = _most(plan, stored, whole, options.copies)
@@ -88,15 +91,14 @@ def _piece(plan: Plan, tensors: Mapping[str, Storage], cuts: Cuts, fabric: Fabri
     """The graph of a piece and its netlist: as the whole's, for smaller extents."""
     indices = {name: done for name, done in _indices(plan.assignment).items() if name in tensors}
     nothing = {name: Pieces(storage, indices[name], cuts).nothing() for name, storage in tensors.items()}
-    piece = build(plan.assignment, {name: Tensor(storage) for name, storage in nothing.items()}, plan.order)
+    empty = {name: Tensor(storage) for name, storage in nothing.items()}
+    piece = build(plan.assignment, empty, plan.order, options=plan.options)
     require(
         piece.form == plan.form and len(piece.graph.nodes) == len(plan.graph.nodes),
         ChipError,
         "the graph of a piece is not that of the whole: this is a fault of the compiler",
     )
-    return piece, assemble(
-        piece.graph, piece.stored({n: Tensor(s) for n, s in nothing.items()}), fabric
-    ).netlist
+    return piece, assemble(piece.graph, piece.stored(empty), fabric).netlist
 
 
 def _indices(assignment: Assignment) -> dict[str, tuple[str, ...]]:
