@@ -10,9 +10,6 @@ from aerogel.bench.chip.problem import random_pattern
 from aerogel.bench.einsum.data import Pattern, pattern_of
 from aerogel.core.errors import InputError, require
 
-PUBLISHED = "suitesparse/LFAT5.mtx"
-"""The one of the matrices of the published comparison that the benchmark's data has."""
-
 
 def from_files(paths: Iterable[Path]) -> tuple[Pattern, ...]:
     """Of ``.mtx`` and ``.tns`` files, matrices and tensors of three modes, by the files' names."""
