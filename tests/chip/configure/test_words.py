@@ -20,7 +20,7 @@ from aerogel.core.errors import ChipError
 
 
 @given(designs())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_design_comes_back_from_its_words(design: Design) -> None:
     words = encode(design, FABRIC)
     assert all(0 <= word < 1 << WORD for word in words)
@@ -39,7 +39,7 @@ def test_a_flipped_bit_is_refused(design: Design, data: st.DataObject) -> None:
 
 
 @given(designs(), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_words_with_a_right_checksum_mean_one_design_or_none(design: Design, data: st.DataObject) -> None:
     """What is accepted encodes to the very same words: no bit is looked over."""
     words = list(encode(design, FABRIC))[:-1]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aerogel.chip.firmware.buffer import Space
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 40)), max_size=30))
 def test_arrays_never_meet_and_pinned_ones_stay(wanted: list[tuple[int, int]]) -> None:
     space, held, pinned = Space(100), {}, frozenset({0, 1})

@@ -23,13 +23,13 @@ def commands(draw: Any) -> list[Command]:
 
 
 @given(commands())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_commands_come_back(some: list[Command]) -> None:
     assert list(decode(encode(some))) == some
 
 
 @given(commands(), st.data())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_damaged_commands_are_refused(some: list[Command], data: st.DataObject) -> None:
     words = list(encode(some))
     words[data.draw(st.integers(0, len(words) - 1))] ^= 1 << data.draw(st.integers(0, 31))

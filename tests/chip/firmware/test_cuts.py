@@ -34,7 +34,7 @@ def cases(draw: Any) -> tuple[np.ndarray[Any, Any], Cuts]:
 
 
 @given(cases(), st.sampled_from(FORMATS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_pieces_put_together_are_the_whole(case: tuple[Any, Cuts], form: str) -> None:
     full, cuts = case
     pieces = Pieces(stored(*_listed(full), full.shape, named(form, 2)), ("i", "j"), cuts)

@@ -50,11 +50,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("copies", [1, 3])
 @pytest.mark.parametrize(("text", "operands"), CASES)
-def test_copies_share_the_work(text: str, operands: dict[str, Any], copies: int) -> None:
-    chip, run = _run(text, ROOMY, copies, **operands)
-    assert chip.program.copies == copies
+def test_copies_share_the_work(text: str, operands: dict[str, Any]) -> None:
+    chip, run = _run(text, ROOMY, 3, **operands)
+    assert chip.program.copies == 3
     assert run.work.batches == 1
 
 
@@ -81,8 +80,8 @@ def test_a_workspace_that_does_not_fit_is_cut() -> None:
 
 def test_a_result_with_too_little_room_is_cut_again() -> None:
     """How many values a product has is known when it is there."""
-    operands = {"A": _sparse(24, 2, density=1.0, form="dcsr"), "B": _sparse(2, 24, density=1.0, form="dcsr")}
-    fabric = replace(ROOMY, buffer_bytes=1 << 12)
+    operands = {"A": _sparse(12, 2, density=1.0, form="dcsr"), "B": _sparse(2, 12, density=1.0, form="dcsr")}
+    fabric = replace(ROOMY, buffer_bytes=1 << 11)
     chip, run = _run("C(i,k) = A(i,j) * B(j,k)", fabric, 1, **operands)
     assert run.cuts.pieces > chip.cuts.pieces == 1
 

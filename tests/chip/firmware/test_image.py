@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aerogel.chip.fabric.fabric import Fabric
@@ -27,6 +27,7 @@ def _through(numbers: list[float], values: Values) -> list[float]:
 
 
 @pytest.mark.parametrize("values", ["bf16", "f32", "f64"])
+@settings(max_examples=40)
 @given(FLOATS)
 def test_values_are_rounded_as_the_machine_rounds(values: Values, numbers: list[float]) -> None:
     for numbers_ in (numbers, TIES):
