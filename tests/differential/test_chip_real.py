@@ -39,7 +39,7 @@ FABRICS = {
 def tensors_of(name: str, first: Tensor) -> dict[str, Any]:
     """``first`` for every operand of its rank; for the others whole numbers, dense."""
     rng = np.random.default_rng(1)
-    size = {index: first.shape[0] for index in "ijkl"}
+    size = dict.fromkeys("ijkl", first.shape[0])
     if name == "MTTKRP":
         # The rank of a factorisation is small.
         size["j"] = 8
