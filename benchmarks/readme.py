@@ -148,6 +148,11 @@ def accuracy(data: Mapping[str, Any]) -> str:
     return "\n\n".join([table(head, rows), note])
 
 
+ACCURACY_PARTS = tuple(f"accuracy_{p}" for p in ("resnet20", "resnet56", "sts", "sst2", "llama", "brown"))
+BY_MODEL = (
+    "Each model before and after, on the same test data; seeds, steps, seconds and hardware stand in"
+    " `benchmarks/results/accuracy_*.json`. In brackets: 95 % of resampled test sets."
+)
 INTEGERS = (
     "One thread, geometric mean over the shapes and columns below; times include finding the grid of the"
     " activations, ours and onnxruntime's."
@@ -244,6 +249,43 @@ def energy(data: Mapping[str, Any]) -> str:
     return "\n".join([NO_METER, "", *lines])
 
 
+CHIP = (
+    "The chip ({fabric}) against this CPU, the best of aerogel, torch (MKL) and SciPy by that measure, two"
+    " threads at most: how many times less the chip takes, by kernel, geometric mean over its cases. Time of"
+    " the chip is simulated cycles over its clock, transfers included. Energy is a model on either side, so it"
+    " has bounds alone: {calibration}. The published gains are those of the chip that was built, over its"
+    " authors' CPUs and libraries."
+)
+
+
+def chip(data: Mapping[str, Any]) -> list[str]:
+    """The published kernels beside ours; nothing where they were not compared."""
+    compared = data["sections"].get("comparison")
+    if compared is None:
+        return []
+    rows = [
+        [kernel, *(_times(found[of]) for of in ("time", "energy", "product")), _published(found)]
+        for kernel, found in compared["kernels"].items()
+    ]
+    head = ["kernel", "time", "energy", "energy x time", "published energy x time"]
+    said = CHIP.format(fabric=compared["fabric"], calibration=compared["calibration"])
+    about = compared["machine"]
+    return [said, table(head, rows), f"Compared on {about['cpu']}, {about['usable_cores']} cores."]
+
+
+def _times(ratio: Mapping[str, Any] | None) -> str:
+    if ratio is None:
+        return "not measured"
+    if ratio["value"] is not None:
+        return interval(ratio["value"], None, None, " x")
+    return f"{ratio['low']:.3g} to {ratio['high']:.3g} x"
+
+
+def _published(found: Mapping[str, Any]) -> str:
+    gain = found["published_product_gain"]
+    return "" if gain is None else f"{gain:g} x"
+
+
 def unit(name: str) -> str:
     """What stands behind a number: units that the claim's own words do not say."""
     return f" {name}" if name == "x" or name.startswith("of ") else ""
@@ -259,6 +301,10 @@ def section() -> str:
         parts += ["### A whole encoder", encoder(found["encoder"]), claims(found["encoder"], "claims")]
     if "accuracy" in found:
         parts += ["### What zeros cost", accuracy(found["accuracy"]), claims(found["accuracy"], "claims")]
+    measured = [part for part in ACCURACY_PARTS if part in found]
+    if measured:
+        parts += [f"### What zeros cost, by model\n\n{BY_MODEL}"]
+        parts += [claims(found[part], "claims") for part in measured]
     if "sts" in found:
         parts += ["### Quality beside zeros and integers", sentences(found["sts"])]
         parts += [claims(found["sts"], "claims")]
@@ -279,6 +325,13 @@ def section() -> str:
             parts.append(rooflines(found["kernels"]))
         parts.append(f"Measured on {where}. With `AEROGEL_TARGET=avx2` on it, against the same aims:")
         parts.append(claims(found["kernels"], "avx2_claims"))
+    parts += _beyond_models(found)
+    return "\n\n".join(parts) or "Not measured yet: run `make bench` on an idle machine."
+
+
+def _beyond_models(found: Mapping[str, Any]) -> list[str]:
+    """Sparse algebra, energy, the chip."""
+    parts: list[str] = []
     if "einsum" in found:
         facts = found["einsum"]["machine"]
         where = f"{facts['cpu']}, {facts['usable_cores']} cores, {facts['target'].split('/')[0]}"
@@ -289,7 +342,9 @@ def section() -> str:
         parts += ["What metering costs:", claims(found["meter_overhead"], "claims")]
     if "saving" in found:
         parts.append(energy(found["saving"]))
-    return "\n\n".join(parts) or "Not measured yet: run `make bench` on an idle machine."
+    if "chip" in found:
+        parts += ["### The chip, simulated", claims(found["chip"], "claims"), *chip(found["chip"])]
+    return parts
 
 
 def main() -> int:
