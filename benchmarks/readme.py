@@ -252,8 +252,8 @@ def energy(data: Mapping[str, Any]) -> str:
 CHIP = (
     "The chip ({fabric}) against this CPU, the best of aerogel, torch (MKL) and SciPy by that measure, two"
     " threads at most: how many times less the chip takes, by kernel, geometric mean over its cases. Time of"
-    " the chip is simulated cycles over its clock, transfers included. Energy is a model on either side, so it"
-    " has bounds alone: {calibration}. The published gains are those of the chip that was built, over its"
+    " the chip is simulated cycles over its clock, transfers included. Energy is a model on either side, so"
+    " it has bounds alone: {calibration}. The published gains are those of the chip that was built, over its"
     " authors' CPUs and libraries."
 )
 

@@ -110,8 +110,8 @@ def mapped(grid: Netlist, rows: int, columns: int, fabric: Fabric) -> Mapping:
     ways = route(nets, tiles, whole(fabric))
     if isinstance(ways, Congestion):
         raise ChipError(
-            f"the wires of a grid of {rows} x {columns} find no way on {fabric.name}: {len(ways.links)} links "
-            "are wanted twice; ask for a smaller grid, or a fabric with more tracks"
+            f"the wires of a grid of {rows} x {columns} find no way on {fabric.name}: {len(ways.links)} "
+            "links are wanted twice; ask for a smaller grid, or a fabric with more tracks"
         )
     return routed(nets, fabric, tiles, ways)
 
