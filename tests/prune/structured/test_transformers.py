@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,6 +75,74 @@ def test_heads_and_neurons(make: Callable[[str], nn.Module], heads: str, neurons
                 before.get_parameter(weight)[torch.from_numpy(~mask)] = 0
             wanted, got = before(**batch(1))[0], small(**batch(1))[0]
         torch.testing.assert_close(got, wanted, rtol=1e-9, atol=1e-9)
+
+
+def reloaded(model: Any, folder: Path) -> nn.Module:
+    model.save_pretrained(folder)
+    return type(model).from_pretrained(folder).eval()
+
+
+def equal(one: nn.Module, other: nn.Module) -> bool:
+    with torch.no_grad():
+        return torch.equal(one(**batch(1))[0], other(**batch(1))[0])
+
+
+TRIPS = [
+    (llama, "head", {"num_attention_heads": 2, "num_key_value_heads": 1}),
+    pytest.param(llama, "neuron", {"intermediate_size": 24}, marks=pytest.mark.slow),
+    pytest.param(bert, "neuron", {"intermediate_size": 24}, marks=pytest.mark.slow),
+    pytest.param(gpt2, "neuron", {"n_inner": 64}, marks=pytest.mark.slow),
+    pytest.param(t5, "head", {"num_heads": 2}, marks=pytest.mark.slow),
+    pytest.param(t5, "neuron", {"d_ff": 24}, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("make", "pattern", "config"), TRIPS)
+def test_what_is_left_alike_in_all_layers_is_saved_and_loaded_bit_for_bit(
+    make: Callable[[str], nn.Module], pattern: str, config: dict[str, int], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = make("sdpa").eval()
+    before = model.config.to_dict()
+    result = remove_units(model, 0.5, pattern=pattern, data=[batch()])
+    assert result.units["config"] == config
+    assert "from_pretrained reload the smaller model" in result.report.reload
+    assert result.report.reload in str(result.report)
+    assert equal(reloaded(result.model, tmp_path / "once"), result.model)
+    assert model.config.to_dict() == before
+    # And so does what is removed again, in place.
+    remove_units(model, units=result.units, inplace=True)
+    assert equal(reloaded(model, tmp_path / "again"), result.model)
+
+
+@pytest.mark.parametrize(
+    ("make", "pattern", "budget", "told"),
+    [
+        (
+            llama,
+            "neuron",
+            "global",
+            r"layers differ in what is left \(model.layers.0.mlp.gate_proj \d+ of 48",
+        ),
+        # The width of a head is that of the model over their number: no configuration says otherwise.
+        pytest.param(bert, "head", "uniform", "no BertConfig says what is left", marks=pytest.mark.slow),
+        pytest.param(gpt2, "head", "uniform", "no GPT2Config says what is left", marks=pytest.mark.slow),
+    ],
+)
+def test_what_no_configuration_says_is_loaded_by_its_record(
+    make: Callable[[str], nn.Module], pattern: str, budget: str, told: str
+) -> None:
+    torch.manual_seed(0)
+    model = make("sdpa").eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.mul_(1.5 if "1.mlp" in name else 1)
+    result = remove_units(model, 0.5, pattern=pattern, budget=budget, data=[batch()])
+    assert re.search(told, result.report.reload) and "remove_units(dense, units=" in result.report.reload
+    assert result.units["config"] == {} and result.model.config.to_dict() == model.config.to_dict()
+    fresh = remove_units(make("sdpa").eval(), units=result.units).model
+    fresh.load_state_dict(result.model.state_dict())
+    assert equal(fresh, result.model)
 
 
 @pytest.mark.slow

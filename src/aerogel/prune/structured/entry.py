@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.utils import _pytree as pytree
 
 from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.prune import weights
 from aerogel.prune.batches import Call, calls_of
-from aerogel.prune.select import checked_sparsity, pruned_count, smallest
+from aerogel.prune.select import checked_sparsity, pruned_count
 from aerogel.prune.structured import score
+from aerogel.prune.structured.alike import difference, outputs
 from aerogel.prune.structured.attributes import GUESSES, Guess, follow_cuts
+from aerogel.prune.structured.choose import Chosen, budget_named
+from aerogel.prune.structured.config import Followed, follow_config
 from aerogel.prune.structured.families import Family, Kind, families
 from aerogel.prune.structured.report import KeptWhole, RemovedUnits, StructuredReport, StructuredResult
 from aerogel.prune.structured.shrink import masked, removed, shrink
 from aerogel.prune.structured.trace import trace
+from aerogel.prune.structured.units import Sizes, Units, changed_sizes, parsed, require_replaceable
 from aerogel.prune.watch import observed
 
 Importance = Literal["magnitude", "taylor"]
-Chosen = list[tuple[Family, NDArray[np.bool_]]]
-"""Families, each with flags of the units that go."""
 
 
-def remove_units(
+def remove_units(  # noqa: PLR0913  the public face: every choice by keyword, each with a default
     model: torch.nn.Module,
-    sparsity: float,
+    sparsity: float | None = None,
     *,
-    pattern: str,
-    data: Iterable[Any],
+    pattern: str | None = None,
+    data: Iterable[Any] | None = None,
     importance: str = "magnitude",
+    budget: str = "uniform",
     layers: str | Callable[[str], bool] | None = None,
     loss: Callable[[Any], torch.Tensor] | None = None,
+    inplace: bool = False,
+    units: Mapping[str, Any] | None = None,
 ) -> StructuredResult:
     """A smaller copy of ``model``, without ``round(sparsity * units)`` units of each family; one stays.
 
@@ -46,19 +49,38 @@ def remove_units(
     ``data``: batches as ``prune`` takes them; the model is followed on the first, and must be able to run it.
     ``importance``: ``magnitude``, the 2-norm of all weights of a unit; ``taylor``, how much, to first order,
     the outputs on ``data`` change without it, or ``loss`` (outputs to one number) where it is given.
+    ``budget``: ``uniform``, or ``global``: ``round(sparsity * units)`` of all families together, the least
+    important wherever they are (by magnitude: the root mean square of a unit's weights, as units of different
+    layers have not as many), but never a whole layer.
     ``layers``: a regular expression searched in, or a predicate on, the name of the layer that makes a unit.
+    ``inplace``: ``model`` itself becomes smaller, once all has been checked; its weights are new tensors, so
+    make the optimiser afterwards.
+    ``units``: those of an earlier result, to be removed from its dense model (or one wired alike) again, so
+    that a ``state_dict`` of the smaller one can be loaded; nothing else is then given, but ``inplace``.
 
     What the smaller model computes is what the dense one does with the removed units' weights zero, up to the
     order in which sums are rounded; this is checked on the first batch, and families that fail stay whole.
+    The configuration of a Hugging Face model follows where it can say what is left; the report says if so.
     InputError for unusable arguments, weights or data; UnsupportedError where nothing can be removed, which
     says why for each layer.
     """
-    module, share = weights.checked_module(model), checked_sparsity(sparsity)
-    known = get_args(Kind)
+    module = weights.checked_module(model)
+    if inplace:
+        require_replaceable(module)
+    if units is not None:
+        alone = sparsity is None and pattern is None and data is None
+        require(alone, InputError, "units says what goes: leave sparsity, pattern and data out")
+        return _again(module, parsed(units), inplace=inplace)
+    share, known = checked_sparsity(sparsity), get_args(Kind)
     require(pattern in known, InputError, f"pattern {pattern!r} removes no units: choose from {known}")
+    assert pattern is not None
     kinds = get_args(Importance)
     told = f"importance {importance!r} is unknown for {pattern}s: choose from {', '.join(kinds)}"
     require(importance in kinds, InputError, told)
+    choose = budget_named(budget)
+    require(
+        data is not None, InputError, "removing units needs data: give data=[batch], to follow the model on"
+    )
     _require_finite(module)
     calls = calls_of(module, data)
     with observed(module):
@@ -69,29 +91,79 @@ def remove_units(
         found = [family for family in found if family.kind == pattern and takes(family.name)]
         require(found, UnsupportedError, _nothing_found(module, pattern, kept))
         scores = _scores(module, found, calls, importance, loss)
-        chosen: Chosen = []
         for family, worth in zip(found, scores, strict=True):
             require(np.isfinite(worth).all(), InputError, f"{family.name}: an importance is not finite")
-            count = min(pruned_count(share, family.units), family.units - 1)
-            chosen.append((family, smallest(worth, count)))
-        attempt = _fitting(module, calls[0], chosen)
-    kept += attempt.failed
-    done = (RemovedUnits(f.name, f.kind, f.units, int(gone.sum()), f.weights) for f, gone in attempt.chosen)
-    sizes = _parameters(module), _parameters(attempt.model)
+        if budget == "global" and importance == "magnitude":
+            scores = [
+                worth / np.sqrt(score.weights_per_unit(module, f))
+                for f, worth in zip(found, scores, strict=True)
+            ]
+    # Not as observed: the smaller model is as the dense one was, in training or not.
+    attempt = _fitting(module, calls[0], choose(found, scores, share))
+    followed = follow_config(attempt.model, attempt.chosen, calls[0])
+    done = [RemovedUnits(f.name, f.kind, f.units, int(gone.sum()), f.weights) for f, gone in attempt.chosen]
     report = StructuredReport(
-        pattern, importance, share, tuple(done), tuple(kept), *sizes, attempt.difference
-    )
-    return StructuredResult(attempt.model, _masks(module, attempt.chosen), report)
+        pattern, importance, share, tuple(done), (*kept, *attempt.failed), _parameters(module),
+        _parameters(attempt.model), attempt.difference, budget, followed.told, _notes(done, share, budget),
+    )  # fmt: skip
+    record = _record(module, attempt, followed, report)
+    masks = record.masks(module)
+    smaller = record.cut(module) if inplace else attempt.model
+    return StructuredResult(smaller, masks, report, record.to_json())
 
 
-def _masks(module: torch.nn.Module, chosen: Chosen) -> dict[str, NDArray[np.bool_]]:
-    masks: dict[str, NDArray[np.bool_]] = {}
-    parameters = dict(module.named_parameters())
-    for (name, axis), indices in removed(chosen).items():
-        if name in parameters:
-            mask = masks.setdefault(name, np.ones(tuple(parameters[name].shape), np.bool_))
-            np.moveaxis(mask, axis, 0)[indices] = False
-    return masks
+def _again(module: torch.nn.Module, units: Units, *, inplace: bool) -> StructuredResult:
+    """Remove what was removed before."""
+    units.check(module)
+    masks, before, told = units.masks(module), _parameters(module), units.told
+    try:
+        gone = tuple(
+            RemovedUnits(r["name"], r["kind"], r["units"], r["removed"], tuple(r["weights"]))
+            for r in told["removed"]
+        )
+        asked = told["pattern"], told["importance"], told["requested"]
+        last = told["budget"], told["reload"]
+    except (KeyError, TypeError) as error:
+        raise InputError("units lack what was told of them: give StructuredResult.units") from error
+    smaller = units.cut(module if inplace else weights.copied(module))
+    report = StructuredReport(*asked, gone, (), before, _parameters(smaller), None, *last)
+    return StructuredResult(smaller, masks, report, units.to_json())
+
+
+def _record(
+    module: torch.nn.Module, attempt: _Attempt, followed: Followed, report: StructuredReport
+) -> Units:
+    tensors = dict(module.named_parameters()) | dict(module.named_buffers())
+    cuts = removed(attempt.chosen)
+    lengths = {(name, axis): int(tensors[name].shape[axis]) for name, axis in cuts}
+    kept = ("pattern", "importance", "requested", "budget", "reload")
+    told = {key: getattr(report, key) for key in kept}
+    gone = [asdict(r) | {"weights": list(r.weights)} for r in report.removed]
+    sizes = attempt.sizes
+    for name, values in followed.sizes.items():
+        sizes[name] = sizes.get(name, {}) | values
+    return Units(cuts, lengths, sizes, followed.values, told | {"removed": gone})
+
+
+def _notes(done: Sequence[RemovedUnits], share: float, budget: str) -> tuple[str, ...]:
+    """Where more was asked than can go, and where a layer is too small to lose the share that was asked."""
+    all_units = sum(r.units for r in done)
+    wanted = pruned_count(share, all_units)
+    if budget == "global":
+        short = wanted - sum(r.removed for r in done)
+        return (f"{short} units fewer went than asked: one of each layer stays",) if short > 0 else ()
+    held = [r.name for r in done if pruned_count(share, r.units) != r.removed]
+    small = [r.name for r in done if share > 0 and r.removed == 0]
+    notes: list[str] = []
+    if held:
+        notes.append(f"one unit stays of {_shown(held)}, though more was asked")
+    if small:
+        notes.append(f"too small to lose {share:.1%}: {_shown(small)}")
+    return tuple(notes)
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:4])) + (", ..." if len(names) > 4 else "")
 
 
 def _scores(
@@ -112,6 +184,7 @@ class _Attempt:
     model: torch.nn.Module
     chosen: Chosen
     difference: float
+    sizes: Sizes
     failed: list[KeptWhole] = field(default_factory=list[KeptWhole])
 
 
@@ -121,7 +194,7 @@ def _fitting(module: torch.nn.Module, call: Call, chosen: Chosen) -> _Attempt:
     for guess in GUESSES:
         made = _cut(module, call, [(chosen, guess)])
         if not isinstance(made, str):
-            return _Attempt(made[0], chosen, made[1])
+            return _Attempt(made[0], chosen, made[1], made[2])
         told = told or made
     good: list[tuple[Chosen, Guess]] = []
     failed: list[KeptWhole] = []
@@ -135,52 +208,26 @@ def _fitting(module: torch.nn.Module, call: Call, chosen: Chosen) -> _Attempt:
     made = _cut(module, call, good) if good else told
     if isinstance(made, str):
         raise UnsupportedError(f"{type(module).__name__} cannot be cut: {made}: set layers=, or cut by hand")
-    return _Attempt(made[0], [pair for part, _ in good for pair in part], made[1], failed)
+    return _Attempt(made[0], [pair for part, _ in good for pair in part], made[1], made[2], failed)
 
 
 def _cut(
     module: torch.nn.Module, call: Call, parts: Sequence[tuple[Chosen, Guess]]
-) -> tuple[torch.nn.Module, float] | str:
-    """A smaller copy and how far it is from the masked dense model, relative; or why it is not that."""
-    chosen = [pair for part, _ in parts for pair in part]
-    cuts = removed(chosen)
+) -> tuple[torch.nn.Module, float, Sizes] | str:
+    """A smaller copy, how far it is from the masked dense model, relative, and what its modules say of their
+    sizes; or why it is not that."""
+    cuts = removed([pair for part, _ in parts for pair in part])
     dense = weights.copied(module)
     masked(dense, cuts)
+    wanted = outputs(dense, call)
+    del dense
     smaller = weights.copied(module)
     for part, guess in parts:
         follow_cuts(smaller, part, guess)
+    sizes = changed_sizes(module, smaller)
     smaller = shrink(smaller, cuts)
-    with observed(dense, smaller):
-        wanted = _tensors(call.run(dense))
-        try:
-            got = _tensors(call.run(smaller))
-        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
-            return str(error).splitlines()[0]
-    if [t.shape for t in wanted] != [t.shape for t in got]:
-        return "its outputs have other shapes"
-    difference = max((_relative(g, w) for g, w in zip(got, wanted, strict=True)), default=0.0)
-    if not difference <= _tolerance(wanted):
-        return f"its outputs are off by {difference:.2g} of the largest"
-    return smaller, difference
-
-
-def _tensors(out: object) -> list[torch.Tensor]:
-    leaves = pytree.tree_leaves(dict(out) if isinstance(out, dict) else out)
-    return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
-
-
-def _relative(got: torch.Tensor, wanted: torch.Tensor) -> float:
-    if not wanted.numel():
-        return 0.0
-    wide = torch.float64
-    scale = float(wanted.to(wide).abs().max()) or 1.0
-    return float((got.to(wide) - wanted.to(wide)).abs().max()) / scale
-
-
-def _tolerance(outputs: Sequence[torch.Tensor]) -> float:
-    """What the order of sums may change; narrower types round more."""
-    widest = {torch.float64: 1e-9, torch.float32: 1e-3}
-    return max((widest.get(t.dtype, 5e-2) for t in outputs if t.is_floating_point()), default=0.0)
+    found = difference(smaller, call, wanted)
+    return found if isinstance(found, str) else (smaller, found, sizes)
 
 
 def _predicate(layers: str | Callable[[str], bool] | None) -> Callable[[str], bool]:

@@ -28,6 +28,16 @@ def magnitude(family: Family, weights: Mapping[str, torch.Tensor]) -> Scores:
     return np.sqrt(total)
 
 
+def weights_per_unit(model: torch.nn.Module, family: Family) -> int:
+    """How many trained weights a unit consists of."""
+    parameters = dict(model.named_parameters())
+    found = 0
+    for (name, axis), at in family.places.items():
+        if name in parameters:
+            found += parameters[name].numel() // parameters[name].shape[axis] * at.shape[1]
+    return max(1, found)
+
+
 def taylor(
     model: torch.nn.Module, found: Sequence[Family], calls: Sequence[Call], loss: Loss | None
 ) -> list[Scores]:
