@@ -35,6 +35,7 @@ from aerogel.convert.convert import convert
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import ChipError, InputError, require
 from aerogel.core.files import replace_file
+from aerogel.einsum.check import extents
 from aerogel.einsum.dtypes import result_dtype
 from aerogel.einsum.parse import parse
 from aerogel.einsum.printer import text as written
@@ -242,6 +243,7 @@ def compile(  # noqa: A001, PLR0913 (the word of the public face; keywords, each
     given: dict[str, Storage] = {name: operand(value, name) for name, value in operands.items()}
     missing = sorted(set(request.sources.values()) - set(given))
     require(not missing, InputError, f"{text}: no tensor was given for {', '.join(missing)}")
+    extents(request.spelt, {name: storage.shape for name, storage in given.items()})
     options = Options(_loops(order), formats, copies, graph)
     out = None if out_format is None else format_of(out_format, len(assignment.out.indices))
     dtypes = {name: given[source].dtype for name, source in request.sources.items()}

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from aerogel.chip.energy.model import load_model
 from aerogel.chip.entry import ChipRun
 from aerogel.cli.chip_compiled import add_compiling, compiled, facts
 from aerogel.cli.command import FAILED, OK, Command, show
@@ -46,6 +47,7 @@ def _span(text: str) -> tuple[int, int]:
 
 def _run(args: argparse.Namespace) -> int:
     check_output(args.output)
+    _check_files(args)
     require(
         args.cycles is None or args.vcd, InputError, "--cycles is of a trace: give --vcd FILE.vcd as well"
     )
@@ -68,6 +70,14 @@ def _run(args: argparse.Namespace) -> int:
     document = {"assignment": args.text, **facts(chip), **_document(args, run, took), "difference": wrong}
     show(args, document, "\n".join(_lines(args, run, document)))
     return OK if wrong is None or wrong <= _tolerance(run) else FAILED
+
+
+def _check_files(args: argparse.Namespace) -> None:
+    """What is wrong with the other files, said before anything takes time."""
+    load_model(args.energy)
+    if args.vcd is not None:
+        folder = args.vcd.parent
+        require(folder.is_dir(), InputError, f"{args.vcd} cannot be written: there is no folder {folder}")
 
 
 def _document(args: argparse.Namespace, run: ChipRun, took: float) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def load_table(own: Path | str | None = None) -> Table:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the energy table {path} cannot be read: {error}") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise InputError(f"the energy table {path} cannot be read: {why}") from error
     return parse_table(text, str(path), brought)
 
 
