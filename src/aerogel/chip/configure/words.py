@@ -20,7 +20,7 @@ from itertools import pairwise
 
 from aerogel.chip.configure.design import VALUES
 from aerogel.chip.fabric.fabric import Fabric
-from aerogel.core.errors import ChipError, require
+from aerogel.core.errors import ChipError, refuse, require
 
 MAGIC = int.from_bytes(b"AERO", "big")
 VERSION = 1
@@ -65,7 +65,8 @@ def unframed(words: Sequence[int], fabric: Fabric) -> tuple[Pair, ...]:
     """The pairs; ChipError, saying which word, unless these are a sound configuration of this fabric."""
     _check_size(words)
     for at, word in enumerate(words):
-        require(0 <= word < 1 << 32, ChipError, f"configuration word {at} is {word}: it must have 32 bits")
+        if not 0 <= word < 1 << 32:
+            refuse(ChipError, f"configuration word {at} is {word}: it must have 32 bits")
     require(
         words[0] == MAGIC,
         ChipError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Hashable
 from collections.abc import Set as AbstractSet
@@ -17,6 +18,8 @@ class Space:
     def __init__(self, size: int) -> None:
         self.size = size
         self._held: OrderedDict[Hashable, Span] = OrderedDict()
+        # Those that take room, by their first byte.
+        self._spans: list[tuple[int, int]] = []
 
     def find(self, key: Hashable) -> Span | None:
         """Where an array is, if it is there; it counts as used."""
@@ -31,18 +34,27 @@ class Space:
             unpinned = next((held for held in self._held if held not in pinned), None)
             if unpinned is None:
                 return None
-            del self._held[unpinned]
+            self.release(unpinned)
         self._held[key] = span
+        if size:
+            insort(self._spans, (span.first, span.last))
         return span
 
     def release(self, key: Hashable) -> None:
         """Its room is free again."""
-        self._held.pop(key, None)
+        span = self._held.pop(key, None)
+        if span is not None and span.last > span.first:
+            del self._spans[bisect_left(self._spans, (span.first, span.last))]
+
+    def clear(self) -> None:
+        """All of it is free again."""
+        self._held.clear()
+        self._spans.clear()
 
     def _gap(self, size: int) -> Span | None:
         first = 0
-        for span in sorted(self._held.values(), key=lambda span: span.first):
-            if span.first - first >= size:
+        for begins, ends in self._spans:
+            if begins - first >= size:
                 return Span(first, first + size)
-            first = max(first, -(-span.last // _ALIGNED) * _ALIGNED)
+            first = max(first, -(-ends // _ALIGNED) * _ALIGNED)
         return Span(first, first + size) if first + size <= self.size else None

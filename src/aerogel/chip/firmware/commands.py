@@ -12,11 +12,11 @@ Addresses are bytes; those in DRAM are two words, low one first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from aerogel.chip.configure.words import checksum
-from aerogel.core.errors import ChipError, require
+from aerogel.core.errors import ChipError, refuse, require
 
 MAGIC = int.from_bytes(b"AERC", "big")
 VERSION = 1
@@ -93,6 +93,9 @@ COMMANDS: dict[int, type[Command]] = {
 """By code: append, never renumber."""
 
 
+_ARGUMENTS = {code: tuple(field.name for field in fields(kind)) for code, kind in COMMANDS.items()}
+
+
 def split(address: int) -> tuple[int, int]:
     """An address in DRAM as two words."""
     return address & 0xFFFFFFFF, address >> 32
@@ -102,9 +105,9 @@ def encode(commands: Sequence[Command]) -> tuple[int, ...]:
     """The words of commands; ChipError for an argument that 32 bits do not hold."""
     words = [MAGIC, VERSION, len(commands)]
     for command in commands:
-        arguments: tuple[int, ...] = astuple(command)
-        sound = all(0 <= argument < 1 << 32 for argument in arguments)
-        require(sound, ChipError, f"{command} has an argument that 32 bits do not hold")
+        arguments: list[int] = [getattr(command, name) for name in _ARGUMENTS[command.code]]
+        if arguments and not (min(arguments) >= 0 and max(arguments) < 1 << 32):
+            refuse(ChipError, f"{command} has an argument that 32 bits do not hold")
         words += [command.code << 16 | len(arguments), *arguments]
     return (*words, checksum(words))
 
@@ -113,7 +116,8 @@ def decode(words: Sequence[int]) -> tuple[Command, ...]:
     """The commands; ChipError, saying which word, where these are none."""
     require(len(words) > _HEADER, ChipError, f"the commands end at word {len(words)}, within their header")
     for at, word in enumerate(words):
-        require(0 <= word < 1 << 32, ChipError, f"command word {at} is {word}: it must have 32 bits")
+        if not 0 <= word < 1 << 32:
+            refuse(ChipError, f"command word {at} is {word}: it must have 32 bits")
     require(words[0] == MAGIC, ChipError, f"command word 0 is {words[0]:#010x}: these are no commands")
     require(
         words[1] == VERSION,
@@ -139,15 +143,11 @@ def _read(words: Sequence[int]) -> Iterator[Command]:
     while at < end:
         code, count = words[at] >> 16, words[at] & 0xFFFF
         kind = COMMANDS.get(code)
-        require(
-            kind is not None, ChipError, f"command word {at} is {words[at]:#010x}: there is no command {code}"
-        )
-        assert kind is not None
-        wanted = len(fields(kind))
-        require(
-            count == wanted and at + 1 + count <= end,
-            ChipError,
-            f"command word {at}: {kind.__name__} takes {wanted} arguments, not {min(count, end - at - 1)}",
-        )
+        if kind is None:
+            refuse(ChipError, f"command word {at} is {words[at]:#010x}: there is no command {code}")
+        wanted = len(_ARGUMENTS[code])
+        if count != wanted or at + 1 + count > end:
+            given = min(count, end - at - 1)
+            refuse(ChipError, f"command word {at}: {kind.__name__} takes {wanted} arguments, not {given}")
         yield kind(*words[at + 1 : at + 1 + count])
         at += 1 + count

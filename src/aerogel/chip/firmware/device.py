@@ -81,7 +81,19 @@ class Traffic:
     configuration_words: int = 0
 
 
-_READ_ONLY = (Register.IDENTITY, Register.VERSION, Register.STATUS, Register.CYCLES_LOW, Register.CYCLES_HIGH)
+_REGISTERS = frozenset(map(int, Register))
+_READ_ONLY = frozenset(
+    map(
+        int,
+        (
+            Register.IDENTITY,
+            Register.VERSION,
+            Register.STATUS,
+            Register.CYCLES_LOW,
+            Register.CYCLES_HIGH,
+        ),
+    )
+)
 
 
 class Device:
@@ -149,11 +161,13 @@ class Device:
     def write(self, address: int, value: int) -> None:
         """Sets a register, and does what it sets off. ChipError where that cannot be."""
         _check_address(address)
-        require(0 <= value < 1 << 32, ChipError, f"register {address:#x} takes 32 bits, not {value}")
+        if not 0 <= value < 1 << 32:
+            refuse(ChipError, f"register {address:#x} takes 32 bits, not {value}")
         read_only = address in _READ_ONLY or (
             address >= SEGMENTS and (address - SEGMENTS) % SEGMENT_STRIDE == WRITTEN
         )
-        require(not read_only, ChipError, f"register {address:#x} is read only")
+        if read_only:
+            refuse(ChipError, f"register {address:#x} is read only")
         match address:
             case Register.CONTROL:
                 self._control(value)
@@ -237,11 +251,14 @@ class Device:
         self.transfer_busy += took
         self.transfers.append(Transfer(Direction(value), span, begins + took))
 
-    def _check_there(self, span: Span, what: str) -> None:
+    def _check_there(self, span: Span, what: str, pending: Sequence[Transfer]) -> None:
         """Everything that is to be read has come, and what is to be overwritten has gone."""
-        pending = takewhile(lambda transfer: transfer.done > self.now, reversed(self.transfers))
-        late = any(transfer.span.meets(span) for transfer in pending)
-        require(not late, ChipError, f"{what} is used before its transfer is done: wait for it")
+        if any(transfer.span.meets(span) for transfer in pending):
+            refuse(ChipError, f"{what} is used before its transfer is done: wait for it")
+
+    def _pending(self) -> list[Transfer]:
+        """What is not done yet: transfers end in the order they were asked for."""
+        return list(takewhile(lambda transfer: transfer.done > self.now, reversed(self.transfers)))
 
     # --- the array ------------------------------------------------------------------------------------
 
@@ -252,7 +269,7 @@ class Device:
         require(
             span.last <= len(self.buffer), ChipError, "the configuration lies outside of the global buffer"
         )
-        self._check_there(span, "the configuration")
+        self._check_there(span, "the configuration", self._pending())
         require(self.array_free <= self.now, ChipError, "the array is configured while it runs")
         words = np.frombuffer(self.buffer, "<u4", count, span.first).tolist()
         names = None if self.symbols is None else self.symbols.cells
@@ -271,8 +288,9 @@ class Device:
         assert self._netlist is not None
         netlist = self._bound(self._netlist)
         spans = self._spans(netlist)
-        for span, part in zip(spans, netlist.segments, strict=True):
-            self._check_there(span, part.name)
+        if pending := self._pending():
+            for span, part in zip(spans, netlist.segments, strict=True):
+                self._check_there(span, part.name, pending)
         arrays = [
             None
             if part.written
@@ -338,7 +356,7 @@ def transfer_cycles(size: int, fabric: Fabric) -> int:
 
 
 def _check_address(address: int) -> None:
-    if address in set(Register):
+    if address in _REGISTERS:
         return
     at = address - SEGMENTS
     number, which = divmod(at, SEGMENT_STRIDE)
