@@ -4,6 +4,8 @@ run."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.machine.affine import Affine
 from aerogel.chip.machine.memory import segments_of, vector_capacity, writes
-from aerogel.chip.machine.netlist import Cell, Netlist, Opcode
+from aerogel.chip.machine.netlist import Cell, Netlist, Opcode, Segment
 from aerogel.chip.machine.opcodes import FUNCTIONS, OPCODES, OPERATIONS
 from aerogel.chip.machine.ports import port_counts
 from aerogel.core.errors import ChipError, require
@@ -30,11 +32,22 @@ def check(netlist: Netlist, arrays: Sequence[NDArray[Any] | None], fabric: Fabri
         f"{len(arrays)} arrays for {len(netlist.segments)} segments: give one for each, None for a result",
     )
     words = tuple(_words(netlist, number, array) for number, array in enumerate(arrays))
+    _check_structure(replace(netlist, segments=tuple(map(_unbound, netlist.segments))), fabric)
+    for cell in netlist.cells:
+        _check_dense(netlist, cell, words)
+    return words
+
+
+def _unbound(segment: Segment) -> Segment:
+    return replace(segment, words=0, base=0)
+
+
+@lru_cache(maxsize=8)
+def _check_structure(netlist: Netlist, fabric: Fabric) -> None:
+    """What does not depend on where segments are and how long: the same for every piece of a tensor."""
     for cell in netlist.cells:
         _check_cell(netlist, cell, fabric)
-        _check_dense(netlist, cell, words)
     _check_channels(netlist)
-    return words
 
 
 def _words(netlist: Netlist, number: int, array: NDArray[Any] | None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from aerogel.chip.graph.streams import Kind, Stop, Token
 from aerogel.chip.machine.affine import LOOPS, Affine
 from aerogel.chip.machine.arithmetic import identity
 from aerogel.chip.machine.memory import Place, places
-from aerogel.chip.machine.netlist import Cell, Netlist, Opcode
+from aerogel.chip.machine.netlist import Cell, Channel, Netlist, Opcode, Values
 from aerogel.chip.machine.opcodes import OPERATIONS
 from aerogel.chip.machine.outcome import Event
 from aerogel.chip.machine.report import ends
@@ -84,21 +85,10 @@ def tables(
     """Of a netlist and arrays that ``check`` has passed; ``words``: of each segment."""
     where = places(netlist, words, fabric)
     memory, bases = _memory(netlist, arrays, words)
-    channels, ring = _channels(netlist)
-    cells = np.zeros((len(netlist.cells), CELL), np.int64)
-    windows: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
-    work = 1
-    for number, cell in enumerate(netlist.cells):
-        record = cells[number]
-        _cell(record, cell, netlist)
-        _segments(record, where[number], words, bases, windows)
-        record[C.WORK] = work
-        work += _workspace(cell)
-    groups = -(-len(netlist.cells) // 64)
-    span = 1 << (max([1, *(channel.latency for channel in netlist.channels)]) + 1).bit_length()
-    due = np.zeros((span, groups), np.int64)
-    for number in range(len(netlist.cells)):
-        due[0, number >> 6] |= np.int64(np.uint64(1 << (number & 63)).astype(np.int64))
+    kept = _structure(netlist.cells, netlist.channels, netlist.values)
+    cells = kept.cells.copy()
+    windows = _segments(cells, where, words, bases)
+    span, groups = kept.due.shape
     outputs = sum(len(cell.outputs) for cell in netlist.cells)
     room = max(_TRACE_BYTES // (8 * EVENT), outputs) if trace[1] > trace[0] else 0
     state = np.zeros(STATE, np.int64)
@@ -119,23 +109,47 @@ def tables(
     return Tables(
         state,
         cells.ravel(),
-        channels,
-        ring,
-        due.ravel(),
+        kept.channels.copy(),
+        np.zeros(kept.ring, np.int64),
+        kept.due.flatten(),
         memory,
-        np.concatenate(windows),
-        _work(netlist, cells, work),
+        windows,
+        kept.work.copy(),
         np.zeros((room + outputs + 1) * EVENT if room else EVENT, np.int64),
         bases,
         where,
     )
 
 
-def _work(netlist: Netlist, cells: Words, size: int) -> Words:
-    work = np.zeros(size, np.int64)
-    for number, cell in enumerate(netlist.cells):
-        _start(work[cells[number, C.WORK] :], cell)
-    return work
+@dataclass(frozen=True, slots=True)
+class _Structure:
+    """Of a netlist, what is the same for all arrays. ``ring``: words for the tokens under way."""
+
+    cells: Words
+    channels: Words
+    ring: int
+    due: Words
+    work: Words
+
+
+@lru_cache(maxsize=8)
+def _structure(cells: tuple[Cell, ...], channels: tuple[Channel, ...], values: Values) -> _Structure:
+    netlist = Netlist(cells, channels, (), values)
+    table = np.zeros((len(cells), CELL), np.int64)
+    work = 1
+    for record, cell in zip(table, cells, strict=True):
+        _cell(record, cell, netlist)
+        record[C.WORK] = work
+        work += _workspace(cell)
+    groups = -(-len(cells) // 64)
+    span = 1 << (max([1, *(channel.latency for channel in channels)]) + 1).bit_length()
+    due = np.zeros((span, groups), np.int64)
+    for number in range(len(cells)):
+        due[0, number >> 6] |= np.int64(np.uint64(1 << (number & 63)).astype(np.int64))
+    started = np.zeros(work, np.int64)
+    for record, cell in zip(table, cells, strict=True):
+        _start(started[record[C.WORK] :], cell)
+    return _Structure(table, *_channels(netlist), due, started)
 
 
 def _memory(
@@ -150,8 +164,8 @@ def _memory(
     return memory, bases[:-1]
 
 
-def _channels(netlist: Netlist) -> tuple[Words, Words]:
-    """The channels, one that takes what nobody reads before them, and the places for their tokens."""
+def _channels(netlist: Netlist) -> tuple[Words, int]:
+    """The channels, one that takes what nobody reads before them, and words for their tokens."""
     readers, sources = ends(netlist)
     table = np.zeros((len(netlist.channels) + 1, CHANNEL), np.int64)
     table[0, [H.CAPACITY, H.LATENCY, H.READER, H.SOURCE, H.POPPED]] = _ENDLESS, 1, -1, -1, -1
@@ -164,7 +178,7 @@ def _channels(netlist: Netlist) -> tuple[Words, Words]:
         record[H.POPPED], record[H.BASE] = -1, base
         record[H.MASK], record[H.NUMBER] = places_of - 1, number
         base += places_of * SLOT
-    return table.ravel(), np.zeros(base, np.int64)
+    return table.ravel(), base
 
 
 def _cell(record: Words, cell: Cell, netlist: Netlist) -> None:
@@ -185,17 +199,23 @@ def _cell(record: Words, cell: Cell, netlist: Netlist) -> None:
 
 
 def _segments(
-    record: Words, place: Place, words: tuple[int, ...], bases: tuple[int, ...], windows: list[Words]
-) -> None:
-    record[C.RESIDENT] = int(place.resident)
-    for port, segment in enumerate(place.segments):
-        step = port * (C.BASE1 - C.BASE0)
-        record[C.BASE0 + step], record[C.SIZE0 + step] = bases[segment], words[segment]
-        if not place.resident:
-            record[C.WINDOW0 + step] = sum(map(len, windows))
-            window = np.full(2 + 2 * place.lines, -1, np.int64)
-            window[0], window[1] = -2, place.lines
-            windows.append(window)
+    cells: Words, where: tuple[Place, ...], words: tuple[int, ...], bases: tuple[int, ...]
+) -> Words:
+    """Says in the cells' records where their segments are; the windows on those that no tile holds."""
+    windows: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+    room = 1
+    for record, place in zip(cells, where, strict=True):
+        record[C.RESIDENT] = int(place.resident)
+        for port, segment in enumerate(place.segments):
+            step = port * (C.BASE1 - C.BASE0)
+            record[C.BASE0 + step], record[C.SIZE0 + step] = bases[segment], words[segment]
+            if not place.resident:
+                record[C.WINDOW0 + step] = room
+                window = np.full(2 + 2 * place.lines, -1, np.int64)
+                window[0], window[1] = -2, place.lines
+                windows.append(window)
+                room += len(window)
+    return np.concatenate(windows)
 
 
 def _start(work: Words, cell: Cell) -> None:
