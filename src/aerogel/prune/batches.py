@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from aerogel.core.errors import InputError, require
+from aerogel.core.errors import AerogelError, InputError, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,18 @@ class Call:
 
     def run(self, module: torch.nn.Module) -> Any:
         return module(*self.args, **self.kwargs)
+
+    def tried(self, module: torch.nn.Module) -> Any:
+        """As ``run``; InputError, with torch's reason, where ``module`` cannot take these arguments."""
+        try:
+            return self.run(module)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError) as error:
+            if isinstance(error, AerogelError):
+                raise
+            told = f"{type(module).__name__} cannot run on this data ({str(error).splitlines()[0]})"
+            raise InputError(f"{told}: give batches that it takes, of its type and device") from error
 
 
 def calls_of(model: torch.nn.Module, data: object) -> list[Call]:
@@ -42,9 +54,9 @@ def _call(model: torch.nn.Module, batch: object, index: int, device: torch.devic
     if isinstance(batch, torch.Tensor):
         batch = (batch,)
     if isinstance(batch, Mapping):
-        args, kwargs = (), {str(k): _moved(v, device) for k, v in batch.items()}
+        args, kwargs = (), {str(k): _moved(v, device, index) for k, v in batch.items()}
     elif isinstance(batch, (tuple, list)):
-        args, kwargs = tuple(_moved(v, device) for v in batch), {}
+        args, kwargs = tuple(_moved(v, device, index) for v in batch), {}
     else:
         kind = type(batch).__name__
         raise InputError(f"batch {index} of data is a {kind}: give a tensor, a tuple or a dict of tensors")
@@ -58,8 +70,12 @@ def _call(model: torch.nn.Module, batch: object, index: int, device: torch.devic
     return Call(args, kwargs, mask)
 
 
-def _moved(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, torch.Tensor) else value
+def _moved(value: Any, device: torch.device, index: int) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    told = f"batch {index} of data is on the meta device, which holds no numbers: give real ones"
+    require(not value.is_meta, InputError, told)
+    return value.to(device)
 
 
 def _mask(model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor | None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from aerogel.core.errors import UnsupportedError
+from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.prune.batches import Call
 from aerogel.prune.blocks import hidden
 
@@ -36,7 +36,7 @@ def view(model: torch.nn.Module, call: Call, blocks: Sequence[str]) -> View:
     with ExitStack() as hooks:
         for name in blocks:
             hooks.callback(model.get_submodule(name).register_forward_hook(keep).remove)
-        output = call.run(model)
+        output = call.tried(model)
     if isinstance(output, Mapping) and "logits" in output:
         return View(tuple(states), output["logits"], logits=True)
     if isinstance(output, Mapping):
@@ -58,6 +58,9 @@ def distance(student: View, teacher: View, mask: torch.Tensor | None) -> torch.T
     little of them, where every token of every block says what it should be.
     """
     pairs = zip(student.states, teacher.states, strict=True)
+    ours, theirs = tuple(student.output.shape), tuple(teacher.output.shape)
+    told = f"the teacher's output is {theirs}, not {ours}: give the dense model that was pruned"
+    require(ours == theirs and len(student.states) == len(teacher.states), InputError, told)
     errors = [*(relative(s, t, mask) for s, t in pairs), _of_output(student, teacher, mask)]
     return torch.stack(errors).mean()
 

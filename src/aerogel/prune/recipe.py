@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from aerogel.prune.recovery import recover
 from aerogel.prune.report import LayerReport, PruneReport, PruneResult
 from aerogel.prune.schedule import Schedule
 from aerogel.prune.select import Saliency, checked_sparsity, per_group, pruned_count, smallest
+from aerogel.prune.size_notes import size_notes
 from aerogel.prune.stream import Calibration, Stream
 from aerogel.prune.watch import observed
 
@@ -292,22 +293,15 @@ def _result(
         importance=axes.importance_name,
         budget=axes.budget_name,
         recoveries=axes.recoveries,
-        notes=_notes(job, reports, restored),
+        notes=(
+            *_resumed(restored, len(reports)),
+            *size_notes(reports, job.share, job.shares, axes.pattern.name),
+        ),
         restored=restored,
     )
     return PruneResult(job.work, masks, report)
 
 
-def _notes(job: _Job, reports: Sequence[LayerReport], restored: int) -> tuple[str, ...]:
-    """Layers that are left with nothing though not all was asked for, and those an earlier run pruned."""
-    resumed = f"{restored} of {len(reports)} layers had been pruned by a run that was interrupted"
-    first = (resumed,) if restored else ()
-    share = job.share if job.share is not None else 1.0
-    empty = [r.name for r in reports if r.size and r.zeros == r.size and share < 1]
-    if not empty:
-        return first
-    shown = ", ".join(map(repr, empty[:4])) + (", ..." if len(empty) > 4 else "")
-    told = (
-        f"nothing is kept of {shown}, too small or too unimportant: leave them out with layers=, or ask less"
-    )
-    return (*first, told)
+def _resumed(restored: int, layers: int) -> tuple[str, ...]:
+    told = f"{restored} of {layers} layers had been pruned by a run that was interrupted"
+    return (told,) if restored else ()

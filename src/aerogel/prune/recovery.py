@@ -59,6 +59,8 @@ def recover(
     """See ``aerogel.prune.recover``."""
     schedule = Schedule.parse(schedule) if isinstance(schedule, str) else schedule
     model = pruned.model
+    _require_masks(pruned)
+    _require_together(model, teacher)
     calls = data if _are_calls(data) else calls_of(model, data)
     with observed(model, teacher), _trainable(model) as names, torch.enable_grad():
         trainer = _Trainer(pruned, teacher, list(calls), schedule, names, checkpoint)
@@ -70,6 +72,29 @@ def recover(
         replace(r, zeros=int((model.get_parameter(r.name) == 0).sum())) for r in pruned.report.layers
     )
     return replace(pruned, report=replace(pruned.report, layers=layers, recovery=report))
+
+
+def _require_masks(pruned: PruneResult) -> None:
+    """InputError unless the masks are of the model, as it is now."""
+    parameters = dict(pruned.model.named_parameters(remove_duplicate=False))
+    for name, mask in pruned.masks.items():
+        told = f"there is a mask of {name!r}, which the model has no more: prune it again"
+        require(name in parameters, InputError, told)
+        weight = parameters[name].detach()
+        shapes = f"the mask of {name!r} is {list(mask.shape)}, but the weight {list(weight.shape)}"
+        require(tuple(mask.shape) == tuple(weight.shape), InputError, f"{shapes}: prune it again")
+        told = f"{name!r} is on the meta device: load its weights first"
+        require(not weight.is_meta, InputError, told)
+        bad = int(torch.count_nonzero(weight[torch.from_numpy(~mask).to(weight.device)]))
+        told = f"{bad} masked weights of {name!r} are not zero: something set them since: prune it again"
+        require(bad == 0, InputError, told)
+
+
+def _require_together(model: torch.nn.Module, teacher: torch.nn.Module) -> None:
+    """InputError unless the two are on one device: each batch is given to both."""
+    ours, theirs = ({str(p.device) for p in m.parameters()} for m in (model, teacher))
+    told = f"the model is on {', '.join(sorted(ours))}, the teacher on {', '.join(sorted(theirs))}: move one"
+    require(not theirs or ours == theirs, InputError, told)
 
 
 class _Trainer:

@@ -30,7 +30,7 @@ def run_watched(root: torch.nn.Module, call: Call, modules: Iterable[torch.nn.Mo
         for module in modules:
             hooks.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
         try:
-            call.run(root)
+            call.tried(root)
         except _Reached:
             return
 

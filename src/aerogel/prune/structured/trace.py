@@ -42,7 +42,7 @@ def trace(model: torch.nn.Module, call: Call) -> Tracing:
     for name, weight in (*model.named_parameters(), *model.named_buffers()):
         tracing.register(name, weight)
     with _Watching(tracing):
-        out = call.run(model)
+        out = call.tried(model)
     tracing.lock_all(pytree.tree_leaves(_plain(out)), "it is the model's output")
     tracing.make_rectangular()
     return tracing

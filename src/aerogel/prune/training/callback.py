@@ -28,6 +28,7 @@ from aerogel.core.errors import InputError, require
 from aerogel.prune.layers import LayerChoice
 from aerogel.prune.pattern import Pattern, pattern_named
 from aerogel.prune.report import LayerReport, PruneReport, PruneResult
+from aerogel.prune.size_notes import size_notes
 from aerogel.prune.training.masks import MaskedLayer, Masks
 from aerogel.prune.training.optimizers import HeldOptimizers, plain
 
@@ -43,6 +44,7 @@ class TrainingMasks(ABC):
         self._held: HeldOptimizers | None = None
         self._found: PruneResult | None = None
         self._steps: int | None = None
+        self._names: list[str] = []
 
     # ------------------------------------------------------------------- what each way decides for itself
 
@@ -84,6 +86,7 @@ class TrainingMasks(ABC):
         self._steps = steps
         masks = self.attach(model)
         self._model, self._found = model, None
+        self._names = [layer.name for layer in masks]
         self.start(masks)
         masks.apply()
         self._held = HeldOptimizers(masks, plain(optimizer), lambda: self.look(masks), self._after)
@@ -96,7 +99,14 @@ class TrainingMasks(ABC):
         if self._model is None:
             return self.result
         masks = Masks.of(self._model)
+        lost = [name for name in self._names if name not in {layer.name for layer in masks}]
+        told = (
+            f"the masks of {', '.join(map(repr, lost[:4]))} are gone: their layers were replaced in training"
+        )
+        require(not lost, InputError, told)
         masks.check()
+        for layer in masks:
+            layer.array()  # is finite
         self._found = PruneResult(self._model, masks.arrays(), self._report(masks))
         masks.remove()
         self._model = None
@@ -174,7 +184,12 @@ class TrainingMasks(ABC):
         size, zeros = sum(r.size for r in layers), sum(r.zeros for r in layers)
         asked = self.requested if self.requested is not None else zeros / max(1, size)
         return PruneReport(
-            self._name, self.pattern.name, str(self.settings.get("scope", "layer")), asked, layers
+            self._name,
+            self.pattern.name,
+            str(self.settings.get("scope", "layer")),
+            asked,
+            layers,
+            notes=size_notes(layers, asked, {r.name: asked for r in layers}, self.pattern.name),
         )
 
     def _layer_report(self, layer: MaskedLayer) -> LayerReport:

@@ -95,10 +95,11 @@ class Masks:
             for layer in () if masked else prunable(root, layers):
                 _give(layer.uses[0])
         else:
-            for name, mask in masks.items():
+            for name, given in masks.items():
+                mask = np.asarray(given, np.bool_)
                 owner = _owner(root, name, mask)
                 _give(owner)
-                MaskedLayer(name, owner).put(torch.from_numpy(np.asarray(mask, np.bool_)))
+                MaskedLayer(name, owner).put(torch.from_numpy(mask))
         _hook_root(root)
         found = cls.of(root)
         found.apply()
