@@ -233,3 +233,41 @@ def test_options_that_do_not_go_together() -> None:
         Options(lanes=16)
     with pytest.raises(InputError, match="formats names 'Z'"):
         build("x(i) = b(i)", {"b": np.ones(3)}, formats={"Z": "csr"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["X(i,j) = pair(B(i,j), C(i,j)) + D(i,j)", "x(i) = reduce_min(j, pair(B(i,j), C(i,j)))"],
+)
+def test_pairs_are_refused_where_blocks_cannot_tell_what_is_stored(text: str) -> None:
+    rng = np.random.default_rng(3)
+    tensors = cases.stored(cases.operands(text, rng), {})
+    for order in cases.orders(text):
+        with pytest.raises(ChipError, match="pair counts what is stored"):
+            build(text, tensors, order)
+
+
+@pytest.mark.parametrize(
+    "text", ["X(i,j) = B(i,k) * C(k,j)", "x = B(i,j) * B(j,k) * B(i,k)", "X(i,j) = B(i,j) * C(i,j)"]
+)
+def test_pairs_that_are_sure(text: str) -> None:
+    rng = np.random.default_rng(4)
+    arrays = {name: rng.random((4, 4)) * (rng.random((4, 4)) < 0.5) for name in "BC" if f"{name}(" in text}
+    for order in cases.orders(text):
+        plan = build(text, cases.stored(arrays, {}), order, semiring="plus_pair")
+        found = cases.dense(run(plan, cases.stored(arrays, {})))
+        np.testing.assert_array_equal(found, cases.wanted(text, arrays, semiring="plus_pair"))
+
+
+@pytest.mark.parametrize("op", ["max", "min", "mul"])
+@pytest.mark.parametrize("text", ["x(i) = reduce_{}(j, B(i,j))", "X(i,k) = reduce_{}(j, B(i,j) * C(j,k))"])
+def test_folds_that_count_what_is_not_stored(text: str, op: str) -> None:
+    """The greatest of a row of negative numbers is 0 where one is not stored, in a workspace too."""
+    text, rng = text.format(op), np.random.default_rng(5)
+    for order in cases.orders(text):
+        for sign in (-1, 1):
+            arrays = cases.operands(text, rng, 0.7)
+            arrays["B"] *= sign
+            for formats in ({"B": "csf"}, {"B": "dense", "C": "csr"}):
+                _, found = cases.planned(text, cases.stored(arrays, formats), order)
+                np.testing.assert_array_equal(cases.dense(found), cases.wanted(text, arrays))

@@ -19,7 +19,7 @@ from aerogel.chip.graph.graph import Port
 from aerogel.chip.graph.streams import Kind
 from aerogel.chip.graph.wiring import Wiring
 from aerogel.core.errors import ChipError, require
-from aerogel.einsum.nodes import Access, Expr, Reduce, accesses, children, rebuilt, walk
+from aerogel.einsum.nodes import Access, Binary, Expr, Reduce, accesses, children, rebuilt, walk
 from aerogel.einsum.semiring import reduce_rule
 
 
@@ -61,28 +61,32 @@ class Composer:
         loops: tuple[str, ...],
         free: frozenset[str],
         signals: tuple[Port, ...],
+        *,
+        every: bool = False,
     ) -> Made:
         """``expr`` over ``loops``, which are all it still depends on; ``free`` are those of the result.
-        ``signals``: coordinates of the loops around."""
+        ``signals``: coordinates of the loops around. ``every``: all of them, since a fold around wants to
+        know what is not stored."""
         if not loops:
+            _check_pairs(expr, feeds)
             values = {access: self.loaded(feeds[access]).stream for access in accesses(expr)}
             sums = any(access.tensor.startswith(_SUM) for access in values)
             return Made((), computed(self.wiring, expr, values), sums)
         index, rest = loops[0], loops[1:]
         if index in free:
-            axis, below = self.loop(expr, feeds, index, signals)
+            axis, below = self.loop(expr, feeds, index, signals, every=every)
             if self.lanes > 1 and not signals:
                 return self.in_lanes(axis, expr, below, rest, free)
-            made = self.solve(expr, below, rest, free, (*signals, axis.crd))
+            made = self.solve(expr, below, rest, free, (*signals, axis.crd), every=every)
             return replace(made, axes=(axis, *made.axes))
         if isinstance(expr, Reduce) and expr.index == index:
-            every = reduce_rule(expr.op, self.zero) != "skip"
-            axis, below = self.loop(expr.body, feeds, index, signals, every=every)
-            made = self.solve(expr.body, below, rest, free, (*signals, axis.crd))
+            own = reduce_rule(expr.op, self.zero) != "skip"
+            axis, below = self.loop(expr.body, feeds, index, signals, every=own)
+            made = self.solve(expr.body, below, rest, free, (*signals, axis.crd), every=every or own)
             return self.reduced(expr, made)
         expr, feeds = self.inner_sum(expr, feeds, loops, signals)
         left = tuple(i for i in loops if i in _open(expr) or i in free)
-        return self.solve(expr, feeds, left, free, signals)
+        return self.solve(expr, feeds, left, free, signals, every=every)
 
     def loop(
         self, expr: Expr, feeds: Feeds, index: str, signals: tuple[Port, ...], *, every: bool = False
@@ -196,6 +200,20 @@ AHEAD = 8
 """Fibers that each lane may be ahead of the slowest."""
 _SUM = "%"
 """What the name of a sum begins with where it stands as an operand: no tensor is called so."""
+
+
+def _check_pairs(expr: Expr, feeds: Feeds) -> None:
+    """``pair`` asks what is stored; blocks know it only where nothing but that brought them here: a value
+    that is not there, beside one of a union that is, they take for 0, and so the sum of nothing."""
+    for node in walk(expr):
+        if isinstance(node, Binary) and node.op == "pair":
+            unsure = [a for a in accesses(node) if feeds[a].gaps or a.tensor.startswith(_SUM)]
+            require(
+                not unsure,
+                ChipError,
+                "pair counts what is stored, but blocks take what is not for 0 where it meets other operands "
+                "or is a sum: compute the pairs in an expression of their own",
+            )
 
 
 def _open(expr: Expr) -> frozenset[str]:
