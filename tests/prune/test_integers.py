@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tests.prune.encoder import batches, encoder, error
-from tests.prune.test_conformance import check_groups, expected, inputs_for, layer_of, random_weight
+from tests.prune.test_conformance import check_groups, inputs_for, layer_of, random_weight
 from tests.prune.units import all_of
 
 from aerogel.core.errors import InputError
@@ -60,7 +60,7 @@ def test_every_pattern_ends_on_the_grid_with_its_zeros(
                 layer, share, method=method, pattern=pattern, data=data, repair=repair, precision="int8"
             )
             flags = all_of(~result.masks["weight"], pattern)
-            wanted = expected(method, pattern, share, flags.shape)
+            wanted = round(share * flags.size)
             assert (np.count_nonzero(flags), result.report.layers[0].pruned) == (wanted, wanted)
         check(result)
 
