@@ -65,7 +65,7 @@ def test_an_order_and_formats_of_each(name: str) -> None:
 
 
 @given(case=odd_cases())
-@settings(max_examples=10, deadline=None, suppress_health_check=SLOW_IS_FINE)
+@settings(max_examples=7, deadline=None, suppress_health_check=SLOW_IS_FINE)
 def test_odd_operands(case: tuple[str, Order | None, dict[str, Any], dict[str, Any]]) -> None:
     checked(*case)
 
@@ -81,7 +81,7 @@ def checked(name: str, order: Order | None, operands: dict[str, Any], options: d
         assert run.output.format == options["out_format"]
 
 
-@pytest.mark.parametrize("name", ["SpM*SpM", "SpMV"])
+@pytest.mark.parametrize("name", ["SpM*SpM"])
 def test_the_result_in_every_format(name: str) -> None:
     """Compiled once: only how the host writes the result differs."""
     order, operands = one_of(name, 1)
@@ -103,7 +103,7 @@ def test_what_no_graph_does_is_refused(name: str, order: str, words: str) -> Non
         ag.chip.compile(EXPRESSIONS[name], order=order, fabric=EXACT, **operands)
 
 
-@pytest.mark.parametrize("name", ["SpM*SpM", "Residual", "Plus3"])
+@pytest.mark.parametrize("name", ["SpM*SpM", "Plus3"])
 def test_bf16_within_its_rounding(name: str) -> None:
     """Values of 8 bits: each operand, product and partial sum is off by 2^-9 of itself at the most."""
     check_bf16(name)
