@@ -205,6 +205,8 @@ class CompiledChip:
         plan, program = self.plan, self.program
         blocks = ", ".join(f"{count} {name}" for name, count in sorted(plan.graph.counts().items()))
         lines = [written(plan.assignment), f"  loops: {' > '.join(plan.order) or 'none'}"]
+        if self.translated.choice is not None:
+            lines.append(f"  {self.translated.choice.text()}")
         lines += [f"  {name}: {storage.format.short}" for name, storage in program.tensors.items()]
         lines.append(f"  result: {plan.form.short}")
         lines.append(f"  blocks: {blocks}")
@@ -231,7 +233,8 @@ def compile(  # noqa: A001, PLR0913 (the word of the public face; keywords, each
 
     ``operands``: by name, as ``aerogel.evaluate`` takes them. ``fabric``: one that comes with aerogel
     (``onyx-like``, ``onyx-small``, ``onyx-large``), a file, or a ``Fabric``. ``order``: of loops, outermost
-    first; ``formats``: of operands by name; ``copies``: of the graph, side by side; None: chosen.
+    first, None: that of the fewest cycles, as estimated; ``formats``: of operands by name; ``copies``: of the
+    graph, side by side; None: chosen.
     ``out_format``: the result's; None: as the graph makes it. ``graph``: other ways to build it, with skips,
     on bit vectors, in lanes, or with a softmax of every row of the result (``chip.GraphOptions``).
 

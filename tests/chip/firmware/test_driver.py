@@ -30,8 +30,10 @@ def _dense(*shape: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng(9).integers(-3, 4, shape).astype(np.float64)
 
 
-def _run(text: str, fabric: Any, copies: int | None, **operands: Any) -> tuple[CompiledChip, ChipRun]:
-    chip = ag.chip.compile(text, fabric=fabric, copies=copies, **operands)
+def _run(
+    text: str, fabric: Any, copies: int | None, order: Any = None, **operands: Any
+) -> tuple[CompiledChip, ChipRun]:
+    chip = ag.chip.compile(text, fabric=fabric, copies=copies, order=order, **operands)
     run = chip.simulate(simulate=step)
     wanted = np.asarray(ag.evaluate(text, **operands))
     np.testing.assert_allclose(np.asarray(run.output), wanted, rtol=1e-12, atol=1e-12)
@@ -74,7 +76,8 @@ def test_pieces_overlap_with_transfers_and_empty_ones_are_left_out() -> None:
 
 
 def test_a_workspace_that_does_not_fit_is_cut() -> None:
-    chip, _ = _run("C(i,k) = A(i,j) * B(j,k)", NARROW, 1, A=_sparse(3, 20), B=_sparse(20, 120, density=0.02))
+    operands: dict[str, Any] = {"A": _sparse(3, 20), "B": _sparse(20, 120, density=0.02)}
+    chip, _ = _run("C(i,k) = A(i,j) * B(j,k)", NARROW, 1, "ijk", **operands)
     assert chip.cuts.size("k") <= 64 * 8 // 9
 
 
@@ -139,8 +142,9 @@ def test_a_semiring_whose_zero_is_infinite() -> None:
 def test_a_queue_of_one_token_works_or_says_who_waits_for_whom() -> None:
     shallow = replace(ROOMY, fifo_depth=1)
     _run("y(i) = A(i,j) * x(j)", shallow, 1, A=_sparse(9, 8), x=_dense(8))
-    operands = {"S": _sparse(12, 10, density=0.3), "A": _dense(12, 5), "B": _dense(10, 5)}
-    chip = ag.chip.compile("C(i,j) = S(i,j) * A(i,k) * B(j,k)", fabric=shallow, copies=1, **operands)
+    operands: dict[str, Any] = {"S": _sparse(12, 10, density=0.3), "A": _dense(12, 5), "B": _dense(10, 5)}
+    text = "C(i,j) = S(i,j) * A(i,k) * B(j,k)"
+    chip = ag.chip.compile(text, fabric=shallow, copies=1, order="ijk", **operands)
     with pytest.raises(
         DeadlockError, match=r"deadlock in cycle \d+: .* nothing moves\n  \w+ \(\w+\) waits for"
     ):

@@ -20,14 +20,14 @@ from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.firmware.cuts import Cuts
 from aerogel.chip.firmware.cutting import Cutter
 from aerogel.chip.firmware.image import element_bytes
-from aerogel.chip.graph.blocks import Array, Scan
+from aerogel.chip.graph.blocks import Array, MatrixReduce, Scan, VectorReduce
 from aerogel.chip.graph.build import Options, Plan, build
 from aerogel.chip.graph.flow import Ints, Load, Sample, TooLongError, loads
 from aerogel.chip.machine.assemble import assemble
 from aerogel.chip.machine.netlist import Netlist
 from aerogel.chip.mapping.fit import most_copies
 from aerogel.chip.mapping.nets import nets_of
-from aerogel.core.errors import ChipError
+from aerogel.core.errors import ChipError, require
 from aerogel.einsum.nodes import accesses
 from aerogel.formats.storage import Storage
 from aerogel.tensor.request import Request
@@ -42,6 +42,9 @@ FEW, FOLLOWED = 4, 1 << 14
 """Coordinates of the outermost loop that are followed first, and tokens of all streams that are, about."""
 MOST = 1 << 17
 """Payloads of a stream from which on an order is not followed."""
+GATHERING = 1.5
+"""How many times its tokens a workspace takes: what waits before it while it is sent has to get going again.
+Found on MTTKRP and TTM of a tensor of relations, umls."""
 START = 100
 """Cycles that a batch takes besides: started, drained, asked about."""
 
@@ -54,9 +57,9 @@ class Choice:
     cycles: Mapping[Order, float]
     refused: int = 0
 
-    @property
-    def order(self) -> Order:
-        return next(iter(self.cycles))
+    def best(self, count: int) -> list[Order]:
+        """So many orders, or as many as there are."""
+        return list(self.cycles)[:count]
 
     def text(self) -> str:
         """In words, with the estimates of the best three."""
@@ -66,27 +69,32 @@ class Choice:
 
 
 class Chooser:
-    """``worth``: how many copies there is work for."""
+    """Orders for operands ``tensors``, of which ``formats`` are wanted. ``worth``: see ``Worth``."""
 
     def __init__(
-        self, request: Request, tensors: Mapping[str, Any], fabric: Fabric, ways: Options, worth: Worth
+        self,
+        request: Request,
+        tensors: Mapping[str, Any],
+        formats: Mapping[str, Any],
+        fabric: Fabric,
+        ways: Options,
+        worth: Worth,
     ) -> None:
-        self.request, self.tensors, self.fabric, self.worth = request, tensors, fabric, worth
-        # Lanes, skips and bits change all orders alike, as far as an estimate can tell.
-        self.ways = replace(ways, skips=False, bits=False, lanes=1)
+        self.request, self.tensors, self.formats = request, tensors, formats
+        self.fabric, self.ways, self.worth = fabric, ways, worth
+        # Skips, bits and lanes change all orders alike, as far as an estimate can tell.
+        self.plain = replace(ways, skips=False, bits=False, lanes=1)
         self.known: dict[Order, float | None] = {}
 
-    def choice(self, first: Order) -> Choice | None:
-        """The orders that can be done, best first; None where there is none. ``first``: tried first."""
+    def choice(self, first: Order) -> Choice:
+        """The orders that can be done, best first. ``first``: tried first, and taken of equal ones."""
         if factorial(len(first)) <= ALL:
-            tried = [first, *permutations(first)]
+            tried = (first, *permutations(sorted(first)))
         else:
             tried = self.steps(first)
         for order in tried:
             self.cycles(order)
         found = {order: cycles for order, cycles in self.known.items() if cycles is not None}
-        if not found:
-            return None
         best = sorted(found, key=lambda order: found[order])
         return Choice({order: found[order] for order in best}, len(self.known) - len(found))
 
@@ -114,13 +122,33 @@ class Chooser:
         return self.known[order]
 
     def estimated(self, order: Order) -> float:
-        plan = build(self.request.assignment, self.tensors, order, options=self.ways)
+        plan = self.built(order, self.plain)
+        if self.ways != self.plain:
+            self.built(order, self.ways)
         stored = plan.stored(self.tensors)
         netlist = assemble(plan.graph, stored, self.fabric).netlist
-        copies = max(1, min(most_copies(nets_of(netlist), self.fabric), self.worth(plan, stored, netlist)))
+        fitting = most_copies(nets_of(netlist), self.fabric)
+        require(fitting, ChipError, f"there are not enough tiles on {self.fabric.name}")
+        copies = min(fitting, self.worth(plan, stored, netlist))
         cutter = Cutter(plan, stored, self.fabric, copies)
         cuts = cutter.cuts()
-        return Batch(plan, stored, self.fabric, cuts, copies).cycles(followed(plan, stored))
+        parts = {index: largest(cutter, cuts, index) for index in plan.order}
+        return Batch(plan, stored, self.fabric, cuts, copies, parts).cycles(followed(plan, stored))
+
+    def built(self, order: Order, ways: Options) -> Plan:
+        """The graph, or ChipError."""
+        return build(self.request.assignment, self.tensors, order, formats=self.formats, options=ways)
+
+
+def largest(cutter: Cutter, cuts: Cuts, index: str) -> float:
+    """Which part of all work along an index its largest part has."""
+    if cuts.parts(index) == 1:
+        return 1.0
+    weights = cutter.weights(index)
+    total = int(weights.sum())
+    if not total or index not in (*cutter.allowed, *cutter.summed)[:1]:
+        return cuts.size(index) / max(1, cutter.plan.extents[index])
+    return float(np.add.reduceat(weights, cuts.bounds[index][:-1]).max()) / total
 
 
 def followed(plan: Plan, stored: Mapping[str, Storage]) -> list[Load]:
@@ -152,27 +180,27 @@ def followed(plan: Plan, stored: Mapping[str, Storage]) -> list[Load]:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The pieces that copies run at a time, one each."""
+    """The pieces that copies run at a time, one each. ``parts``: see ``largest``."""
 
     plan: Plan
     stored: Mapping[str, Storage]
     fabric: Fabric
     cuts: Cuts
     copies: int
+    parts: Mapping[str, float]
 
     def cycles(self, found: list[Load]) -> float:
         """Of all batches."""
         fabric, active = self.fabric, min(self.copies, self.cuts.pieces)
         busiest, fetched, resident = 0.0, 0.0, 0
         for load in found:
-            busy = load.tokens
-            words, segments = self.words(load)
-            if load.references is not None and words > fabric.memory_words:
-                misses, far = _misses(load.references, fabric.memory_words // segments, fabric.line_words)
+            busy, words = load.tokens, self.words(load)
+            busy *= GATHERING if isinstance(load.block, VectorReduce | MatrixReduce) else 1.0
+            resident += words if words <= fabric.memory_words else 0
+            for reads in load.reads if words > fabric.memory_words else ():
+                lines, far = _misses(reads, fabric.memory_words // len(load.reads), fabric.line_words)
                 busy += far * load.scale * (fabric.buffer_latency + fabric.line_words / 2)
-                fetched += self.share(load) * segments * misses * load.scale * fabric.line_words
-            else:
-                resident += words
+                fetched += self.share(load) * lines * load.scale * fabric.line_words
             busiest = max(busiest, busy * self.share(load))
         busiest = max(busiest, active * fetched / fabric.links)
         each = busiest + active * resident / fabric.links + START
@@ -180,18 +208,17 @@ class Batch:
 
     def share(self, load: Load) -> float:
         """Which part of a load one piece has."""
-        return 1 / prod(self.cuts.parts(index) for index in load.over)
+        return prod(self.parts[index] for index in load.over)
 
-    def words(self, load: Load) -> tuple[int, int]:
-        """Words of the arrays a block reads, in a piece, and how many arrays."""
+    def words(self, load: Load) -> int:
+        """Words of the arrays a block reads, in a piece."""
         match load.block:
             case Scan(tensor=tensor, level=level, kind="compressed"):
-                arrays = self.stored[tensor].levels[level]
+                return self.part(tensor, sum(len(array) for array in self.stored[tensor].levels[level]))
             case Array(tensor=tensor):
-                arrays = (self.stored[tensor].values,)
+                return self.part(tensor, len(self.stored[tensor].values))
             case _:
-                return 0, 1
-        return self.part(tensor, sum(len(array) for array in arrays)), len(arrays)
+                return 0
 
     def part(self, tensor: str, count: int) -> int:
         """Of so many elements, those in a piece."""

@@ -13,6 +13,7 @@ from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.firmware.cuts import Cuts, Pieces
 from aerogel.chip.firmware.cutting import Cutter
 from aerogel.chip.firmware.device import Symbols
+from aerogel.chip.firmware.orders import Choice, Chooser
 from aerogel.chip.firmware.program import Program
 from aerogel.chip.graph.build import DEFAULT, Plan, build
 from aerogel.chip.graph.build import Options as Ways
@@ -30,6 +31,10 @@ from aerogel.tensor.tensor import Tensor
 WORTH = 64
 """Stored values for each copy of a graph, at the least: below it, another one has next to nothing to do."""
 
+MAPPED = 3
+"""Orders for which a way over the fabric is looked for, the best first, before it is said that there is
+none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -44,11 +49,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """``plan``: the graph for whole tensors; ``mapping``: of a piece's graph, all copies of it."""
+    """``plan``: the graph for whole tensors; ``mapping``: of a piece's graph, all copies of it. ``choice``:
+    how the order of loops was chosen, None where it was given."""
 
     plan: Plan
     mapping: Mapped
     program: Program
+    choice: Choice | None = None
 
 
 def translated(
@@ -62,16 +69,36 @@ def translated(
     formats = _formats(request, options.formats)
     tensors = {name: Tensor(storage) for name, storage in used.items()}
     plan = build(request.assignment, tensors, options.order, formats=formats, options=options.graph)
+    if options.order is not None or len(plan.order) < 2:
+        return _mapped(plan, tensors, fabric, options.copies)
+
+    def worth(plan: Plan, stored: Mapping[str, Storage], netlist: Netlist) -> int:
+        return _most(plan, stored, netlist, options.copies)
+
+    choice = Chooser(request, tensors, formats, fabric, options.graph, worth).choice(plan.order)
+    refused: ChipError | None = None
+    for order in choice.best(MAPPED):
+        chosen = build(request.assignment, tensors, order, formats=formats, options=options.graph)
+        try:
+            return replace(_mapped(chosen, tensors, fabric, options.copies), choice=choice)
+        except ChipError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    return _mapped(plan, tensors, fabric, options.copies)
+
+
+def _mapped(plan: Plan, tensors: Mapping[str, Tensor], fabric: Fabric, copies: int | None) -> Translated:
     stored = plan.stored(tensors)
     whole = assemble(plan.graph, stored, fabric).netlist
-    most = _most(plan, stored, whole, options.copies)
-    mapping = mapped(whole, fabric, most, exactly=options.copies is not None)
+    most = _most(plan, stored, whole, copies)
+    mapping = mapped(whole, fabric, most, exactly=copies is not None)
     return _cut(plan, stored, mapping, 1)
 
 
 def recut(done: Translated, least: int) -> Translated:
     """The same, cut anew, the first index into ``least`` parts or more."""
-    return _cut(done.plan, done.program.tensors, done.mapping, least)
+    return replace(_cut(done.plan, done.program.tensors, done.mapping, least), choice=done.choice)
 
 
 def _cut(plan: Plan, tensors: Mapping[str, Storage], mapping: Mapped, least: int) -> Translated:

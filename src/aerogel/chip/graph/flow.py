@@ -72,15 +72,15 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a block has to do: ``tokens``, one a cycle, in loops ``over``; ``references``: those it reads at,
-    as far as they were followed; ``scale``: how many times as many there are."""
+    """What a block has to do: ``tokens``, one a cycle, in loops ``over``; ``reads``: for each array it reads,
+    where, as far as it was followed; ``scale``: how many times as many reads there are."""
 
     name: str
     block: Block
     tokens: float
     over: tuple[str, ...]
     scale: float = 1.0
-    references: Ints | None = None
+    reads: tuple[Ints, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class _Follower:
     def load(self, name: str, block: Block, taken: list[Flow], made: list[Flow]) -> Load:
         longest = max((*taken, *made), key=self.scaled)
         tokens = self.scaled(longest)
-        references: Ints | None = None
+        reads: tuple[Ints, ...] = ()
         over, scale = longest.over, self.sample.scale(longest.over)
         match block:
             case Merge(left=left):
@@ -141,12 +141,12 @@ class _Follower:
             case VectorReduce() | MatrixReduce():
                 tokens += self.emitted(block, taken[-1], made[0])
             case Scan(kind="compressed"):
-                references = made[1].data
+                reads = taken[0].data, made[1].data
             case Array():
-                references = taken[0].data
+                reads = (taken[0].data,)
             case _:
                 pass
-        return Load(name, block, tokens, over, scale, references)
+        return Load(name, block, tokens, over, scale, reads)
 
     def scaled(self, flow: Flow) -> float:
         return flow.tokens * self.sample.scale(flow.over)
