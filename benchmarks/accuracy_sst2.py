@@ -151,9 +151,7 @@ class Run:
             for group, (_, rate) in zip(optimizer.param_groups, groups, strict=True):
                 group["lr"] = rate * schedule.rate_at(step / self.lessons)
             taken, labels = self._train.batch(self._source, places)
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = model(**taken)["logits"]
-            loss = functional.cross_entropy(logits.float(), labels)
+            loss = functional.cross_entropy(model(**taken)["logits"], labels)
             loss.backward()
             optimizer.step()
             model.zero_grad()
