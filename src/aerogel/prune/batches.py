@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +27,22 @@ class Call:
 
     def tried(self, module: torch.nn.Module) -> Any:
         """As ``run``; InputError, with torch's reason, where ``module`` cannot take these arguments."""
-        try:
+        with taking(module):
             return self.run(module)
-        except torch.OutOfMemoryError:
+
+
+@contextmanager
+def taking(module: torch.nn.Module) -> Generator[None]:
+    """InputError, with torch's reason, where ``module``, run inside on data, cannot take it."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError) as error:
+        if isinstance(error, AerogelError):
             raise
-        except (RuntimeError, TypeError) as error:
-            if isinstance(error, AerogelError):
-                raise
-            told = f"{type(module).__name__} cannot run on this data ({str(error).splitlines()[0]})"
-            raise InputError(f"{told}: give batches that it takes, of its type and device") from error
+        told = f"{type(module).__name__} cannot run on this data ({str(error).splitlines()[0]})"
+        raise InputError(f"{told}: give batches that it takes, of its type and device") from error
 
 
 def calls_of(model: torch.nn.Module, data: object) -> list[Call]:

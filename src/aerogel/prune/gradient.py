@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
-from aerogel.prune.batches import Call
+from aerogel.prune.batches import Call, taking
 from aerogel.prune.imitation import view
 from aerogel.prune.layers import Layer
 from aerogel.prune.problem import Problem
@@ -82,14 +82,15 @@ def _own(model: torch.nn.Module, calls: Sequence[Call], kind: str) -> Iterator[t
     draws = torch.Generator().manual_seed(0)
     for index, call in enumerate(calls):
         if "labels" in call.kwargs:
-            output = call.run(model)
+            output = call.tried(model)
             told = f"batch {index} of data has labels, but {type(model).__name__} gives no loss: give loss="
             require(isinstance(output, Mapping) and "loss" in output, InputError, told)
             yield output["loss"]
             continue
         told = "importance 'taylor' needs a loss with a slope: give loss=, or data with labels; or 'gradient'"
         require(kind == "square", InputError, told)
-        seen = view(model, call, ())
+        with taking(model):
+            seen = view(model, call, ())
         rows = seen.output.reshape(-1, seen.output.shape[-1]).float()
         if call.mask is not None and len(rows) == call.mask.numel():
             rows = rows[call.mask.reshape(-1)]

@@ -36,7 +36,7 @@ def view(model: torch.nn.Module, call: Call, blocks: Sequence[str]) -> View:
     with ExitStack() as hooks:
         for name in blocks:
             hooks.callback(model.get_submodule(name).register_forward_hook(keep).remove)
-        output = call.tried(model)
+        output = call.run(model)
     if isinstance(output, Mapping) and "logits" in output:
         return View(tuple(states), output["logits"], logits=True)
     if isinstance(output, Mapping):
