@@ -46,7 +46,7 @@ class OnChip:
 def on_chip(kernel: Kernel, problem: Problem, wanted: Wanted, fabric: Fabric, model: Model) -> OnChip:
     """MeasureError where the chip computes something else; ChipError where it cannot do it."""
     tensors = tensors_of(kernel, problem)
-    run = ag.chip.compile(kernel.text, fabric=fabric, order=kernel.order, **tensors).simulate()
+    run = ag.chip.compile(kernel.text, fabric=fabric, **tensors).simulate()
     error = error_of(plain(run.output), wanted)
     took = model.energy(run.counts, fabric, seconds=run.seconds)
     return found(run.cycles, run.seconds, took, error)

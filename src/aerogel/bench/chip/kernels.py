@@ -22,8 +22,7 @@ RANK = 32
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """``text``: index notation, result first; ``operands``: its tensors in the order problems have them,
-    sparse ones first. ``published``: the published gain. ``order``: of loops on the chip, where that which is
-    taken by default needs more cycles; found by trying all of them on umls."""
+    sparse ones first. ``published``: the published gain."""
 
     key: str
     title: str
@@ -31,7 +30,6 @@ class Kernel:
     operands: tuple[str, ...]
     kind: Kind
     published: float
-    order: str | None = None
 
 
 KERNELS: dict[str, Kernel] = {
@@ -42,7 +40,7 @@ KERNELS: dict[str, Kernel] = {
         Kernel("spgemm", "SpM*SpM", "X(i,k) = A(i,j) * B(j,k)", ("A", "B"), "matrix", 4.7),
         Kernel("elemmult", "ElemMult", "X(i,j) = A(i,j) * B(i,j)", ("A", "B"), "matrix", 8.5),
         Kernel("ttv", "TTV", "X(i,j) = T(i,j,k) * v(k)", ("T", "v"), "tensor", 123.1),
-        Kernel("ttm", "TTM", "X(i,j,r) = T(i,j,k) * M(k,r)", ("T", "M"), "tensor", 144.1, "ijkr"),
+        Kernel("ttm", "TTM", "X(i,j,r) = T(i,j,k) * M(k,r)", ("T", "M"), "tensor", 144.1),
         Kernel("innerprod", "InnerProd", "x = T(i,j,k) * U(i,j,k)", ("T", "U"), "tensor", 15.0),
         Kernel(
             "mttkrp",
@@ -51,7 +49,6 @@ KERNELS: dict[str, Kernel] = {
             ("T", "B", "C"),
             "tensor",
             564.6,
-            "rjik",
         ),
     )
 }

@@ -30,7 +30,7 @@ from aerogel.measure import Progress as Step
 LAYERS = ("attention.self.query", "intermediate.dense")
 """Of the model's first block: 384 x 384 and 1536 x 384, outputs x inputs."""
 ZEROS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-_TEXT, _ORDER = "Y(i,t) = W(i,j) * X(j,t)", "ijt"
+_TEXT = "Y(i,t) = W(i,j) * X(j,t)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _on_chip(case: _Case, plan: LayerPlan, tell: Tell | None) -> tuple[OnChip, O
     took = plan.model.energy(dense.counts, plan.fabric, seconds=dense.seconds)
     by_dense = found(dense.cycles, dense.seconds, took, error_of(dense.output, wanted))
     operands = {"W": ag.tensor(case.weight, "csr"), "X": x}
-    sparse = ag.chip.compile(_TEXT, fabric=plan.fabric, order=_ORDER, **operands).simulate()
+    sparse = ag.chip.compile(_TEXT, fabric=plan.fabric, **operands).simulate()
     took = plan.model.energy(sparse.counts, plan.fabric, seconds=sparse.seconds)
     by_sparse = found(sparse.cycles, sparse.seconds, took, error_of(plain(sparse.output), wanted))
     if tell:

@@ -40,6 +40,8 @@ from aerogel.formats.storage import Storage
 Ints = NDArray[np.int64]
 OCCUPANCY = 64
 """Coordinates of a workspace that are looked through in a cycle."""
+_OF_ZERO_ZERO = ("mul", "div", "neg", "abs", "sqrt", "square", "relu", "sign")
+"""What makes 0 of 0."""
 
 
 class TooLongError(ChipError):
@@ -182,8 +184,9 @@ class _Follower:
             case Alu(op=op):
                 a, b = taken
                 return [replace(a, data=a.data & b.data if op == "mul" else a.data | b.data)]
-            case AluConstant() | AluFunction():
-                return [taken[0]]
+            case AluConstant(op=op) | AluFunction(op=op):
+                (val,) = taken
+                return [val if op in _OF_ZERO_ZERO else replace(val, data=np.ones_like(val.data))]
             case Reduce():
                 (val,) = taken
                 kept = np.bincount(val.fibers(), weights=val.data, minlength=len(val.lengths[-1])) > 0
