@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import aerogel as ag
-from aerogel.chip.firmware.cuts import Cuts, Pieces, by_weight, even
+from aerogel.chip.firmware.cuts import Cuts, Pieces, balanced, by_weight, even
 from aerogel.chip.firmware.entries import entries, stored
 from aerogel.formats.storage import check
 from aerogel.formats.tensor_format import named
@@ -79,8 +79,30 @@ def test_entries_at_one_place_are_added() -> None:
 def test_even_parts(extent: int, parts: int) -> None:
     found = even(extent, parts)
     sizes = [b - a for a, b in pairwise(found)]
-    assert found[0] == 0 and found[-1] == extent and len(sizes) <= max(1, parts)
-    assert all(size == sizes[0] for size in sizes[:-1]) and sizes[-1] <= sizes[0]
+    assert found[0] == 0 and found[-1] == extent and len(sizes) == max(1, min(parts, extent))
+    assert max(sizes) - min(sizes) <= 1
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.integers(1, 6))
+def test_balanced_parts_are_no_worse_than_even_ones(weights: list[int], parts: int) -> None:
+    def most(bounds: tuple[int, ...]) -> float:
+        spans = list(pairwise(bounds))
+        return max(sum(weights[a:b]) for a, b in spans) + 2 * max(b - a for a, b in spans)
+
+    found = balanced(np.asarray(weights, np.float64), parts, 2.0)
+    assert found[0] == 0 and found[-1] == len(weights) and list(found) == sorted(set(found))
+    assert len(found) <= parts + 1
+    assert most(found) <= most(even(len(weights), parts)) + 1e-6
+
+
+def test_a_heavy_row_stands_alone() -> None:
+    weights = np.asarray([1.0, 1, 50, 1, 1, 1, 1, 1])
+    assert balanced(weights, 3, 0.1) == (0, 2, 3, 8)
+
+
+def test_pieces_side_by_side_differ_in_one_index() -> None:
+    cuts = Cuts({"i": (0, 1, 2), "j": (0, 3, 4)}, "i")
+    assert [(n["i"], n["j"]) for n in cuts.numbers()] == [(0, 0), (1, 0), (0, 1), (1, 1)]
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.integers(1, 6))

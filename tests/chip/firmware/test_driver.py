@@ -82,10 +82,10 @@ def test_a_workspace_that_does_not_fit_is_cut() -> None:
 
 
 def test_a_result_with_too_little_room_is_cut_again() -> None:
-    """How many values a product has is known when it is there."""
+    """How many values it has is known when it is there, but for plain products."""
     operands = {"A": _sparse(12, 2, density=1.0, form="dcsr"), "B": _sparse(2, 12, density=1.0, form="dcsr")}
     fabric = replace(ROOMY, buffer_bytes=1 << 11)
-    chip, run = _run("C(i,k) = A(i,j) * B(j,k)", fabric, 1, **operands)
+    chip, run = _run("C(i,k) = 2 * A(i,j) * B(j,k)", fabric, 1, **operands)
     assert run.cuts.pieces > chip.cuts.pieces == 1
 
 

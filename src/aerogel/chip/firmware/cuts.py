@@ -14,6 +14,10 @@ from aerogel.chip.firmware.entries import Places, entries, stored
 from aerogel.core.errors import ChipError, require
 from aerogel.formats.storage import Storage
 
+_LONGER = (1.0, 1.15, 1.3, 1.5, 2.0, 3.0, 4.0)
+"""How much longer than on average the longest part may be: each is tried."""
+_HALVINGS = 16
+
 Numbers = Mapping[str, int]
 """Which part of each index a piece is of."""
 
@@ -22,10 +26,12 @@ Numbers = Mapping[str, int]
 class Cuts:
     """``bounds``: for each index, outermost loop first, where its parts begin, and its extent at last.
 
-    Every part is run as if it were as long as the longest, ``size``: beyond its end it is empty.
+    Every part is run as if it were as long as the longest, ``size``: beyond its end it is empty. ``beside``:
+    the index whose parts come one after the other, and so run side by side; None: the innermost.
     """
 
     bounds: Mapping[str, tuple[int, ...]]
+    beside: str | None = None
 
     def size(self, index: str) -> int:
         return max((after - before for before, after in pairwise(self.bounds[index])), default=0)
@@ -42,9 +48,10 @@ class Cuts:
         return int(np.prod([self.parts(index) for index in self.bounds], dtype=np.int64))
 
     def numbers(self) -> Iterator[Numbers]:
-        """Every piece, parts of the innermost loop next to each other."""
-        for numbers in product(*(range(self.parts(index)) for index in self.bounds)):
-            yield dict(zip(self.bounds, numbers, strict=True))
+        """Every piece, parts of ``beside`` next to each other."""
+        names = sorted(self.bounds, key=lambda index: index == self.beside)
+        for numbers in product(*(range(self.parts(index)) for index in names)):
+            yield dict(zip(names, numbers, strict=True))
 
     def text(self) -> str:
         """Which indices are cut, in words; "" where none is."""
@@ -53,11 +60,51 @@ class Cuts:
 
 
 def even(extent: int, parts: int) -> tuple[int, ...]:
-    """The bounds of parts that are all as long, but for the last."""
-    if extent == 0:
-        return (0, 0)
-    size = -(-extent // max(1, parts))
-    return (*range(0, extent, size), extent)
+    """The bounds of parts that are all as long, or one shorter."""
+    parts = max(1, min(parts, extent))
+    return tuple(extent * part // parts for part in range(parts + 1))
+
+
+def balanced(weights: NDArray[np.float64], parts: int, each: float) -> tuple[int, ...]:
+    """The bounds of parts, at most so many, of which the one with the most work has as little as is found.
+
+    The work of a part: the sum of its ``weights``, and ``each`` for every coordinate of the longest part, for
+    all are run as if they were as long.
+    """
+    sums = np.concatenate([[0.0], np.cumsum(weights)])
+    best, least = even(len(weights), parts), np.inf
+    for longer in _LONGER:
+        longest = min(len(weights), int(np.ceil(longer * len(weights) / parts)))
+        bounds = _filled(sums, parts, longest)
+        work = np.diff(sums[list(bounds)]).max() + each * np.diff(bounds).max()
+        if work < least:
+            best, least = bounds, work
+    return best
+
+
+def _filled(sums: NDArray[np.float64], parts: int, longest: int) -> tuple[int, ...]:
+    """Parts up to ``longest`` coordinates long, each filled up to what lets them be enough."""
+    low, high = float(sums[-1]) / parts, float(sums[-1])
+    found = _up_to(sums, high, longest)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        bounds = _up_to(sums, middle, longest)
+        if len(bounds) <= parts + 1:
+            found, high = bounds, middle
+        else:
+            low = middle
+    return found
+
+
+def _up_to(sums: NDArray[np.float64], weight: float, longest: int) -> tuple[int, ...]:
+    """Parts as long as ``longest`` and ``weight`` allow, but of one coordinate at the least."""
+    bounds, extent = [0], len(sums) - 1
+    while bounds[-1] < extent:
+        at = bounds[-1]
+        # Sums of floats in another order: a hair more is as much.
+        full = int(np.searchsorted(sums, (sums[at] + weight) * (1 + 1e-12), side="right")) - 1
+        bounds.append(min(extent, at + longest, max(at + 1, full)))
+    return tuple(bounds)
 
 
 def by_weight(weights: NDArray[np.int64], parts: int) -> tuple[int, ...]:

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.chip.fabric.fabric import Fabric
-from aerogel.chip.firmware.cuts import Cuts, by_weight, even, piece_numbers
+from aerogel.chip.firmware.cuts import Cuts, balanced, by_weight, even, piece_numbers
 from aerogel.chip.firmware.entries import entries
+from aerogel.chip.firmware.foreseen import foreseen
 from aerogel.chip.firmware.image import element_bytes
 from aerogel.chip.firmware.linear import is_sum_over
 from aerogel.chip.graph.build import Plan
@@ -30,6 +31,8 @@ from aerogel.formats.tensor_format import Format
 from aerogel.lower.algebra import nested
 
 _LEAST_ROOM = 16
+_EACH = 2.0
+"""Work of a coordinate of a dense level, even of one without entries, in stored entries."""
 
 
 HELPS = 0.8
@@ -63,27 +66,58 @@ class Cutter:
             self.allowed = [i for i in self.allowed if i != out[plan.form.order[-1]]]
             self.summed = []
         self.places = {n: entries(s)[0] for n, s in used.items() if not s.format.dense}
+        self.beside = next(iter((*self.allowed, *summed)), None)
+        self.foreseen = (
+            None if self.beside is None else foreseen(plan.assignment, self.places, plan.extents, self.beside)
+        )
+        self._known: dict[tuple[str, tuple[tuple[int, ...], ...]], list[int]] = {}
 
     def cuts(self, least: int = 1) -> Cuts:
         """The cuts; ``least``: parts of the first index that may be cut, where results lacked room."""
         parts = dict.fromkeys(self.plan.order, 1)
-        first = next(iter((*self.allowed, *self.summed)), None)
+        first = self.beside
         if first is not None:
             parts[first] = max(1, min(self.plan.extents[first], max(self.copies, least)))
+        lowest = dict(parts)
         while True:
-            cuts = Cuts({i: self.bounds(i, parts[i], spread=i == first) for i in self.plan.order})
+            cuts = self.of(parts)
             short = self.short(cuts)
             if short is None:
-                return cuts
+                return self.fewer(parts, lowest)
             index = self.chosen(short, cuts)
+            lowest[index] = parts[index]
             parts[index] = min(self.plan.extents[index], parts[index] * 2)
 
-    def bounds(self, index: str, parts: int, *, spread: bool) -> tuple[int, ...]:
-        """``spread``: its parts run side by side, and should be as much work each."""
+    def of(self, parts: Mapping[str, int]) -> Cuts:
+        return Cuts({index: self.bounds(index, parts[index]) for index in self.plan.order}, self.beside)
+
+    def fewer(self, parts: dict[str, int], lowest: Mapping[str, int]) -> Cuts:
+        """With fewer parts where these still fit, the longest loops last; ``lowest``: where they may not."""
+        for index in reversed(self.plan.order):
+            # Those that run side by side stay a multiple of the copies.
+            step = self.copies if index == self.beside else 1
+            low, high = lowest[index] // step, -(-parts[index] // step)
+            while high - low > 1:
+                middle = (low + high) // 2
+                if self.short(self.of({**parts, index: middle * step})) is None:
+                    parts[index], high = middle * step, middle
+                else:
+                    low = middle
+        return self.of(parts)
+
+    def bounds(self, index: str, parts: int) -> tuple[int, ...]:
+        """Parts that run side by side should be as much work each."""
         extent = self.plan.extents[index]
-        if not spread or parts in (1, extent) or self.is_dense(index):
+        if index != self.beside or parts in (1, extent):
             return even(extent, parts)
+        if self.is_dense(index):
+            return balanced(self.work(index), parts, _EACH)
         return by_weight(self.weights(index), parts)
+
+    def work(self, index: str) -> NDArray[np.float64]:
+        """At each coordinate: of a product of matrices, its products, else stored entries."""
+        found = self.weights(index).astype(np.float64)
+        return found if self.foreseen is None else found + self.foreseen.products
 
     def full(self, index: str) -> frozenset[str]:
         """The operands that store every coordinate of an index."""
@@ -153,24 +187,47 @@ class Cutter:
             return Short(
                 f"{count} positions in the result, of {self.most} that can be told apart", out, amount
             )
+        if self.expected(cuts) > self.most:
+            what = f"about {self.expected(cuts)} values in the result, of {self.most} that can be told apart"
+            return Short(what, out, self.expected)
         return None
 
     def short_buffer(self, cuts: Cuts) -> Short | None:
-        budget, count = self.budget(cuts), self.bytes_of(cuts)
+        side, deep = min(self.copies, cuts.pieces), 2 if cuts.pieces > self.copies else 1
+        count, budget = self.operands(cuts, side, deep) + self.least_room(cuts, side * deep), self.budget
         if count <= budget:
             return None
         what = f"{count} bytes of operands and result, for which the global buffer has {budget}"
         return Short(what, self.plan.order, self.bytes_of)
 
     def bytes_of(self, cuts: Cuts) -> int:
-        """Of all operands and the result of a piece."""
-        operands = sum(self.operand_bytes(name, storage, cuts) for name, storage in self.used.items())
-        return operands + self.least_room(cuts)
+        """Of all operands and results that are in the buffer where there are many pieces."""
+        known = self.plan.form.dense or self.foreseen is not None
+        least = self.least_room(cuts, 2 * self.copies) if known else 0
+        return self.operands(cuts, self.copies, 2) + least
 
-    def budget(self, cuts: Cuts) -> int:
-        """Bytes of the global buffer that a piece may take."""
-        ways = min(self.copies, cuts.pieces)
-        return self.fabric.buffer_bytes // (ways * (2 if cuts.pieces > self.copies else 1))
+    @property
+    def budget(self) -> int:
+        """Bytes of the global buffer that may be planned with: arrays leave gaps between them."""
+        return self.fabric.buffer_bytes - self.fabric.buffer_bytes // 32
+
+    def operands(self, cuts: Cuts, side: int, deep: int) -> int:
+        """Bytes of operands for ``deep`` batches, one after the other, of ``side`` pieces each."""
+        total = 0
+        for name, storage in self.used.items():
+            held = self.held(self.accesses[name].indices, cuts, side, deep)
+            total += held * self.operand_bytes(name, storage, cuts)
+        return total
+
+    def held(self, modes: tuple[str, ...], cuts: Cuts, side: int, deep: int) -> int:
+        """How many pieces of an operand are in the buffer at a time: copies share what is the same."""
+        there = math.prod(cuts.parts(index) for index in modes)
+        if self.beside is None or self.beside in modes:
+            return min(there, side * deep)
+        parts = cuts.parts(self.beside)
+        # Batches begin where they begin: their pieces may be of one part more of the other indices.
+        runs = deep if parts % side == 0 else -(-(side * deep - 1) // parts) + 1
+        return min(there, max(1, runs))
 
     def positions(self, name: str, storage: Storage, cuts: Cuts) -> list[int]:
         """Of each level, at most how many positions a piece has; of a dense tensor, and where nothing is cut,
@@ -181,12 +238,15 @@ class Cutter:
             return [1, *(math.prod(sizes[: k + 1]) for k in range(len(sizes)))]
         if all(cuts.parts(index) == 1 for index in modes):
             return [1, *storage.counts()]
-        numbers, _ = piece_numbers(self.places[name], modes, cuts)
-        most = int(np.bincount(numbers).max(initial=0))
-        found = [1]
-        for level, size in zip(storage.format.levels, sizes, strict=True):
-            found.append(found[-1] * size if level.full else min(found[-1] * size, most))
-        return found
+        key = name, tuple(cuts.bounds[index] for index in modes)
+        if key not in self._known:
+            numbers, _ = piece_numbers(self.places[name], modes, cuts)
+            most = int(np.bincount(numbers).max(initial=0))
+            found = [1]
+            for level, size in zip(storage.format.levels, sizes, strict=True):
+                found.append(found[-1] * size if level.full else min(found[-1] * size, most))
+            self._known[key] = found
+        return self._known[key]
 
     def operand_bytes(self, name: str, storage: Storage, cuts: Cuts) -> int:
         counts = self.positions(name, storage, cuts)
@@ -196,31 +256,47 @@ class Cutter:
             total += 0 if level.full else (above + 1 + here) * word
         return total + 8 * (2 * len(counts) + 1)
 
-    def least_room(self, cuts: Cuts) -> int:
-        """Bytes that the result has at the least: all of a dense one, a share of the buffer of others."""
-        if self.plan.form.dense:
-            shape = [cuts.size(i) for i in self.plan.assignment.out.indices]
-            return math.prod(shape) * element_bytes("vals", self.fabric) + 8
-        return self.budget(cuts) // 4
+    def expected(self, cuts: Cuts) -> int:
+        """About how many values the result of a piece has; 0 where that cannot be told."""
+        return 0 if self.foreseen is None or self.plan.form.dense else self.foreseen.entries(cuts)
+
+    def least_room(self, cuts: Cuts, pieces: int) -> int:
+        """Bytes for the results of ``pieces`` pieces: all of dense ones, as far as can be told of others, or
+        else a share of the buffer."""
+        if self.plan.form.dense or self.foreseen is not None:
+            return pieces * self.result_bytes(self.result(cuts, max(_LEAST_ROOM, self.expected(cuts))))
+        return self.budget // 4
 
     def room(self, cuts: Cuts) -> dict[str, int]:
         """Elements that each array of a piece's result may have, by ``pos0``, ``crd0`` ... and ``vals``."""
+        side, deep = min(self.copies, cuts.pieces), 2 if cuts.pieces > self.copies else 1
+        free = max(0, self.budget - self.operands(cuts, side, deep)) // (side * deep)
+        low, high = _LEAST_ROOM, self.most + 1
+        # As many as there is room for, if every level had so many.
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.result_bytes(self.result(cuts, middle)) <= free:
+                low = middle
+            else:
+                high = middle
+        return self.result(cuts, low)
+
+    def result(self, cuts: Cuts, most: int) -> dict[str, int]:
+        """The elements of a result's arrays where no level that is not dense has more than ``most``."""
         out = self.plan.assignment.out.indices
-        sizes = [cuts.size(out[mode]) for mode in self.plan.form.order]
-        operands = sum(self.operand_bytes(n, s, cuts) for n, s in self.used.items())
-        free = max(0, self.budget(cuts) - operands)
-        word, value = element_bytes("crd", self.fabric), element_bytes("vals", self.fabric)
-        sparse = sum(not level.full for level in self.plan.form.levels)
-        # Where all positions of every level together do not fit, each gets the same number.
-        each = max(_LEAST_ROOM, (free - 64) // (2 * sparse * word + value)) if sparse else math.prod(sizes)
         found: dict[str, int] = {}
         above = 1
-        for at, (level, size) in enumerate(zip(self.plan.form.levels, sizes, strict=True)):
-            here = above * size if level.full else min(above * size, each, self.most)
+        for at, (level, mode) in enumerate(zip(self.plan.form.levels, self.plan.form.order, strict=True)):
+            size = cuts.size(out[mode])
+            here = above * size if level.full else min(above * size, most)
             if not level.full:
                 found[f"pos{at}"], found[f"crd{at}"] = above + 1, max(1, here)
             above = here
         return {**found, "vals": max(1, above)}
+
+    def result_bytes(self, arrays: Mapping[str, int]) -> int:
+        word, value = element_bytes("crd", self.fabric), element_bytes("vals", self.fabric)
+        return sum(8 + count * (value if name == "vals" else word) for name, count in arrays.items())
 
     # --- what is cut ------------------------------------------------------------------------------------
 
@@ -232,8 +308,11 @@ class Cutter:
             for index in candidates:
                 if index in short.over and cuts.size(index) > 1:
                     halved = {**cuts.bounds, index: even(self.plan.extents[index], 2 * cuts.parts(index))}
+                    share = round(short.amount(Cuts(halved, cuts.beside)) / now, 2)
+                    if index == self.beside and share <= HELPS:
+                        # Every part of another index goes through this one again.
+                        return index
                     # Of those that help as much, the longest.
-                    share = round(short.amount(Cuts(halved)) / now, 2)
                     helps.append((share, -cuts.size(index), index))
             if helps and min(helps)[0] <= HELPS:
                 break

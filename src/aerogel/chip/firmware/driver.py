@@ -102,7 +102,7 @@ class Driver:
             self._gather(ready, gathered)
             if batch is not None and following is None:
                 self.work.waits += 1
-                following = self._prepared(batch, frozenset()) or _too_large(batch)
+                following = self._prepared(batch, frozenset()) or self._afresh(batch)
             ready = following
             if progress is not None:
                 progress(self.work.run + self.work.skipped, self.program.cuts.pieces)
@@ -116,6 +116,12 @@ class Driver:
     def _configure(self) -> None:
         words = self.program.words
         raw = np.asarray(words, "<u4").tobytes()
+        room = self.program.fabric.buffer_bytes
+        if len(raw) > room:
+            raise ChipError(
+                f"the configuration has {len(raw)} bytes, for which the global buffer has {room}: a larger "
+                "buffer_bytes, or fewer copies"
+            )
         address = self.device.keep(raw)
         self._send([Load(*split(address), 0, len(raw)), Wait(1), Configure(0, len(words))])
 
@@ -142,6 +148,11 @@ class Driver:
                 self.work.skipped += 1
             else:
                 yield numbers
+
+    def _afresh(self, batch: Batch) -> Ready:
+        """As ``_prepared``, in an empty buffer: what is left of earlier pieces may split the room."""
+        self._space.clear()
+        return self._prepared(batch, frozenset()) or _too_large(batch)
 
     # --- operands to the buffer -----------------------------------------------------------------------
 
