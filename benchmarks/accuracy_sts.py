@@ -48,8 +48,10 @@ ONE_SHOT = (
     Model("70 %, magnitude", 0.7, "magnitude"),
 )
 RECOVERED = (
-    Model("80 %, recovered", 0.8, steps=250, within=1.5),
-    Model("90 %, recovered", 0.9, start="80 %, recovered", steps=200, within=4.0),
+    Model("80 %, recovered", 0.8, steps=250),
+    # Zeros are the smallest: by magnitude the same weights go, and training begins anew, its rate too.
+    Model("80 %, recovered further", 0.8, "magnitude", start="80 %, recovered", steps=100, within=1.5),
+    Model("90 %, recovered", 0.9, start="80 %, recovered further", steps=200, within=4.0),
     Model("80 % block1x4, recovered", 0.8, pattern="block1x4", steps=150, within=3.0),
     Model("80 % block4x1, recovered", 0.8, pattern="block4x1", steps=150, within=3.0),
 )
@@ -71,7 +73,7 @@ def measured(task: Task, models: Sequence[Model] = (*ONE_SHOT, *RECOVERED, INTEG
 def claims(rows: Sequence[Row], _: str) -> list[Claim]:
     by = {row.model: row for row in rows}
     made = claimed(rows, "all-MiniLM-L6-v2 on STS-B")
-    ours, floats, integers = (by.get(m.name) for m in (ONE_SHOT[1], RECOVERED[2], INTEGERS))
+    ours, floats, integers = (by.get(name) for name in (ONE_SHOT[1].name, INTEGERS.start, INTEGERS.name))
     for name, margin in MARGINS.items():
         if ours is not None and name in by:
             better = by[name].points - ours.points
