@@ -40,8 +40,12 @@ ALL = 24
 """Orders that are all tried; where there are more, the best one is looked for step by step."""
 FEW, FOLLOWED = 4, 1 << 14
 """Coordinates of the outermost loop that are followed first, and tokens of all streams that are, about."""
+WIDE = 256
+"""Up to this extent an eighth of the coordinates is followed first, else a sixty-fourth."""
 MOST = 1 << 17
 """Payloads of a stream from which on an order is not followed."""
+HOPELESS = 4
+"""Times the cycles of the best order so far from which on an order is not looked at closely."""
 GATHERING = 1.5
 """How many times its tokens a workspace takes: what waits before it while it is sent has to get going again.
 Found on MTTKRP and TTM of a tensor of relations, umls."""
@@ -130,10 +134,15 @@ class Chooser:
         fitting = most_copies(nets_of(netlist), self.fabric)
         require(fitting, ChipError, f"there are not enough tiles on {self.fabric.name}")
         copies = min(fitting, self.worth(plan, stored, netlist))
+        found = followed(plan, stored)
+        # Where even an even share of the tokens is far too many, cuts need not be looked for.
+        least = max((load.tokens for load in found), default=0.0) / copies
+        if least > HOPELESS * min(map(_or_inf, self.known.values()), default=inf):
+            return least
         cutter = Cutter(plan, stored, self.fabric, copies)
         cuts = cutter.cuts()
         parts = {index: largest(cutter, cuts, index) for index in plan.order}
-        return Batch(plan, stored, self.fabric, cuts, copies, parts).cycles(followed(plan, stored))
+        return Batch(plan, stored, self.fabric, cuts, copies, parts).cycles(found)
 
     def built(self, order: Order, ways: Options) -> Plan:
         """The graph, or ChipError."""
@@ -163,7 +172,7 @@ def followed(plan: Plan, stored: Mapping[str, Storage]) -> list[Load]:
             kept[mixed[:count]] = True
         return loads(plan, stored, Sample(index, kept), MOST)
 
-    few = max(FEW, extent // 16)
+    few = max(FEW, extent // 8 if extent <= WIDE else extent // 64)
     try:
         found = of(few)
     except TooLongError:
