@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Any
@@ -72,37 +73,39 @@ def balanced(weights: NDArray[np.float64], parts: int, each: float) -> tuple[int
     all are run as if they were as long.
     """
     sums = np.concatenate([[0.0], np.cumsum(weights)])
+    listed = sums.tolist()
     best, least = even(len(weights), parts), np.inf
     for longer in _LONGER:
         longest = min(len(weights), int(np.ceil(longer * len(weights) / parts)))
-        bounds = _filled(sums, parts, longest)
+        bounds = _filled(listed, parts, longest)
         work = np.diff(sums[list(bounds)]).max() + each * np.diff(bounds).max()
         if work < least:
             best, least = bounds, work
     return best
 
 
-def _filled(sums: NDArray[np.float64], parts: int, longest: int) -> tuple[int, ...]:
+def _filled(sums: Sequence[float], parts: int, longest: int) -> tuple[int, ...]:
     """Parts up to ``longest`` coordinates long, each filled up to what lets them be enough."""
-    low, high = float(sums[-1]) / parts, float(sums[-1])
-    found = _up_to(sums, high, longest)
+    low, high = sums[-1] / parts, sums[-1]
+    found = _up_to(sums, high, longest, parts)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        bounds = _up_to(sums, middle, longest)
-        if len(bounds) <= parts + 1:
+        bounds = _up_to(sums, middle, longest, parts)
+        if bounds[-1] == len(sums) - 1:
             found, high = bounds, middle
         else:
             low = middle
     return found
 
 
-def _up_to(sums: NDArray[np.float64], weight: float, longest: int) -> tuple[int, ...]:
-    """Parts as long as ``longest`` and ``weight`` allow, but of one coordinate at the least."""
+def _up_to(sums: Sequence[float], weight: float, longest: int, parts: int) -> tuple[int, ...]:
+    """Parts as long as ``longest`` and ``weight`` allow, but of one coordinate at the least; as many as there
+    may be, though they do not reach the end."""
     bounds, extent = [0], len(sums) - 1
-    while bounds[-1] < extent:
+    while bounds[-1] < extent and len(bounds) <= parts:
         at = bounds[-1]
         # Sums of floats in another order: a hair more is as much.
-        full = int(np.searchsorted(sums, (sums[at] + weight) * (1 + 1e-12), side="right")) - 1
+        full = bisect_right(sums, (sums[at] + weight) * (1 + 1e-12), at) - 1
         bounds.append(min(extent, at + longest, max(at + 1, full)))
     return tuple(bounds)
 
