@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from aerogel.chip.defined import require_defined
 from aerogel.chip.energy.model import Energy, load_model
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.fabric.read import load
@@ -247,6 +248,7 @@ def compile(  # noqa: A001, PLR0913 (the word of the public face; keywords, each
     missing = sorted(set(request.sources.values()) - set(given))
     require(not missing, InputError, f"{text}: no tensor was given for {', '.join(missing)}")
     extents(request.spelt, {name: storage.shape for name, storage in given.items()})
+    require_defined(request.assignment, {name: given[source] for name, source in request.sources.items()})
     options = Options(_loops(order), formats, copies, graph)
     out = None if out_format is None else format_of(out_format, len(assignment.out.indices))
     dtypes = {name: given[source].dtype for name, source in request.sources.items()}

@@ -215,6 +215,8 @@ class _Follower:
             start, count = at * size, np.where(there, size, 0)
         else:
             pos = self.tensors[tensor].levels[level][0].astype(np.int64)
+            # Of a level without fibers there is not even an end of the first.
+            pos = np.append(pos, pos[-1])
             start, count = pos[at], np.where(there, pos[at + 1] - pos[at], 0)
         total = int(count.sum())
         sampled = not refs.lengths and index == self.sample.index
