@@ -46,6 +46,8 @@ MOST = 1 << 17
 """Payloads of a stream from which on an order is not followed."""
 HOPELESS = 4
 """Times the cycles of the best order so far from which on an order is not looked at closely."""
+LARGE = 1 << 17
+"""Stored values from which on cuts are not looked for, order by order: that takes longer than it tells."""
 GATHERING = 1.5
 """How many times its tokens a workspace takes: what waits before it while it is sent has to get going again.
 Found on MTTKRP and TTM of a tensor of relations, umls."""
@@ -89,6 +91,7 @@ class Chooser:
         # Skips, bits and lanes change all orders alike, as far as an estimate can tell.
         self.plain = replace(ways, skips=False, bits=False, lanes=1)
         self.known: dict[Order, float | None] = {}
+        self.large = sum(one.nnz for one in tensors.values()) > LARGE
 
     def choice(self, first: Order) -> Choice:
         """The orders that can be done, best first. ``first``: tried first, and taken of equal ones."""
@@ -137,7 +140,7 @@ class Chooser:
         found = followed(plan, stored)
         # Where even an even share of the tokens is far too many, cuts need not be looked for.
         least = max((load.tokens for load in found), default=0.0) / copies
-        if least > HOPELESS * min(map(_or_inf, self.known.values()), default=inf):
+        if self.large or least > HOPELESS * min(map(_or_inf, self.known.values()), default=inf):
             return least
         cutter = Cutter(plan, stored, self.fabric, copies)
         cuts = cutter.cuts()
