@@ -176,15 +176,16 @@ def _aligned(found: Entries, exact: Entries, bound: Entries) -> tuple[NDArray[np
         found.shape == exact.shape, MeasureError, f"the result has shape {found.shape}, not {exact.shape}"
     )
     found = found.in_order()
-    keys, places = found.keys(), exact.keys()
+    keys, places, bounds = found.keys(), exact.keys(), bound.keys()
     require(bool(np.all(keys[1:] > keys[:-1])), MeasureError, "the result has a place twice")
     parts = tuple(np.asarray(e.values, np.float64) for e in (found, exact, bound))
-    if np.array_equal(keys, places):
+    # A sum that is 0 may be left out of any of them.
+    if np.array_equal(keys, places) and np.array_equal(places, bounds):
         return parts
-    every = np.sort(np.concatenate([keys, places]))
+    every = np.sort(np.concatenate([keys, places, bounds]))
     every = every[np.append(True, every[1:] > every[:-1])]
     spread = [np.zeros(len(every)) for _ in parts]
-    for into, at, values in zip(spread, (keys, places, places), parts, strict=True):
+    for into, at, values in zip(spread, (keys, places, bounds), parts, strict=True):
         into[np.searchsorted(every, at)] = values
     return tuple(spread)
 
