@@ -153,8 +153,8 @@ BY_MODEL = (
     "Each model before and after, on the same test data; seeds, steps, seconds and hardware stand in"
     " `benchmarks/results/accuracy_*.json`. In brackets: 95 % of resampled test sets. The ResNets' published"
     " weights never saw images compressed like these, and the pruned models trained on some: a part of what"
-    ' they keep is that. "Recovered further" is a second try, after the first had missed its aim. The model of'
-    " Brown was trained too shortly for its small differences to mean much."
+    ' they keep is that. "Recovered further" is a second try, after the first had missed its aim. The model'
+    " of Brown was trained too shortly for its small differences to mean much."
 )
 INTEGERS = (
     "One thread, geometric mean over the shapes and columns below; times include finding the grid of the"
