@@ -24,6 +24,7 @@ from aerogel.chip.graph.blocks import Array, MatrixReduce, Scan, VectorReduce
 from aerogel.chip.graph.build import Options, Plan, build
 from aerogel.chip.graph.flow import Ints, Load, Sample, TooLongError, loads
 from aerogel.chip.machine.assemble import assemble
+from aerogel.chip.machine.memory import vector_capacity
 from aerogel.chip.machine.netlist import Netlist
 from aerogel.chip.mapping.fit import most_copies
 from aerogel.chip.mapping.nets import nets_of
@@ -140,12 +141,20 @@ class Chooser:
         found = followed(plan, stored)
         # Where even an even share of the tokens is far too many, cuts need not be looked for.
         least = max((load.tokens for load in found), default=0.0) / copies
-        if self.large or least > HOPELESS * min(map(_or_inf, self.known.values()), default=inf):
+        if self.large:
+            return least * max(1.0, self.workspaces(plan) / copies)
+        if least > HOPELESS * min(map(_or_inf, self.known.values()), default=inf):
             return least
         cutter = Cutter(plan, stored, self.fabric, copies)
         cuts = cutter.cuts()
         parts = {index: largest(cutter, cuts, index) for index in plan.order}
         return Batch(plan, stored, self.fabric, cuts, copies, parts).cycles(found)
+
+    def workspaces(self, plan: Plan) -> int:
+        """Into how many parts a result must be cut for the workspaces of two dimensions to hold a part."""
+        most = vector_capacity(self.fabric)
+        blocks = (node.block for node in plan.graph.nodes)
+        return max((ceil(prod(b.extents) / most) for b in blocks if isinstance(b, MatrixReduce)), default=1)
 
     def built(self, order: Order, ways: Options) -> Plan:
         """The graph, or ChipError."""
