@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before NumPy is loaded. Matrices of tests are small: on busy cores the second thread of OpenBLAS makes them
 # slower, twenty times where a test inverts hundreds.
@@ -24,6 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write tests/golden/ instead of comparing with it"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # `make test` draws half as many examples as `make test-all`, where a test does not say how many it needs.
+    settings.register_profile("quick", max_examples=50)
+    if config.option.markexpr == "not slow":
+        settings.load_profile("quick")
 
 
 def pytest_collection_finish() -> None:
