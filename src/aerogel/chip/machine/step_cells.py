@@ -53,6 +53,19 @@ def opened(cell: State, token: Token) -> tuple[int, int, int]:
     return first, end, 2
 
 
+def passed(cell: State, token: Stop | Done) -> Act:
+    """What a scanner makes of a stop or done: with it ends its last fiber, if that is open still."""
+    closing = cell.phase == "closing"
+    if isinstance(token, Stop):
+        if closing and token.inner:
+            raise Faulty(Fault.MISALIGNED)
+        stop = Stop(below(token)) if closing else deeper(token)
+        return Act(take=(0,), give=cell.everywhere(stop), state={"phase": "idle"})
+    if closing:
+        return Act(give=cell.everywhere(Stop(0)), state={"phase": "idle"})
+    return Act(take=(0,), give=cell.everywhere(DONE), state=HALT)
+
+
 def _scan(cell: State) -> Act:
     """A fiber of coordinates and references for each reference.
 
@@ -65,17 +78,9 @@ def _scan(cell: State) -> Act:
         phase = "open" if cell.at + 1 < cell.end else "closing"
         return Act(give={0: crd, 1: cell.at}, state={"at": cell.at + 1, "phase": phase}, reads=words)
     (token,) = cell.heads(0)
-    closing = cell.phase == "closing"
-    if isinstance(token, Stop):
-        if closing and token.inner:
-            raise Faulty(Fault.MISALIGNED)
-        stop = Stop(below(token)) if closing else deeper(token)
-        return Act(take=(0,), give=cell.everywhere(stop), state={"phase": "idle"})
-    ends = cell.everywhere(Stop(0)) if closing else {}
-    if isinstance(token, Done):
-        if closing:
-            return Act(give=ends, state={"phase": "idle"})
-        return Act(take=(0,), give=cell.everywhere(DONE), state=HALT)
+    if isinstance(token, Stop | Done):
+        return passed(cell, token)
+    ends = cell.everywhere(Stop(0)) if cell.phase == "closing" else {}
     first, end, words = opened(cell, token)
     state = {"at": first, "fiber": first, "end": end, "phase": "open" if first < end else "closing"}
     return Act(take=(0,), give=ends, state=state, reads=words)

@@ -5,8 +5,6 @@ Streams of dense mode are values and then done: where a fiber ends, everyone kno
 
 from __future__ import annotations
 
-import math
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -43,20 +41,13 @@ def widened(total: float, values: Values) -> float:
     """A sum as an accumulator holds it: of bf16 in f32, of int16 in int32 (checked), else as values are."""
     match values:
         case "bf16" | "f32":
-            return total if math.isnan(total) or math.isinf(total) else _f32(total)
+            return rounded(total, "f32")
         case "int16":
             if not abs(total) < 1 << 31:
                 raise OutOfRangeError
             return total
         case "f64":
             return total
-
-
-def _f32(value: float) -> float:
-    try:
-        return float(struct.unpack("<f", struct.pack("<f", value))[0])
-    except OverflowError:
-        return math.copysign(math.inf, value)
 
 
 def _multiply_add(cell: State) -> Act:

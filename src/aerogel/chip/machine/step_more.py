@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aerogel.chip.graph.streams import DONE, EMPTY, Done, Empty, Stop, Token
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.netlist import Opcode
-from aerogel.chip.machine.step_cells import opened, turn
+from aerogel.chip.machine.step_cells import opened, passed, turn
 from aerogel.chip.machine.step_state import (
     HALT,
     Act,
@@ -151,17 +151,9 @@ def _scan_bits(cell: State) -> Act:
         following = cell.fiber + int(word).bit_count()
         return Act(give=give, state={"at": cell.at + 1, "fiber": following, "phase": phase}, reads=reads)
     (token,) = cell.heads(0)
-    closing = cell.phase == "closing"
-    if isinstance(token, Stop):
-        if closing and token.inner:
-            raise Faulty(Fault.MISALIGNED)
-        stop = Stop(below(token)) if closing else deeper(token)
-        return Act(take=(0,), give=cell.everywhere(stop), state={"phase": "idle"})
-    ends = cell.everywhere(Stop(0)) if closing else {}
-    if isinstance(token, Done):
-        if closing:
-            return Act(give=ends, state={"phase": "idle"})
-        return Act(take=(0,), give=cell.everywhere(DONE), state=HALT)
+    if isinstance(token, Stop | Done):
+        return passed(cell, token)
+    ends = cell.everywhere(Stop(0)) if cell.phase == "closing" else {}
     phase = "open" if words else "closing"
     if isinstance(token, Empty):
         state = {"at": 0, "end": words, "fiber": 0, "mark": 1, "phase": phase}
