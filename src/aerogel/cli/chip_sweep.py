@@ -11,17 +11,13 @@ from aerogel.chip.sweep.outcome import Outcome, front
 from aerogel.chip.sweep.run import Work, sweep
 from aerogel.chip.sweep.variations import Variation, points
 from aerogel.cli.command import FAILED, OK, Command, note, positive, show
-from aerogel.core.errors import InputError, require
+from aerogel.cli.operands import add_assignment, operands
 from aerogel.report.chip_sweep import sweep_report
 from aerogel.report.page import require_target, write
-from aerogel.tensor.files import read
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    about = 'what to compute, such as "X(i,j) = A(i,k) * B(k,j)"'
-    parser.add_argument("text", metavar="ASSIGNMENT", help=about)
-    about = "an operand: a file .mtx, .tns (both also .gz), .npz or .npy"
-    parser.add_argument("operands", nargs="*", metavar="NAME=FILE", help=about)
+    add_assignment(parser)
     about = "a field of the fabric and its values: tracks=3,5 or dram.bytes_per_second=1e10,5e10; repeatable"
     parser.add_argument("--vary", action="append", default=[], metavar="FIELD=A,B", help=about)
     about = "another assignment on the same operands, done as well at every point; repeatable"
@@ -43,7 +39,7 @@ def _run(args: argparse.Namespace) -> int:
     base = load(args.fabric)
     wanted = points(base, [Variation.parse(text) for text in args.vary])
     texts = [args.text, *args.also]
-    work = Work.of(texts, _operands(args.operands), args.energy)
+    work = Work.of(texts, operands(args), args.energy)
 
     def tell(done: int, count: int, last: str) -> None:
         if last:
@@ -54,18 +50,6 @@ def _run(args: argparse.Namespace) -> int:
         write(sweep_report(texts, base.name, found), args.html)
     show(args, _document(texts, base.name, found), _text(found))
     return OK if any(one.measures is not None for one in found) else FAILED
-
-
-def _operands(given: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for one in given:
-        name, equals, file = one.partition("=")
-        require(
-            name and equals and file, InputError, f"{one!r} is no operand: write NAME=FILE, as in A=a.mtx"
-        )
-        require(name not in found, InputError, f"operand {name} is given twice")
-        found[name] = read(file)
-    return found
 
 
 def _document(texts: list[str], base: str, found: tuple[Outcome, ...]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +23,7 @@ from aerogel.chip.sweep.variations import Point
 from aerogel.core.errors import ChipError, InputError, require
 from aerogel.einsum.parse import parse
 from aerogel.formats.storage import Storage
+from aerogel.native.cores import affinity
 from aerogel.tensor.coerce import operand
 from aerogel.tensor.presented import presented
 from aerogel.tensor.request import Request
@@ -89,7 +89,7 @@ def sweep(
     done = len(points) - len(left)
     if progress is not None:
         progress(done, len(points), f"{done} points were done before" if done else "")
-    for outcome in _outcomes(work, left, processes or _cores()):
+    for outcome in _outcomes(work, left, processes or affinity()):
         kept.add(outcome)
         done += 1
         if progress is not None:
@@ -149,7 +149,3 @@ def at(work: Work, point: Point) -> Outcome:
 def _short(outcome: Outcome) -> str:
     assert outcome.seconds is not None and outcome.joules is not None
     return f"{outcome.seconds * 1e6:.3g} us, {outcome.joules * 1e6:.3g} uJ"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
