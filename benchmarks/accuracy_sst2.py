@@ -25,7 +25,7 @@ from aerogel.model.source import load_model
 from aerogel.prune import Schedule, recover
 from aerogel.prune.text_batches import batches
 
-BATCH, LESSONS, RATE, HEAD_RATE = 32, 140, 1e-4, 1e-3
+BATCH, LESSONS, RATE, HEAD_RATE = 32, 600, 1e-4, 1e-3
 CALIBRATION, RECOVERY_RATE = 512, 4e-4
 
 
@@ -39,7 +39,7 @@ class Stage:
     within: float | None = None
 
 
-STAGES = (Stage(0.8, 120, 1.0), Stage(0.9, 120, 2.5))
+STAGES = (Stage(0.8, 500, 1.0), Stage(0.9, 500, 2.5))
 
 
 class Classifier(nn.Module):

@@ -48,12 +48,10 @@ ONE_SHOT = (
     Model("70 %, magnitude", 0.7, "magnitude"),
 )
 RECOVERED = (
-    Model("80 %, recovered", 0.8, steps=250),
-    # Zeros are the smallest: by magnitude the same weights go, and training begins anew, its rate too.
-    Model("80 %, recovered further", 0.8, "magnitude", start="80 %, recovered", steps=100, within=1.5),
-    Model("90 %, recovered", 0.9, start="80 %, recovered further", steps=200, within=4.0),
-    Model("80 % block1x4, recovered", 0.8, pattern="block1x4", steps=150, within=3.0),
-    Model("80 % block4x1, recovered", 0.8, pattern="block4x1", steps=150, within=3.0),
+    Model("80 %, recovered", 0.8, steps=1000, within=1.5),
+    Model("90 %, recovered", 0.9, start="80 %, recovered", steps=700, within=4.0),
+    Model("80 % block1x4, recovered", 0.8, pattern="block1x4", steps=500, within=3.0),
+    Model("80 % block4x1, recovered", 0.8, pattern="block4x1", steps=500, within=3.0),
 )
 INTEGERS = Model(
     "80 % block1x4 int8, recovered", 0.8, pattern="block1x4", precision="int8",
