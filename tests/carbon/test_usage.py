@@ -129,7 +129,8 @@ def test_cells_beyond_measure(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "said"), [("begun,kwh", "did you mean began"), ("kwh,place", "began"), ("began,began", "twice")]
+    ("head", "said"),
+    [("begun,kwh", "did you mean 'began'"), ("kwh,place", "began"), ("began,began", "twice")],
 )
 def test_a_head_that_cannot_be_meant(tmp_path: Path, head: str, said: str) -> None:
     with pytest.raises(InputError, match=said):

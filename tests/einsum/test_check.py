@@ -30,7 +30,7 @@ def test_extents() -> None:
         (SPMV, {"A": (2, 3, 4), "x": (3,)}, "A(i,j) has 2 indices, but A has 3 (shape (2, 3, 4))"),
         (SPMV, {"A": (2, 3)}, "operand 'x' is missing: given are A"),
         (SPMV, {}, "operand 'A' is missing: none are given"),
-        (SPMV, {"A": (2, 3), "x1": (3,)}, "operand 'x' is missing: did you mean 'x1', which is given?"),
+        (SPMV, {"A": (2, 3), "x1": (3,)}, "operand 'x' is missing: did you mean 'x1'?"),
         (SPMV, {"A": (2, 3), "x": (3,), "b": (3,)}, "operand 'b' is given but not used: leave it out"),
         (SPMV, {"A": (2, 3), "x": (3,), "A_": (3,)}, "operand 'A_' is given but not used: did you mean 'A'?"),
         ("y(i) = A(i,i)", {"A": (2, 3)}, "index 'i' is 2 in mode 0 of A, but 3 in mode 1 of A"),

@@ -118,7 +118,7 @@ def test_other_errors() -> None:
         from_string("i,i", [1, 1], ["x", "x"])
     with pytest.raises(InputError, match="a text, not list"):
         from_string(["i"], [1], ["x"])  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="semiring 'nope' is unknown: use one of plus_times, min_plus"):
+    with pytest.raises(InputError, match="semiring 'nope' is unknown: there are plus_times, min_plus"):
         from_string("i", [1], ["x"], semiring="nope")
     with pytest.raises(InputError, match=r"not stretched here: drop mode 0 of A\)"):
         run("...i,...i->...", np.ones((1, 2)), np.ones((3, 2)))

@@ -232,7 +232,7 @@ def test_the_target_can_change(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (SPMV, {"A": A}, "operand 'x' is missing: given are A"),
         (SPMV, {"A": A, "X": x}, "operand 'x' is missing"),
-        (SPMV, {"A": A, "x1": x}, "operand 'x' is missing: did you mean 'x1', which is given?"),
+        (SPMV, {"A": A, "x1": x}, "operand 'x' is missing: did you mean 'x1'?"),
         (SPMV, {"A": A, "x": x, "b": x}, "operand 'b' is given but not used: leave it out"),
         (SPMV, {"A": A, "x": x[:2]}, "index 'j' is 3 in mode 1 of A, but 2 in mode 0 of x; in " + SPMV),
         (SPMV, {"A": x, "x": x}, "A(i,j) has 2 indices, but A has 1 (shape (3,))"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from aerogel.carbon.amount import Amount
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import meant
 
 Grade = Literal["measured", "published", "derived", "assumed"]
 
@@ -102,11 +102,8 @@ class Book:
         found = self.get(key, year=year)
         if found is not None:
             return found
-        near = difflib.get_close_matches(key, self._factors, n=3, cutoff=0.6)
-        meant = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(
-            f"there is no factor {key!r}{meant}; give your own in a file of factors (TOML or CSV)"
-        )
+        hint = meant(key, self._factors, "give it in one", most=3)
+        raise InputError(f"there is no factor {key!r} here or in a file of your own (TOML or CSV): {hint}")
 
     def with_own(self, factors: Iterable[Factor]) -> Book:
         """The book with ``factors`` marked as the user's own, in place of those under the same keys."""

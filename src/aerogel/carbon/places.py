@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from aerogel.core.errors import InputError
+from aerogel.core.suggest import alike
 
 WORLD = "WORLD"
 """Stands for no place in particular: its factor is the world's average, with the range of countries."""
@@ -53,7 +53,7 @@ def country_of(place: str) -> str:
         return place
     region = regions().get(place)
     if region is None:
-        raise InputError(f"the place {place!r} is not known{meant(place)}; give a country as FRA")
+        raise InputError(f"the place {place!r} is not known: {_hint(place)}")
     return region.country
 
 
@@ -69,20 +69,17 @@ def place_named(text: str) -> str:
         return named
     code = _spelled().get(said.casefold())
     if code is None:
-        raise InputError(f"the place {text!r} is not known{meant(said)}; give a country as FRA")
+        raise InputError(f"the place {text!r} is not known: {_hint(said)}")
     return code
 
 
-def meant(text: str) -> str:
-    """For the end of a message: "; did you mean aws/eu-west-1 (Ireland)?"; "" where nothing reads alike."""
+def _hint(text: str) -> str:
+    """``did you mean aws/eu-west-1 (Ireland)?``, or how a place is written where nothing reads alike."""
     spelled = _spelled()
-    near = difflib.get_close_matches(text.casefold(), [*spelled, *regions()], n=2, cutoff=0.7)
-    if not near:
-        return ""
-    named = (spelled.get(name, name) for name in near)
-    return (
-        f"; did you mean {' or '.join(f'{place} ({_described(place)})' for place in dict.fromkeys(named))}?"
-    )
+    near = alike(text.casefold(), [*spelled, *regions()], most=2, least=0.7)
+    places = dict.fromkeys(spelled.get(name, name) for name in near)
+    described = " or ".join(f"{place} ({_described(place)})" for place in places)
+    return f"did you mean {described}?" if places else "give a country as FRA"
 
 
 def read_table(name: str) -> list[dict[str, str]]:

@@ -14,7 +14,6 @@ GPUs; for want of those it is not known.
 from __future__ import annotations
 
 import csv
-import difflib
 import hashlib
 import io
 import math
@@ -33,6 +32,7 @@ from aerogel.carbon.places import place_named
 from aerogel.carbon.row import text_of
 from aerogel.carbon.run import Method, Run, utc
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import meant
 
 UNKNOWN = "unknown"
 _J_PER_KWH = 3.6e6
@@ -108,10 +108,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
 
 def _require_columns(names: Sequence[str], path: Path) -> None:
     for name in names:
-        near = difflib.get_close_matches(name, COLUMNS, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        known = f"{path} has a column {name!r}, which is not known{meant} (known: {', '.join(COLUMNS)})"
-        require(name in COLUMNS, InputError, known)
+        if name not in COLUMNS:
+            raise InputError(f"{path} has a column {name!r}, which is not known: {meant(name, COLUMNS)}")
     twice = [name for name, times in Counter(names).items() if times > 1]
     require(not twice, InputError, f"{path} has the column {', '.join(twice)} twice")
     require("began" in names, InputError, f"{path} has no column began: when each thing happened, as 2026-10")

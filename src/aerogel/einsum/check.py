@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Never
 
 from aerogel.core.errors import InputError
+from aerogel.core.suggest import meant
 from aerogel.einsum.dtypes import result_dtype
 from aerogel.einsum.nodes import Access, Assignment, Expr, Reduce, accesses, children
 from aerogel.einsum.printer import text
@@ -61,14 +61,10 @@ def _check_given(assignment: Assignment, used: Iterable[Access], shapes: Mapping
     missing = [name for name in names if name not in shapes]
     spare = [name for name in shapes if name not in names]
     for name in missing:
-        near = get_close_matches(name, spare, 1)
         given = f"given are {', '.join(shapes)}" if shapes else "none are given"
-        hint = f"did you mean {near[0]!r}, which is given?" if near else given
-        _wrong(assignment, f"operand {name!r} is missing: {hint}")
+        _wrong(assignment, f"operand {name!r} is missing: {meant(name, spare, given)}")
     for name in spare:
-        near = get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]!r}? It is given too" if near else "leave it out"
-        _wrong(assignment, f"operand {name!r} is given but not used: {hint}")
+        _wrong(assignment, f"operand {name!r} is given but not used: {meant(name, names, 'leave it out')}")
 
 
 def _check_bound(assignment: Assignment) -> None:
@@ -106,8 +102,7 @@ def _mismatch(assignment: Assignment, index: str, first: _Use, other: _Use) -> N
 def _check_known(assignment: Assignment, found: Mapping[str, object]) -> None:
     for index in assignment.out.indices:
         if index not in found:
-            near = get_close_matches(index, found, 1)
-            hint = f"did you mean {near[0]!r}?" if near else "its extent is unknown"
+            hint = meant(index, found, "its extent is unknown")
             _wrong(assignment, f"index {index!r} of the output is in no operand: {hint}")
     folds = _folded(assignment.expr)
     for index in folds:

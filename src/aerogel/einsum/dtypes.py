@@ -15,7 +15,6 @@ NumPy's promotion among f64, f32, i64, i32 and bool, with these choices:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from enum import Enum
 from typing import assert_never
 
@@ -23,6 +22,7 @@ import numpy as np
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, UnsupportedError, require
+from aerogel.core.suggest import meant
 from aerogel.einsum.nodes import (
     Access,
     Assignment,
@@ -174,9 +174,8 @@ def kind_of(expr: Expr, zero: float, dtypes: Mapping[str, DType]) -> Kind:
 
 
 def _supported(name: str, dtypes: Mapping[str, DType]) -> DType:
-    near = get_close_matches(name, dtypes, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(dtypes) or 'none'}"
-    require(name in dtypes, InputError, f"no operand {name!r} was given: {hint}")
+    if name not in dtypes:
+        raise InputError(f"no operand {name!r} was given: {meant(name, dtypes)}")
     dtype = dtypes[name]
     words = ", ".join(known.numpy().name for known in DTYPES)
     require(

@@ -19,10 +19,10 @@ alone.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import cast, get_args
 
 from aerogel.core.errors import InputError, NotationError, require
+from aerogel.core.suggest import meant
 from aerogel.einsum.nodes import (
     Access,
     Assignment,
@@ -301,9 +301,9 @@ class _Parser:
 
     def no_index(self, name: Token, token: Token) -> NotationError:
         """Something in ``name(...)`` is no index: perhaps a function was meant."""
-        near = get_close_matches(name.text.lower(), [*UNARY, *BINARY, *REDUCE, "sum"], 1, 0.7)
-        if near:
-            return self.wrong(name, f"{name.text!r} is not a function: did you mean {near[0]!r}?")
+        hint = meant(name.text.lower(), [*UNARY, *BINARY, *REDUCE, "sum"], "", least=0.7)
+        if hint:
+            return self.wrong(name, f"{name.text!r} is not a function: {hint}")
         found = self.token if token.kind == "name" else token
         wanted = "an index" if found is token else "',' or ')'"
         what = f"expected {wanted} in {name.text}(...), found {found}"

@@ -15,11 +15,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Literal as Choice
 from typing import cast
 
 from aerogel.core.errors import InputError
+from aerogel.core.suggest import meant
 from aerogel.einsum.arithmetic import on_numbers
 from aerogel.einsum.nodes import Binary, BinaryOp, Number, ReduceOp, UnaryOp
 
@@ -49,9 +49,7 @@ def semiring_named(name: str) -> Semiring:
     """The semiring of that name, or InputError."""
     if name in SEMIRINGS:
         return SEMIRINGS[name]
-    near = get_close_matches(name, SEMIRINGS, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(SEMIRINGS)}"
-    raise InputError(f"semiring {name!r} is unknown: {hint}")
+    raise InputError(f"semiring {name!r} is unknown: {meant(name, SEMIRINGS)}")
 
 
 Absent = Choice["absent", "other", "neg_other", "value"]

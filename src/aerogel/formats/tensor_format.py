@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from itertools import count as counting
 
 from aerogel.core.errors import FormatError, require
+from aerogel.core.suggest import meant
 from aerogel.formats.levels import LEVELS, Compressed, Dense, Level, Singleton
 
 _TAGS: dict[tuple[tuple[Level, ...], tuple[int, ...], tuple[int, ...]], int] = {}
@@ -199,8 +199,7 @@ def _spelt(text: str, rank: int) -> Format:
     names = [word.strip() for word in words.split(",")]
     for name in names:
         if name not in LEVELS:
-            near = get_close_matches(name, [*NAMES, *LEVELS], 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(NAMES)}"
+            hint = meant(name, [*NAMES, *LEVELS], f"use one of {', '.join(NAMES)}")
             raise FormatError(
                 f"format {text!r} is unknown: {hint} (or give level kinds: {', '.join(LEVELS)}; bsr needs "
                 "its block, as in 'bsr:4x4')"

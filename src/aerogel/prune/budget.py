@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import meant
 from aerogel.prune.batches import Call
 from aerogel.prune.imitation import distance, view
 from aerogel.prune.layers import Layer
@@ -71,7 +71,10 @@ def checked_map(sparsity: Mapping[Any, Any], layers: Sequence[Layer]) -> dict[st
         except re.error as error:
             raise InputError(f"sparsity key {key!r} is not a regular expression: {error}") from error
         hits = [layer.name for layer, name in zip(layers, names, strict=True) if pattern.search(name)]
-        require(hits, InputError, f"sparsity names {key!r}, which is no layer's: {_meant(key, names)}")
+        if not hits:
+            known = f"layers are {', '.join(map(repr, names[:4]))}, ..."
+            hint = meant(key, names, known, least=0.5)
+            raise InputError(f"sparsity names {key!r}, which is no layer's: {hint}")
         value = checked_sparsity(share)
         for hit in hits:
             found.setdefault(hit, value)
@@ -212,11 +215,6 @@ def _input_squares(question: Question) -> dict[str, torch.Tensor]:
 
 def _module_name(layer: Layer) -> str:
     return layer.name.removesuffix("weight").removesuffix(".")
-
-
-def _meant(key: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"layers are {', '.join(map(repr, names[:4]))}, ..."
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ What is left out is what ``ag.prune`` does when it is left out. Reading needs no
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import math
@@ -24,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from aerogel.core.errors import InputError, UnsupportedError, require
 from aerogel.core.files import replace_file
+from aerogel.core.suggest import meant
 from aerogel.prune.entry import prune
 from aerogel.prune.pattern import pattern_named, wanted_sparsity
 from aerogel.prune.schedule import Schedule
@@ -81,9 +81,7 @@ class PruneRecipe:
         known = [f.name for f in fields(cls)]
         for key in said:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-                raise InputError(f"a recipe has no {key!r}: {hint}")
+                raise InputError(f"a recipe has no {key!r}: {meant(str(key), known)}")
         return cls(**cast("dict[str, Any]", dict(said)))
 
     @classmethod

@@ -42,7 +42,7 @@ def test_every_entry_has_a_source_and_a_link_or_says_how_it_was_made():
 
 
 def test_an_action_without_an_entry_is_an_error_not_0():
-    with pytest.raises(ChipError, match=r"no entry 'network/wires'.*nearest is 'network/wire'"):
+    with pytest.raises(ChipError, match=r"no entry 'network/wires'.*did you mean 'network/wire'"):
         load_table().entry("network/wires")
 
 

@@ -9,7 +9,6 @@ own work goes before any such table.
 from __future__ import annotations
 
 import csv
-import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, Literal, cast, get_args
 
 from aerogel.carbon.factor import Grade
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import meant
 
 DTYPES = ("fp32", "tf32", "fp16", "bf16", "fp8", "int8")
 Form = Literal["module", "card", "chip"]
@@ -90,10 +90,9 @@ class HardwareTable:
         """InputError where there is none, with the keys that read alike."""
         if key in self._held:
             return self._held[key]
-        near = difflib.get_close_matches(key, self._held, n=3, cutoff=0.4)
-        meant = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(self._held)}"
+        hint = meant(key, self._held, most=3, least=0.4)
         raise InputError(
-            f"there is no hardware called {key!r}: {meant} Your own go in a table (--hardware-table)"
+            f"there is no hardware called {key!r} here or in a table of your own (--hardware-table): {hint}"
         )
 
     def named(self, keys: Sequence[str]) -> tuple[Hardware, ...]:

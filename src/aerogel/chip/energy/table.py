@@ -17,7 +17,6 @@ The same may stand in a fabric's file, under ``[energy]`` and ``[[energy.entry]]
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -29,6 +28,7 @@ from typing import Any, cast
 
 from aerogel.chip.energy.entry import Entry
 from aerogel.core.errors import ChipError, InputError, require
+from aerogel.core.suggest import meant
 
 _FIELDS = tuple(field.name for field in fields(Entry) if field.name != "own")
 _NEEDED = ("key", "value", "unit", "node", "volts", "rule", "source", "grade")
@@ -49,9 +49,8 @@ class Table:
         """ChipError where there is none: an action without an entry has no energy, not energy 0."""
         if key in self.entries:
             return self.entries[key]
-        near = difflib.get_close_matches(key, list(self.entries), n=1)
-        hint = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(self.entries)}"
-        raise ChipError(f"the energy table has no entry {key!r}: {hint}; add it in a file of your own")
+        hint = meant(key, self.entries)
+        raise ChipError(f"there is no entry {key!r} in the energy table or a file of your own: {hint}")
 
     def at(self, key: str, volts: float) -> float:
         """An entry on this chip at ``volts``, in the entry's unit."""
@@ -117,9 +116,8 @@ def _brought() -> Table:
 
 def _entry(row: Mapping[str, Any], where: str, *, own: bool) -> Entry:
     for name in row:
-        near = difflib.get_close_matches(name, _FIELDS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(_FIELDS)}"
-        require(name in _FIELDS, ChipError, f"{where} has {name!r}: {hint}")
+        if name not in _FIELDS:
+            raise ChipError(f"{where} has {name!r}: {meant(name, _FIELDS)}")
     lacking = [name for name in _NEEDED if name not in row]
     require(not lacking, ChipError, f"{where} lacks {', '.join(lacking)}")
     for name in _FIELDS:

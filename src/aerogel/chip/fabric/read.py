@@ -7,9 +7,8 @@ number. Tables for other readers (``[energy]``) may stand in the same file.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, cast
 from aerogel.chip.fabric.check import check
 from aerogel.chip.fabric.fabric import Dram, Fabric
 from aerogel.core.errors import ChipError, InputError, require
+from aerogel.core.suggest import meant
 
 NAMES = ("onyx-like", "onyx-small", "onyx-large")
 """The fabrics that come with the package; the first is the default."""
@@ -38,8 +38,8 @@ def load(fabric: str | Path | Fabric = NAMES[0]) -> Fabric:
     if isinstance(fabric, Path) or fabric.endswith(".toml"):
         return parse(_text(Path(fabric)), str(fabric))
     if fabric not in NAMES:
-        hint = _hint(fabric, NAMES)
-        raise InputError(f"there is no fabric {fabric!r}: {hint}; or give a file that ends in .toml")
+        hint = meant(fabric, NAMES)
+        raise InputError(f"there is no fabric {fabric!r}: {hint} (or give a file that ends in .toml)")
     packaged = resources.files("aerogel.chip.fabric") / "data" / f"{fabric}.toml"
     return parse(packaged.read_text(encoding="utf-8"), f"{fabric}.toml")
 
@@ -51,11 +51,8 @@ def parse(text: str, source: str) -> Fabric:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"fabric {source} is no TOML: {error}") from error
     base = said.pop("based_on", None)
-    require(
-        base is None or base in NAMES,
-        ChipError,
-        f"{source} is based on {base!r}: {_hint(str(base), NAMES)}",
-    )
+    if base is not None and base not in NAMES:
+        raise ChipError(f"{source} is based on {base!r}: {meant(str(base), NAMES)}")
     start = Fabric(name="") if base is None else load(cast("str", base))
     dram: object = said.pop("dram", {})
     require(isinstance(dram, dict), ChipError, f"dram of {source} is no table: write [dram] above its keys")
@@ -69,17 +66,14 @@ def parse(text: str, source: str) -> Fabric:
 
 def _settings(said: Mapping[str, Any], known: set[str], where: str) -> dict[str, Any]:
     for key in said:
-        require(key in known, ChipError, f"{where} has {key!r}, which a fabric has not: {_hint(key, known)}")
+        if key not in known:
+            hint = meant(key, sorted(known))
+            raise ChipError(f"{where} has {key!r}, which a fabric has not: {hint}")
     return dict(said)
 
 
 def _keys(of: type) -> set[str]:
     return {field.name for field in fields(of)}
-
-
-def _hint(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
 
 
 def _text(path: Path) -> str:

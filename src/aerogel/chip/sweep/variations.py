@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
@@ -11,6 +10,7 @@ from math import prod
 from aerogel.chip.fabric.check import check
 from aerogel.chip.fabric.fabric import Dram, Fabric
 from aerogel.core.errors import ChipError, InputError, require
+from aerogel.core.suggest import meant
 
 Setting = int | float | str
 MOST_POINTS = 10_000
@@ -36,9 +36,7 @@ class Variation:
         )
         known = _fields()
         if field not in known:
-            near = difflib.get_close_matches(field, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
-            raise InputError(f"a fabric has no {field!r} to vary: {hint}")
+            raise InputError(f"a fabric has no {field!r} to vary: {meant(field, sorted(known))}")
         values = tuple(_value(word.strip(), field, known[field]) for word in said.split(","))
         require(
             len(set(values)) == len(values), InputError, f"{text!r} has a value twice: give each of them once"
