@@ -38,8 +38,8 @@ $(STAMP): pyproject.toml constraints.txt requirements-model.txt
 demo: setup  ## a real network, made sparse, compiled and compared: under 6 minutes
 	$(BIN)/aerogel demo
 
-test: setup  ## the fast tests
-	$(BIN)/python -m pytest -q -m "not slow"
+test: setup  ## the fast tests, on two cores
+	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile
 
 test-all: setup  ## every test, the slow ones too
 	$(BIN)/python -m pytest -q

@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from accuracy_task import Row, Spent, Task, below, claimed
 from aerogel.bench.claims import Claim
-from aerogel.prune import PruneReport
 from aerogel.prune.training import GradualMagnitude
 from cifar_resnet import ResNet, images, right, trained
 
@@ -39,9 +38,13 @@ class Stage:
 
 
 STAGES = {
-    20: (Stage(0.8, 280, 0.05, 0.5), Stage(0.9, 500, 0.05, 1.5), Stage(0.95, 1200, 0.05, 4.0)),
+    20: (Stage(0.8, 280, 0.05, 0.5), Stage(0.9, 1200, 0.05, 1.5), Stage(0.95, 1200, 0.05, 4.0)),
     56: (Stage(0.9, 600, 0.05, 1.0),),
 }
+
+
+CONTROL = {20: Stage(0.0, 280, 0.05)}
+"""The dense model trained on as the first stage is, for what training alone does."""
 
 
 def depth_of(part: str) -> int:
@@ -49,10 +52,12 @@ def depth_of(part: str) -> int:
 
 
 def measured(task: Task) -> Iterator[Row]:
-    """The dense model, and one row for each stage."""
-    run = Run(task)
+    """The dense model, itself trained on, and one row for each stage."""
+    run, depth = Run(task), depth_of(task.part)
     yield run.dense()
-    yield from run.pruned(STAGES[depth_of(task.part)])
+    yield from run.trained_on(STAGES[depth])
+    if depth in CONTROL:
+        yield from run.trained_on([CONTROL[depth]])
 
 
 def claims(rows: Sequence[Row], part: str) -> list[Claim]:
@@ -82,12 +87,12 @@ class Run:
     def dense(self) -> Row:
         return self._row("dense", self._dense, 0.0, Stage(0.0, 0, 0.0), Spent())
 
-    def pruned(self, stages: Sequence[Stage]) -> Iterator[Row]:
-        """A row for each stage."""
+    def trained_on(self, stages: Sequence[Stage]) -> Iterator[Row]:
+        """A row for each stage, the first of which starts from the dense model."""
         model, done, spent = copy.deepcopy(self._dense), 0, Spent()
         for asked in stages:
             stage = replace(asked, steps=self._task.steps(asked.steps))
-            name = f"{stage.sparsity:.0%}"
+            name = f"{stage.sparsity:.0%}" if stage.sparsity else "dense, trained on"
             file = self._task.file(f"resnet{self._depth}, {name}.pt")
             if file is not None and file.exists():
                 saved: dict[str, Any] = torch.load(file, weights_only=True)
@@ -97,38 +102,45 @@ class Run:
                 yield row
                 continue
             began = Spent.so_far()
-            report = self._trained(model, stage, done)
+            zeros = self._trained(model, stage, done)
             done, spent = done + stage.steps, spent.and_then(began.until_now())
-            zeros = sum(r.zeros for r in report.layers) / sum(r.size for r in report.layers)
             row = self._row(name, model, zeros, replace(stage, steps=done), spent)
             if file is not None:
                 torch.save({"model": model.state_dict(), "row": asdict(row)}, file)
             yield row
 
-    def _trained(self, model: ResNet, stage: Stage, done: int) -> PruneReport:
-        """One stage, in place; ``done``: steps of those before, which the order of images goes on from."""
+    def _trained(self, model: ResNet, stage: Stage, done: int) -> float:
+        """One stage, in place: the share of zeros after it. ``done``: steps of those before, which the order
+        of images goes on from."""
         optimizer = torch.optim.SGD(
             model.parameters(), lr=stage.rate, momentum=MOMENTUM, weight_decay=DECAY, nesterov=True
         )
+        if not stage.sparsity:
+            self._steps(model, optimizer, stage, done)
+            return 0.0
         start = float(np.mean([float((p == 0).float().mean()) for p in model.parameters() if p.ndim > 1]))
         gradual = GradualMagnitude(
             stage.sparsity, initial=min(start, stage.sparsity), end=int(RAMP * stage.steps), every=EVERY,
             scope="global",
         )  # fmt: skip
+        with gradual.during(model, optimizer):
+            self._steps(model, optimizer, stage, done)
+        layers = gradual.result.report.layers
+        return sum(r.zeros for r in layers) / sum(r.size for r in layers)
+
+    def _steps(self, model: ResNet, optimizer: torch.optim.Optimizer, stage: Stage, done: int) -> None:
         batches = self._batches(done)
         model.train()
-        with gradual.during(model, optimizer):
-            for step in range(stage.steps):
-                for group in optimizer.param_groups:
-                    group["lr"] = stage.rate * _shape(step / stage.steps)
-                loss = self._loss(model, *next(batches))
-                loss.backward()
-                optimizer.step()
-                optimizer.zero_grad()
-                words = f"ResNet-{self._depth} {stage.sparsity:.0%}, loss {float(loss.detach()):.3f}"
-                self._task.tell(words, step / stage.steps)
+        for step in range(stage.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = stage.rate * _shape(step / stage.steps)
+            loss = self._loss(model, *next(batches))
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            words = f"ResNet-{self._depth} {stage.sparsity:.0%}, loss {float(loss.detach()):.3f}"
+            self._task.tell(words, step / stage.steps)
         model.eval()
-        return gradual.result.report
 
     def _loss(self, model: ResNet, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Half the labels', half the distance to what the dense model says of the same image (Hinton et al.

@@ -50,9 +50,14 @@ ONE_SHOT = (
 RECOVERED = (
     Model("80 %, recovered", 0.8, steps=1000, within=1.5),
     Model("90 %, recovered", 0.9, start="80 %, recovered", steps=700, within=4.0),
-    Model("80 % block1x4, recovered", 0.8, pattern="block1x4", steps=500, within=3.0),
-    Model("80 % block4x1, recovered", 0.8, pattern="block4x1", steps=500, within=3.0),
-)
+    Model("80 % block1x4, half recovered", 0.8, pattern="block1x4", steps=500),
+    Model("80 % block4x1, half recovered", 0.8, pattern="block4x1", steps=500),
+    # Blocks of zeros are the smallest: by magnitude the same go, and training begins anew, its rate too.
+    Model("80 % block1x4, recovered", 0.8, "magnitude", "block1x4", "80 % block1x4, half recovered", 650,
+          within=3.0),
+    Model("80 % block4x1, recovered", 0.8, "magnitude", "block4x1", "80 % block4x1, half recovered", 650,
+          within=3.0),
+)  # fmt: skip
 INTEGERS = Model(
     "80 % block1x4 int8, recovered", 0.8, pattern="block1x4", precision="int8",
     start="80 % block1x4, recovered",

@@ -61,8 +61,11 @@ def _settle() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     """Machine code made by one test is found by all others, and stays out of the user's cache."""
+    base = tmp_path_factory.getbasetemp()
+    # Of the processes that share the tests (pytest -n), each has a folder in that of all.
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AEROGEL_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "native-cache"))
+        patch.setenv("AEROGEL_CACHE_DIR", str(shared / "native-cache"))
         yield
 
 

@@ -345,9 +345,9 @@ def test_twenty_thousand_nodes_take_well_under_a_second() -> None:
     acc, i = Var("acc", F4), Var("i", I64)
     step = [Assign(acc, Fma(VLoad(SOURCE, i * 4 + k, 4), Const(1.5, F4), acc)) for k in range(2500)]
     program = module(Define(acc, Const(0.0, F4)), For(i, ZERO, N, tuple(step)), VStore(OUT, ZERO, acc))
-    started = time.perf_counter()
+    started = time.process_time()  # other processes may have the cores
     verify(program)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_random_programs_are_well_formed() -> None:
