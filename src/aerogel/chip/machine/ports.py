@@ -29,6 +29,11 @@ _FIXED: dict[Opcode, tuple[int, int]] = {
 }
 
 
+def fixed_counts(opcode: Opcode) -> tuple[int, int] | tuple[None, None]:
+    """(inputs, outputs) of every cell of an opcode; Nones where its parameters say so."""
+    return _FIXED.get(opcode, (None, None))
+
+
 def port_counts(opcode: Opcode, params: tuple[int, ...]) -> tuple[int, int]:
     """(inputs, outputs) of a cell."""
     match opcode:

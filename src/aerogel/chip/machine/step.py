@@ -27,6 +27,7 @@ from aerogel.chip.machine.outcome import CellUse, ChannelUse, Event, Run
 from aerogel.chip.machine.report import Waiting, faulty, stuck, too_long
 from aerogel.chip.machine.step_cells import CELLS
 from aerogel.chip.machine.step_dense import DENSE
+from aerogel.chip.machine.step_fibers import FIBERS
 from aerogel.chip.machine.step_more import MORE
 from aerogel.chip.machine.step_state import Act, Faulty, State, Wait
 from aerogel.chip.machine.step_values import VALUES
@@ -35,7 +36,7 @@ from aerogel.chip.machine.tally import Tally, Work, finished
 Arrays = Sequence[NDArray[Any] | None]
 """What each segment holds, whole numbers or values; None for a result."""
 LIMIT = 10**9
-_CELLS = CELLS | VALUES | MORE | DENSE
+_CELLS = CELLS | VALUES | MORE | FIBERS | DENSE
 
 
 def step(
@@ -84,6 +85,7 @@ class _Stepper:
         self.states = [
             State(number, cell, self, self.places[number]) for number, cell in enumerate(netlist.cells)
         ]
+        self.turns = sorted(self.states, key=lambda state: (state.cell.opcode, state.number))
         self.arrays: list[list[Any]] = [[] if a is None else a.tolist() for a in arrays]
         self.use = [Counter[str]() for _ in netlist.cells]
         self.events: list[Event] = []
@@ -103,7 +105,7 @@ class _Stepper:
             queue.look(self.now)
         moved, later = False, False
         waiting: list[Waiting] = []
-        for state in self.states:
+        for state in self.turns:
             if state.halted:
                 continue
             self.visits += 1
@@ -122,7 +124,7 @@ class _Stepper:
         under_way = any(token[0] > self.now for queue in self.queues for token in queue.tokens)
         if not (moved or later or under_way or all(state.halted for state in self.states)):
             levels = [len(queue.tokens) for queue in self.queues]
-            stuck(self.netlist, self.now, waiting, levels)
+            stuck(self.netlist, self.now, sorted(waiting, key=lambda cell: cell.cell), levels)
         self.now += 1
 
     def _need_room(self, state: State, act: Act) -> None:

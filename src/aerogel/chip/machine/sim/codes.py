@@ -48,3 +48,7 @@ CODE: dict[Opcode, Callable[[Visit], None]] = {
     Opcode.INTERSECT_SKIP: lambda v: merge(v, union=False, skip=True),
     **DENSE,
 }
+
+ATTENTIVE = frozenset({Opcode.BUFFER, Opcode.SCAN_SKIP, Opcode.MULTIPLY_ADD})
+"""Those that can move, or move otherwise, with a token in one input or another, or with room in one output
+or another: what they wait for is not all that can wake them. The others sleep until they have all of it."""

@@ -15,7 +15,7 @@ from aerogel.chip.machine.memory import writes
 from aerogel.chip.machine.netlist import Netlist, Opcode
 from aerogel.chip.machine.outcome import CellUse, ChannelUse, Event, Run
 from aerogel.chip.machine.report import Waiting, faulty, stuck, too_long
-from aerogel.chip.machine.sim.layout import CELL, CHANNEL, DEADLOCK, C, H, S
+from aerogel.chip.machine.sim.layout import ANY, CELL, CHANNEL, DEADLOCK, FOR_ROOM, C, H, S
 from aerogel.chip.machine.sim.machine import machine
 from aerogel.chip.machine.sim.tables import Tables, events, tables
 from aerogel.chip.machine.tally import Tally, Work, finished
@@ -55,16 +55,23 @@ def _check(netlist: Netlist, made: Tables) -> None:
     if not fault:
         return
     if fault != DEADLOCK:
-        faulty(netlist, int(state[S.FAULT_CELL]), int(state[S.NOW]), Fault(fault), int(state[S.DETAIL]))
-    cells = made.cells.reshape(-1, CELL)
+        cell = made.records.index(int(state[S.FAULT_CELL]) // CELL)
+        faulty(netlist, cell, int(state[S.NOW]), Fault(fault), int(state[S.DETAIL]))
     waiting = [
-        Waiting(number, _ports(int(record[C.NEED_IN])), _ports(int(record[C.NEED_OUT])))
-        for number, record in enumerate(cells)
+        Waiting(number, *_needs(record))
+        for number, record in enumerate(made.by_cell())
         if not record[C.HALTED]
     ]
     channels = made.channels.reshape(-1, CHANNEL)[1:]
     levels = (channels[:, H.TAIL] - channels[:, H.HEAD]).tolist()
     stuck(netlist, int(state[S.LAST]), waiting, levels)
+
+
+def _needs(record: NDArray[np.int64]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The inputs and outputs that a cell still waits for."""
+    if (left := int(record[C.LEFT])) == ANY:
+        return _ports(int(record[C.NEED_IN])), _ports(int(record[C.NEED_OUT]))
+    return _ports(left & ((1 << FOR_ROOM) - 1)), _ports(left >> FOR_ROOM)
 
 
 def _ports(bits: int) -> tuple[int, ...]:
@@ -74,10 +81,13 @@ def _ports(bits: int) -> tuple[int, ...]:
 def _outcome(
     netlist: Netlist, fabric: Fabric, made: Tables, words: tuple[int, ...], seen: tuple[Event, ...]
 ) -> Run:
-    records = made.cells.reshape(-1, CELL)
+    records = made.by_cell()
+    # In every cycle until it is done a cell moves or waits.
+    waited = records[:, C.WAITED : C.WAITED + 3]
+    busy = records[:, C.HALTED] - waited.sum(axis=1)
     cells = tuple(
-        CellUse(cell.name, cell.opcode, int(r[C.BUSY]), *map(int, r[C.WAITED : C.WAITED + 3]))
-        for cell, r in zip(netlist.cells, records, strict=True)
+        CellUse(cell.name, cell.opcode, int(moved), *map(int, w))
+        for cell, moved, w in zip(netlist.cells, busy, waited, strict=True)
     )
     table = made.channels.reshape(-1, CHANNEL)[1:, H.COUNTS : H.COUNTS + 4].tolist()
     channels = tuple(ChannelUse(payloads, stops, empties, dones) for payloads, empties, dones, stops in table)

@@ -21,14 +21,17 @@ from aerogel.chip.machine.memory import Place, places
 from aerogel.chip.machine.netlist import Cell, Channel, Netlist, Opcode, Values
 from aerogel.chip.machine.opcodes import OPERATIONS
 from aerogel.chip.machine.outcome import Event
-from aerogel.chip.machine.report import ends
+from aerogel.chip.machine.sim.codes import ATTENTIVE
 from aerogel.chip.machine.sim.layout import (
+    ANY,
     CELL,
     CHANNEL,
     DONE,
     EMPTY,
     EVENT,
+    FOR_ROOM,
     LEVEL,
+    PORT,
     SLOT,
     STATE,
     STOP,
@@ -47,19 +50,26 @@ _TRACE_BYTES = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The tables of ``layout``, in the order the machine code takes them, and where segments begin."""
+    """The tables of ``layout``, in the order the machine code takes them, where segments begin, and which of
+    the records of cells is whose."""
 
     state: Words
     cells: Words
     channels: Words
     ring: Words
     due: Words
+    groups: Words
     memory: Words
     windows: Words
     work: Words
     trace: Words
     bases: tuple[int, ...]
     places: tuple[Place, ...]
+    records: tuple[int, ...]
+
+    def by_cell(self) -> Words:
+        """The records of cells, in the netlist's order."""
+        return self.cells.reshape(-1, CELL)[list(self.records)]
 
     def arguments(self) -> tuple[Words, ...]:
         return (
@@ -68,6 +78,7 @@ class Tables:
             self.channels,
             self.ring,
             self.due,
+            self.groups,
             self.memory,
             self.windows,
             self.work,
@@ -87,7 +98,7 @@ def tables(
     memory, bases = _memory(netlist, arrays, words)
     kept = _structure(netlist.cells, netlist.channels, netlist.values)
     cells = kept.cells.copy()
-    windows = _segments(cells, where, words, bases)
+    windows = _segments(cells, kept.records, where, words, bases)
     span, groups = kept.due.shape
     outputs = sum(len(cell.outputs) for cell in netlist.cells)
     room = max(_TRACE_BYTES // (8 * EVENT), outputs) if trace[1] > trace[0] else 0
@@ -112,44 +123,66 @@ def tables(
         kept.channels.copy(),
         np.zeros(kept.ring, np.int64),
         kept.due.flatten(),
+        kept.groups.copy(),
         memory,
         windows,
         kept.work.copy(),
         np.zeros((room + outputs + 1) * EVENT if room else EVENT, np.int64),
         bases,
         where,
+        kept.records,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Structure:
-    """Of a netlist, what is the same for all arrays. ``ring``: words for the tokens under way."""
+    """Of a netlist, what is the same for all arrays. ``ring``: words for the tokens under way; ``records``:
+    which of the records of cells is whose."""
 
     cells: Words
     channels: Words
     ring: int
     due: Words
+    groups: Words
     work: Words
+    records: tuple[int, ...]
 
 
 @lru_cache(maxsize=8)
 def _structure(cells: tuple[Cell, ...], channels: tuple[Channel, ...], values: Values) -> _Structure:
     netlist = Netlist(cells, channels, (), values)
     table = np.zeros((len(cells), CELL), np.int64)
+    groups = _grouped(cells)
+    order = [number for group in groups for number in group]
+    records = tuple(np.argsort(order).tolist())
     work = 1
-    for record, cell in zip(table, cells, strict=True):
+    for number, cell in enumerate(cells):
+        record = table[records[number]]
         _cell(record, cell, netlist)
         record[C.WORK] = work
         work += _workspace(cell)
-    groups = -(-len(cells) // 64)
-    span = 1 << (max([1, *(channel.latency for channel in channels)]) + 1).bit_length()
-    due = np.zeros((span, groups), np.int64)
-    for number in range(len(cells)):
-        due[0, number >> 6] |= np.int64(np.uint64(1 << (number & 63)).astype(np.int64))
     started = np.zeros(work, np.int64)
-    for record, cell in zip(table, cells, strict=True):
-        _start(started[record[C.WORK] :], cell)
-    return _Structure(table, *_channels(netlist), due, started)
+    for number, cell in enumerate(cells):
+        _start(started[table[records[number], C.WORK] :], cell)
+    span = 1 << (max([1, *(channel.latency for channel in channels)]) + 1).bit_length()
+    due = np.zeros((span, len(groups)), np.int64)
+    shown = np.zeros((len(groups), 2), np.int64)
+    for at, group in enumerate(groups):
+        first = records[group[0]]
+        shown[at] = int(cells[group[0]].opcode), first * CELL
+        bits = np.left_shift(np.int64(1), np.arange(len(group)))
+        table[first : first + len(group), C.GROUP] = at
+        table[first : first + len(group), C.BIT] = bits
+        due[0, at] = np.bitwise_or.reduce(bits)
+    return _Structure(table, *_channels(netlist, records), due, shown.ravel(), started, records)
+
+
+def _grouped(cells: tuple[Cell, ...]) -> list[list[int]]:
+    """Cells by number, in the order they are looked at: by opcode, up to 64 in a word of ``due``."""
+    of: dict[Opcode, list[int]] = {}
+    for number, cell in enumerate(cells):
+        of.setdefault(cell.opcode, []).append(number)
+    return [numbers[at : at + 64] for _, numbers in sorted(of.items()) for at in range(0, len(numbers), 64)]
 
 
 def _memory(
@@ -164,9 +197,8 @@ def _memory(
     return memory, bases[:-1]
 
 
-def _channels(netlist: Netlist) -> tuple[Words, int]:
+def _channels(netlist: Netlist, records: tuple[int, ...]) -> tuple[Words, int]:
     """The channels, one that takes what nobody reads before them, and words for their tokens."""
-    readers, sources = ends(netlist)
     table = np.zeros((len(netlist.channels) + 1, CHANNEL), np.int64)
     table[0, [H.CAPACITY, H.LATENCY, H.READER, H.SOURCE, H.POPPED]] = _ENDLESS, 1, -1, -1, -1
     base = SLOT
@@ -174,16 +206,21 @@ def _channels(netlist: Netlist) -> tuple[Words, int]:
         places_of = 1 << (channel.capacity - 1).bit_length()
         record = table[number + 1]
         record[H.CAPACITY], record[H.LATENCY] = channel.capacity, channel.latency
-        record[H.READER], record[H.SOURCE] = readers[number], sources[number]
         record[H.POPPED], record[H.BASE] = -1, base
         record[H.MASK], record[H.NUMBER] = places_of - 1, number
         base += places_of * SLOT
+    for cell, at in zip(netlist.cells, records, strict=True):
+        for port, number in enumerate(cell.inputs):
+            table[number + 1, [H.READER, H.READER_PORT]] = at * CELL, 1 << port
+        for port, number in enumerate(cell.outputs):
+            if number >= 0:
+                table[number + 1, [H.SOURCE, H.SOURCE_PORT]] = at * CELL, 1 << (port + FOR_ROOM)
     return table.ravel(), base
 
 
 def _cell(record: Words, cell: Cell, netlist: Netlist) -> None:
     """Of an address generator's parameters, the loops are in its workspace."""
-    record[C.OPCODE], record[C.OUTS] = int(cell.opcode), len(cell.outputs)
+    record[C.OUTS], record[C.LEFT] = len(cell.outputs), ANY if cell.opcode in ATTENTIVE else 0
     for at, value in enumerate(cell.params[:_PARAMETERS]):
         record[C.P0 + at] = value
     if cell.opcode is Opcode.ADDRESS:
@@ -193,18 +230,23 @@ def _cell(record: Words, cell: Cell, netlist: Netlist) -> None:
     if cell.opcode is Opcode.REDUCE:
         record[C.IDENTITY] = _bits(identity(OPERATIONS[cell.params[0]], netlist.values))
     for port, channel in enumerate(cell.inputs):
-        record[C.IN + port] = (channel + 1) * CHANNEL
+        record[C.IN + PORT * port] = (channel + 1) * CHANNEL
     for port, channel in enumerate(cell.outputs):
-        record[C.OUT + port] = (channel + 1) * CHANNEL
+        record[C.OUT + PORT * port] = (channel + 1) * CHANNEL
 
 
 def _segments(
-    cells: Words, where: tuple[Place, ...], words: tuple[int, ...], bases: tuple[int, ...]
+    cells: Words,
+    records: tuple[int, ...],
+    where: tuple[Place, ...],
+    words: tuple[int, ...],
+    bases: tuple[int, ...],
 ) -> Words:
     """Says in the cells' records where their segments are; the windows on those that no tile holds."""
     windows: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
     room = 1
-    for record, place in zip(cells, where, strict=True):
+    for at, place in zip(records, where, strict=True):
+        record = cells[at]
         record[C.RESIDENT] = int(place.resident)
         for port, segment in enumerate(place.segments):
             step = port * (C.BASE1 - C.BASE0)

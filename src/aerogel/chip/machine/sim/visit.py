@@ -8,7 +8,20 @@ from collections.abc import Callable, Sequence
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.sim import layout
 from aerogel.chip.machine.sim.arithmetic import STATE, always, bits_of, cases, number_of
-from aerogel.chip.machine.sim.layout import CELL, DONE, EMPTY, PAYLOAD, REGISTERS, SLOT, STOP, C, H, S
+from aerogel.chip.machine.sim.layout import (
+    CELL,
+    DONE,
+    EMPTY,
+    KIND_BITS,
+    PAYLOAD,
+    PORT,
+    REGISTERS,
+    SLOT,
+    STOP,
+    C,
+    H,
+    S,
+)
 from aerogel.core.dtypes import DType
 from aerogel.loop.build import Code, i64
 from aerogel.loop.nodes import (
@@ -25,9 +38,9 @@ from aerogel.loop.nodes import (
     Var,
 )
 
-CELLS, CHANNELS, RING, DUE, MEMORY, WINDOWS, WORK, TRACE = (
+CELLS, CHANNELS, RING, DUE, GROUPS, MEMORY, WINDOWS, WORK, TRACE = (
     Buf(name, BufferType(DType.I64))
-    for name in ("cells", "channels", "ring", "due", "memory", "windows", "work", "trace")
+    for name in ("cells", "channels", "ring", "due", "words_of_due", "memory", "windows", "work", "trace")
 )
 SENT = Buf("sent", BufferType(DType.I64))
 """What a visit sends: the kind of each output's token, then the payload of each."""
@@ -72,14 +85,15 @@ class Head:
 
 
 class Visit:
-    """The visit of the cell whose record begins at ``base``, in cycle ``now``.
+    """The visit of the cell whose record begins at ``base``, in cycle ``now``. ``outs``: its outputs, where
+    all cells of the opcode have as many.
 
     An opcode's code sets what it comes to: ``act``, ``need`` (input) or ``wait_memory``; what it takes and
     sends, and its registers. Nothing of it counts unless all outputs it sends to have room.
     """
 
-    def __init__(self, code: Code, base: Expr, now: Expr) -> None:
-        self.code, self.base, self.now = code, base, now
+    def __init__(self, code: Code, base: Expr, now: Expr, outs: int | None) -> None:
+        self.code, self.base, self.now, self.outs = code, base, now, outs
         self.outcome = code.define(i64(layout.INPUT), "outcome")
         (
             self.take,
@@ -98,6 +112,10 @@ class Visit:
         self.registers: dict[C, Var] = {
             at: code.define(self.own(at), f"register_{at.name.lower()}") for at in REGISTERS
         }
+        self.changed: set[C] = set()
+        self.sent = [
+            (code.define(i64(0), "sent_kind"), code.define(i64(0), "sent")) for _ in range(outs or 0)
+        ]
         self.first, self.second = self.head(0), self.head(1)
 
     # --- what is there --------------------------------------------------------------------------------
@@ -106,7 +124,7 @@ class Visit:
         """A word of the cell's record."""
         return Load(CELLS, self.base + at)
 
-    def keep(self, at: int, value: Expr) -> None:
+    def keep(self, at: int | Expr, value: Expr) -> None:
         self.code.store(CELLS, self.base + at, value)
 
     def param(self, at: int) -> Expr:
@@ -116,23 +134,30 @@ class Visit:
         return self.registers[at]
 
     def set(self, at: C, value: Expr | int) -> None:
+        self.changed.add(at)
         self.code.assign(self.registers[at], i64(value) if isinstance(value, int) else value)
 
     def head(self, port: Expr | int) -> Head:
         """The head of an input; of one that there is not, nothing is there."""
         code = self.code
-        where = code.let(Load(CELLS, self.base + (C.IN + port)), "channel")
+        where = self.channel(C.IN, port)
         at = code.let(Load(CHANNELS, where + H.HEAD), "head")
         some = Compare("ne", Load(CHANNELS, where + H.TAIL), at)
         place = Load(CHANNELS, where + H.BASE) + (at & Load(CHANNELS, where + H.MASK)) * SLOT
         slot = code.let(place, "slot")
-        there = code.let(some & Compare("le", Load(RING, slot), self.now), "there")
-        return Head(there, code.let(Load(RING, slot + 1), "kind"), code.let(Load(RING, slot + 2), "payload"))
+        word = code.let(Load(RING, slot), "arrival")
+        there = code.let(some & Compare("le", word >> KIND_BITS, self.now), "there")
+        kind = code.let(word & ((1 << KIND_BITS) - 1), "kind")
+        return Head(there, kind, code.let(Load(RING, slot + 1), "payload"))
+
+    def channel(self, side: C, port: Expr | int) -> Expr:
+        """Where the record of an input's or output's channel begins; ``side``: ``IN`` or ``OUT``."""
+        return self.code.let(Load(CELLS, self.base + (side + PORT * port)), "channel")
 
     def has_room(self, port: Expr | int) -> Expr:
         """Whether an output had room for a token as the cycle began."""
         code = self.code
-        where = code.let(Load(CELLS, self.base + (C.OUT + port)), "channel")
+        where = self.channel(C.OUT, port)
         held = code.let(Load(CHANNELS, where + H.TAIL) - Load(CHANNELS, where + H.HEAD), "held")
         just = Select(Compare("eq", Load(CHANNELS, where + H.POPPED), self.now), i64(1), i64(0))
         return code.let(held + just < Load(CHANNELS, where + H.CAPACITY), "room")
@@ -170,14 +195,23 @@ class Visit:
 
     def send(self, port: Expr | int, kind: Expr | int, payload: Expr | None = None) -> None:
         code = self.code
-        at = i64(port) if isinstance(port, int) else port
-        code.store(SENT, at, i64(kind) if isinstance(kind, int) else kind)
+        what = i64(kind) if isinstance(kind, int) else kind
+        if self.outs is None:
+            at = i64(port) if isinstance(port, int) else port
+            code.store(SENT, at, what)
+            if payload is not None:
+                code.store(SENT, at + layout.OUTPUTS, payload)
+            code.assign(self.give, self.give | (i64(1) << at))
+            return
+        assert isinstance(port, int)
+        code.assign(self.sent[port][0], what)
         if payload is not None:
-            code.store(SENT, at + layout.OUTPUTS, payload)
-        code.assign(self.give, self.give | (i64(1) << at))
+            code.assign(self.sent[port][1], payload)
+        code.assign(self.give, self.give | (1 << port))
 
     def send_all(self, kind: Expr | int, outs: int | None = None) -> None:
         """The same to every output; ``outs``: how many there are, where that is known."""
+        outs = self.outs if outs is None else outs
         if outs is not None:
             for port in range(outs):
                 self.send(port, kind)
@@ -249,6 +283,6 @@ def ne(a: Expr, b: Expr | int) -> Expr:
 
 
 __all__ = [
-    "BOOL", "CELL", "CELLS", "CHANNELS", "DUE", "MEMORY", "RING", "SENT", "TRACE", "WINDOWS", "WORK",
-    "Head", "Visit", "bits_of", "eq", "ne", "not_",
+    "BOOL", "CELL", "CELLS", "CHANNELS", "DUE", "GROUPS", "MEMORY", "RING", "SENT", "TRACE", "WINDOWS",
+    "WORK", "Head", "Visit", "bits_of", "eq", "ne", "not_",
 ]  # fmt: skip
