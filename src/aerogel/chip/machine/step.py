@@ -27,7 +27,6 @@ from aerogel.chip.machine.outcome import CellUse, ChannelUse, Event, Run
 from aerogel.chip.machine.report import Waiting, faulty, stuck, too_long
 from aerogel.chip.machine.step_cells import CELLS
 from aerogel.chip.machine.step_dense import DENSE
-from aerogel.chip.machine.step_fibers import FIBERS
 from aerogel.chip.machine.step_more import MORE
 from aerogel.chip.machine.step_state import Act, Faulty, State, Wait
 from aerogel.chip.machine.step_values import VALUES
@@ -36,7 +35,7 @@ from aerogel.chip.machine.tally import Tally, Work, finished
 Arrays = Sequence[NDArray[Any] | None]
 """What each segment holds, whole numbers or values; None for a result."""
 LIMIT = 10**9
-_CELLS = CELLS | VALUES | MORE | FIBERS | DENSE
+_CELLS = CELLS | VALUES | MORE | DENSE
 
 
 def step(
