@@ -59,7 +59,10 @@ def ran(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
             names.add(module.name)
             machine.run(ready, *args)
 
-        run.launch = run  # type: ignore[attr-defined]
+        def launch(*args: Any, threads: int = 1) -> None:
+            run(*[arg[0] if isinstance(arg, tuple) else arg for arg in args], threads=threads)
+
+        run.launch = launch  # type: ignore[attr-defined]
         return run
 
     monkeypatch.setattr(native, "compile", everywhere, raising=False)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from aerogel import native
 from aerogel.convert.bits import BITS
-from aerogel.convert.chunks import CHUNKS, CUTS, each_piece, even_cuts
+from aerogel.convert.chunks import CHUNKS, each_part
 from aerogel.convert.counting import (
     AHEAD,
     AT,
@@ -34,7 +34,7 @@ from aerogel.convert.counting import (
     total,
     widened,
 )
-from aerogel.convert.transpose import COUNT, moved
+from aerogel.convert.transpose import COUNT, moved, pieces_of
 from aerogel.core.dtypes import DType
 from aerogel.core.scratch import Scratch
 from aerogel.formats.tensor_format import Format, named
@@ -67,17 +67,15 @@ def rows_of(
     """
     outer, inner = columns
     count, buckets = len(values), sizes[1]
-    pieces = max(1, min(threads, 4 * count // max(sizes)))
-    cuts = even_cuts(count, pieces)
-    bits = values.view(BITS[values.itemsize].numpy())
-    kind = index.numpy()
+    pieces = pieces_of(count, max(sizes), threads)
+    kind, bits = index.numpy(), BITS[values.itemsize]
     with Scratch() as scratch:
         counts, starts = scratch.array(pieces * buckets, kind), scratch.array(buckets + 1, kind)
-        rows, out = scratch.array(count, kind), scratch.array(count, bits.dtype)
-        arrays = (cuts, outer, inner, bits, counts, starts, rows, out)
-        kernel = _kernel(DType.of(outer.dtype), index, DType.of(bits.dtype))
+        rows, out = scratch.array(count, kind), scratch.array(count, bits.numpy())
+        arrays = (outer, inner, values.view(bits.numpy()), counts, starts, rows, out)
+        kernel = _kernel(DType.of(outer.dtype), index, bits)
         kernel.launch(pieces, buckets, count, *arrays, threads=pieces)
-        begins, found, kept = moved((starts, rows), out, sizes[0], index, pieces)
+        begins, found, kept = moved((starts, rows, out), (buckets, sizes[0], count), index, bits, pieces)
     return begins, found, kept.view(values.dtype)
 
 
@@ -96,24 +94,22 @@ def _kernel(source: DType, index: DType, bits: DType) -> native.Compiled:
 
 
 def by_column_module(source: DType, index: DType, bits: DType) -> Module:
-    """``by_column(chunks, buckets, count, cuts, rows, columns, values, counts, starts, out_rows,
-    out_values)``: a bucket per column, ``count`` entries."""
+    """``by_column(chunks, buckets, count, rows, columns, values, counts, starts, out_rows, out_values)``: a
+    bucket per column, ``count`` entries."""
     rows, columns = (Buf(name, BufferType(source, const=True)) for name in ("rows", "columns"))
     values, out_values = Buf("values", BufferType(bits, const=True)), Buf("out_values", BufferType(bits))
     counts = counts_of(index)
     starts, out_rows = Buf("starts", BufferType(index)), Buf("out_rows", BufferType(index))
     code = Code()
     code.add(Alloc(sum_of(index), 1))
-    with each_piece(code) as (chunk, begin, end):
+    with each_part(code, COUNT) as (chunk, begin, end):
         whole = (i64(0), i64(-1))
         code.add(Call("histogram", (begin, end, chunk * BUCKETS, BUCKETS, *whole, columns, counts)))
     call_places(code, counts, COUNT, starts)
     moving = (rows, columns, values, counts, out_rows, out_values)
-    with each_piece(code) as (chunk, begin, end):
+    with each_part(code, COUNT) as (chunk, begin, end):
         code.add(Call("move", (begin, end, chunk * BUCKETS, *moving)))
-    entry = Function(
-        "by_column", (CHUNKS, BUCKETS, COUNT, CUTS, *moving[:4], starts, *moving[4:]), code.done()
-    )
+    entry = Function("by_column", (CHUNKS, BUCKETS, COUNT, *moving[:4], starts, *moving[4:]), code.done())
     steps = (histogram(columns, counts), total(counts), places(counts, starts), _move(*moving))
     return Module("by_column", (*steps, entry))
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
-from aerogel.core.errors import InputError, require
+from aerogel.core.errors import InputError
 from aerogel.loop.build import Code
 from aerogel.loop.nodes import I64, Buf, BufferType, Expr, Load, ThreadCount, ThreadId, Var
 from aerogel.native import thread_limit
@@ -37,11 +37,11 @@ CUTS = Buf("cuts", BufferType(DType.I64, const=True))
 
 def thread_count(work: int, threads: int | None) -> int:
     """How many threads ``work`` entries are worth, of those wanted; None: of all there are."""
-    require(
-        threads is None or (isinstance(threads, int) and threads >= 1),
-        InputError,
-        f"threads={threads!r}: give a whole number from 1 on",
-    )
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise InputError(f"threads={threads!r}: give a whole number from 1 on")
+    if work < 2 * WORTH_A_THREAD:
+        # Asking the system how many there are takes longer than a tiny conversion.
+        return 1
     most = thread_limit() if threads is None else min(threads, thread_limit())
     return max(1, min(most, work // WORTH_A_THREAD))
 
@@ -62,8 +62,23 @@ def whole_runs(cuts: NDArray[np.int64], entries: Runs) -> NDArray[np.int64]:
 @contextmanager
 def each_piece(code: Code) -> Generator[tuple[Expr, Expr, Expr]]:
     """The pieces of this thread: number, begin and end of each."""
+    with _each(code) as chunk:
+        begin = code.let(Load(CUTS, chunk), "begin")
+        yield chunk, begin, code.let(Load(CUTS, chunk + 1), "end")
+
+
+@contextmanager
+def each_part(code: Code, count: Expr) -> Generator[tuple[Expr, Expr, Expr]]:
+    """As ``each_piece``, of pieces that are equal parts of 0 .. ``count``, as in ``even_cuts``."""
+    with _each(code) as chunk:
+        begin = code.let(count * chunk / CHUNKS, "begin")
+        yield chunk, begin, code.let(count * (chunk + 1) / CHUNKS, "end")
+
+
+@contextmanager
+def _each(code: Code) -> Generator[Expr]:
+    """The number of each piece that is this thread's."""
     first = ThreadId() * CHUNKS / ThreadCount()
     last = (ThreadId() + 1) * CHUNKS / ThreadCount()
     with code.for_(code.let(first, "first"), code.let(last, "last"), "chunk") as chunk:
-        begin = code.let(Load(CUTS, chunk), "begin")
-        yield chunk, begin, code.let(Load(CUTS, chunk + 1), "end")
+        yield chunk

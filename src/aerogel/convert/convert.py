@@ -34,13 +34,13 @@ def convert(
     """
     if storage.format == format:
         return storage
+    if transposes(storage.format, format):
+        return transpose(storage, format, threads)
     check_fit(format, storage.shape)
     if format.dense:
         return to_dense(storage, format, threads)
     if storage.format.dense:
         return convert(from_dense(storage, threads), format, threads=threads)
-    if transposes(storage.format, format):
-        return transpose(storage, format, threads)
     if blocks_route(storage.format, format):
         return (to_blocks if format.block else from_blocks)(storage, format, threads)
     modes, values = coordinates(storage, threads=threads)

@@ -16,6 +16,13 @@ from aerogel.native.arguments import Argument, buffer_span, check_disjoint, scal
 from aerogel.native.engine import ENTRY, Loaded
 from aerogel.native.pool import pool
 
+Placed = tuple[NDArray[Any], int]
+"""An array and where it is in memory: of one that must not be written, that takes long to find out."""
+
+
+def _place(given: NDArray[Any] | Placed) -> int:
+    return given[1] if type(given) is tuple else address_of(given)  # pyright: ignore[reportArgumentType]
+
 
 @cache
 def words_type(count: int) -> Any:
@@ -57,10 +64,10 @@ class Compiled:
         check_disjoint(spans)
         pool().run(self.address, ctypes.addressof(block), threads)
 
-    def launch(self, *args: int | NDArray[Any], threads: int = 1) -> None:
+    def launch(self, *args: int | NDArray[Any] | Placed, threads: int = 1) -> None:
         """As a call, but unchecked: for callers that have made every buffer themselves, of the type and size
         that the program takes. Scalars are whole numbers of 64 bits."""
-        words = [arg if type(arg) is int else address_of(arg) for arg in args]  # pyright: ignore[reportArgumentType]
+        words = [arg if type(arg) is int else _place(arg) for arg in args]  # pyright: ignore[reportArgumentType]
         block = self._block_type(*words)
         pool().run(self.address, ctypes.addressof(block), threads)
 
