@@ -9,7 +9,7 @@ from typing import Never
 from aerogel.core.errors import InputError
 from aerogel.core.suggest import meant
 from aerogel.einsum.dtypes import result_dtype
-from aerogel.einsum.nodes import Access, Assignment, Expr, Reduce, accesses, children
+from aerogel.einsum.nodes import Access, Assignment, Expr, Reduce, accesses, children, folded
 from aerogel.einsum.printer import text
 from aerogel.einsum.sums import free_indices
 
@@ -104,12 +104,6 @@ def _check_known(assignment: Assignment, found: Mapping[str, object]) -> None:
         if index not in found:
             hint = meant(index, found, "its extent is unknown")
             _wrong(assignment, f"index {index!r} of the output is in no operand: {hint}")
-    folds = _folded(assignment.expr)
-    for index in folds:
+    for index in folded(assignment.expr):
         if index not in found:
             _wrong(assignment, f"index {index!r} is folded but in no operand: its extent is unknown")
-
-
-def _folded(expr: Expr) -> list[str]:
-    own = [expr.index] if isinstance(expr, Reduce) else []
-    return own + [index for child in children(expr) for index in _folded(child)]

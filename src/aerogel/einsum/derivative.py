@@ -27,9 +27,9 @@ from aerogel.einsum.nodes import (
     Unary,
     accesses,
     children,
+    folded,
     indices,
     rebuilt,
-    walk,
 )
 from aerogel.einsum.sums import free_indices
 
@@ -120,8 +120,8 @@ def _summed(expr: Expr, index: str) -> Expr:
 
 def _renamed(slopes: tuple[Expr, ...], taken: set[str]) -> list[Expr]:
     """The slopes with their own folds over indices of their own: those of the path are free now."""
-    folded = {node.index for slope in slopes for node in walk(slope) if isinstance(node, Reduce)}
-    names = {index: _fresh(f"{index}_", taken) for index in sorted(folded)}
+    own = {index for slope in slopes for index in folded(slope)}
+    names = {index: _fresh(f"{index}_", taken) for index in sorted(own)}
     return [_with_folds(slope, names, {}) for slope in slopes]
 
 

@@ -125,3 +125,13 @@ def accesses(expr: Expr) -> tuple[Access, ...]:
 def indices(expr: Expr) -> tuple[str, ...]:
     """Every index in an access, once, in order of first use."""
     return tuple(dict.fromkeys(i for access in accesses(expr) for i in access.indices))
+
+
+def folded(expr: Expr) -> tuple[str, ...]:
+    """The index of every ``Reduce``, parents first, left to right, as often as one is folded."""
+    return tuple(node.index for node in walk(expr) if isinstance(node, Reduce))
+
+
+def loop_indices(assignment: Assignment) -> tuple[str, ...]:
+    """Every index that a loop runs over, once: the output's, in its order, then those folded."""
+    return tuple(dict.fromkeys((*assignment.out.indices, *folded(assignment.expr))))

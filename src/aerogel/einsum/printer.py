@@ -22,6 +22,7 @@ from aerogel.einsum.nodes import (
     Unary,
     children,
     indices,
+    loop_indices,
     rebuilt,
     walk,
 )
@@ -39,8 +40,7 @@ def text(assignment: Assignment, *, semiring: str = "plus_times") -> str:
 
 
 def _index_names(assignment: Assignment) -> frozenset[str]:
-    folded = (node.index for node in walk(assignment.expr) if isinstance(node, Reduce))
-    return frozenset((*assignment.out.indices, *indices(assignment.expr), *folded))
+    return frozenset((*loop_indices(assignment), *indices(assignment.expr)))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,17 @@ from dataclasses import dataclass, replace
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, UnsupportedError, require
-from aerogel.einsum.nodes import Access, Assignment, Binary, Expr, Reduce, accesses, children, walk
+from aerogel.einsum.nodes import (
+    Access,
+    Assignment,
+    Binary,
+    Expr,
+    Reduce,
+    accesses,
+    children,
+    loop_indices,
+    walk,
+)
 from aerogel.einsum.printer import text
 from aerogel.einsum.semiring import reduce_rule
 from aerogel.formats.levels import LEVELS, Compressed, Singleton
@@ -109,7 +119,7 @@ class _Chooser:
         )
 
     def orders(self) -> Iterator[tuple[str, ...]]:
-        names = self.indices()
+        names = loop_indices(self.assignment)
         if self.wanted.order is not None:
             require(
                 sorted(self.wanted.order) == sorted(names),
@@ -118,10 +128,6 @@ class _Chooser:
             )
             return iter([self.wanted.order])
         return orders(names, [Stored.of(a, self.operands[a.tensor]) for a in accesses(self.assignment.expr)])
-
-    def indices(self) -> tuple[str, ...]:
-        folded = [node.index for node in walk(self.assignment.expr) if isinstance(node, Reduce)]
-        return tuple(dict.fromkeys((*self.assignment.out.indices, *folded)))
 
     def candidate(self, order: tuple[str, ...], limit: float, *, scatter: bool) -> Choice | None:
         """This order, with sums as scalars or scattered; None where that makes no sense, or where conversions

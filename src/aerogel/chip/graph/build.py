@@ -20,7 +20,7 @@ from aerogel.chip.graph.wiring import Wiring
 from aerogel.core.errors import ChipError, InputError, UnsupportedError, require
 from aerogel.einsum.check import extents as checked_extents
 from aerogel.einsum.dtypes import compute_dtype, result_dtype
-from aerogel.einsum.nodes import Access, Assignment, Binary, Expr, Reduce, children, rebuilt, walk
+from aerogel.einsum.nodes import Access, Assignment, Binary, Expr, Reduce, children, loop_indices, rebuilt
 from aerogel.einsum.parse import parse
 from aerogel.formats.levels import LEVELS
 from aerogel.formats.storage import Storage, index_type
@@ -173,14 +173,9 @@ def _orders(request: Request, used: Mapping[str, Storage]) -> Iterator[tuple[str
         yield chosen
     except UnsupportedError:
         pass
-    for order in permutations(_indices(assignment)):
+    for order in permutations(loop_indices(assignment)):
         if order != chosen:
             yield order
-
-
-def _indices(assignment: Assignment) -> tuple[str, ...]:
-    folded = [node.index for node in walk(assignment.expr) if isinstance(node, Reduce)]
-    return tuple(dict.fromkeys((*assignment.out.indices, *folded)))
 
 
 # --- one order ----------------------------------------------------------------------------------------
@@ -188,7 +183,7 @@ def _indices(assignment: Assignment) -> tuple[str, ...]:
 
 def _built(request: Request, used: Mapping[str, Storage], order: tuple[str, ...], options: Options) -> Plan:
     assignment = request.assignment
-    names = _indices(assignment)
+    names = loop_indices(assignment)
     require(
         sorted(order) == sorted(names),
         InputError,
