@@ -67,7 +67,7 @@ def test_a_fixed_number_in_the_code_leaves_that_family_whole() -> None:
 
     model = Fixed()
     with torch.no_grad():
-        model.inward.weight[[0, 5]] *= 1e-3  # these would go; if both of a half went, the rest would still fit
+        model.inward.weight[[0, 5]] *= 1e-3  # these would go, one of each half
     report = remove_units(model, 0.25, pattern="neuron", data=ROWS).report
     assert {r.name for r in report.removed} == {"mid"}
     assert any(k.name == "inward" and "no longer fits together" in k.reason for k in report.kept)
