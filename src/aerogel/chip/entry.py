@@ -160,12 +160,12 @@ class CompiledChip:
                 return self._run(done.program, progress, simulate or by_cycles)
             except FaultError as error:
                 # How many values a sparse result has is known once it is there.
-                parts = done.program.cuts.pieces
                 if error.fault is not Fault.FULL or done.plan.form.dense:
                     raise
-                done = recut(done, 2 * parts)
-                if done.program.cuts.pieces == parts:
-                    raise
+                try:
+                    done = recut(done)
+                except ChipError as no_finer:
+                    raise error from no_finer
 
     def _run(self, program: Program, progress: Progress | None, simulate: Simulate) -> ChipRun:
         device = Device(program.fabric, simulate, program.symbols)

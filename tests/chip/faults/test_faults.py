@@ -292,6 +292,17 @@ def meddled(chip: CompiledChip, data: st.DataObject) -> None:
         run_with(chip, words)
 
 
+def test_a_result_of_which_less_is_written_is_refused(chip: CompiledChip) -> None:
+    """Found by drawing thousands of wrong words."""
+    words = list(chip.configuration())
+    words[115] ^= 2
+    words[-1] = checksum(words[:-1])
+    with pytest.raises(
+        ChipError, match=r"wrote 0 values of a dense piece .* that has 4: it was not configured"
+    ):
+        run_with(chip, words)
+
+
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_wrong_words_with_a_right_checksum(chip: CompiledChip, data: st.DataObject) -> None:

@@ -89,6 +89,15 @@ def test_a_result_with_too_little_room_is_cut_again() -> None:
     assert run.cuts.pieces > chip.cuts.pieces == 1
 
 
+def test_a_wide_result_without_room_is_cut_where_that_makes_room() -> None:
+    """Rows of the result are few, and halves of an operand take as much of the buffer as all of it."""
+    operands = {"A": _sparse(2, 3, density=1.0, form="dcsr"), "B": _sparse(3, 60, density=1.0, form="dcsr")}
+    fabric = replace(ROOMY, buffer_bytes=5 << 9)
+    chip, run = _run("C(i,k) = 2 * A(i,j) * B(j,k)", fabric, 1, ("i", "j", "k"), **operands)
+    assert run.cuts.parts("k") > chip.cuts.parts("k") > 1
+    assert run.cuts.parts("i") <= 2
+
+
 def test_what_cannot_be_cut_says_so() -> None:
     with pytest.raises(ChipError, match=r"300 coordinates j, .* cut over j, but over none of these"):
         ag.chip.compile("y(i) = relu(A(i,j) * x(j))", fabric=NARROW, A=_sparse(3, 300), x=_dense(300))

@@ -31,6 +31,7 @@ from aerogel.formats.tensor_format import Format
 from aerogel.lower.algebra import nested
 
 _LEAST_ROOM = 16
+_WHOLE = 1000
 _EACH = 2.0
 """Work of a coordinate of a dense level, even of one without entries, in stored entries."""
 
@@ -41,17 +42,29 @@ HELPS = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Short:
-    """What does not fit: in words; the indices it depends on; how much there is of it, given cuts."""
+    """What does not fit: in words; the indices it depends on; how much there is of it, given cuts.
+
+    ``freely``: whatever helps most is cut, though it were not what runs side by side.
+    """
 
     what: str
     over: tuple[str, ...]
     amount: Callable[[Cuts], int]
+    freely: bool = False
 
 
 class Cutter:
-    """Cuts for operands ``used``, by their names in ``plan``. ``copies``: how many pieces run at once."""
+    """Cuts for operands ``used``, by their names in ``plan``. ``copies``: how many pieces run at once;
+    ``crowded``: cuts with which a result had no room."""
 
-    def __init__(self, plan: Plan, used: Mapping[str, Storage], fabric: Fabric, copies: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        used: Mapping[str, Storage],
+        fabric: Fabric,
+        copies: int,
+        crowded: Cuts | None = None,
+    ) -> None:
         self.plan, self.used, self.fabric, self.copies = plan, used, fabric, copies
         self.accesses: dict[str, Access] = {a.tensor: a for a in accesses(plan.assignment.expr)}
         self.most = (1 << fabric.word_bits) - 1
@@ -71,13 +84,15 @@ class Cutter:
             None if self.beside is None else foreseen(plan.assignment, self.places, plan.extents, self.beside)
         )
         self._known: dict[tuple[str, tuple[tuple[int, ...], ...]], list[int]] = {}
+        # With room for every place there is no more to gain.
+        self.most_crowding = None if crowded is None else max(_WHOLE, self.crowding(crowded) // 2)
 
-    def cuts(self, least: int = 1) -> Cuts:
-        """The cuts; ``least``: parts of the first index that may be cut, where results lacked room."""
+    def cuts(self) -> Cuts:
+        """The cuts; ChipError where none would do."""
         parts = dict.fromkeys(self.plan.order, 1)
         first = self.beside
         if first is not None:
-            parts[first] = max(1, min(self.plan.extents[first], max(self.copies, least)))
+            parts[first] = max(1, min(self.plan.extents[first], self.copies))
         lowest = dict(parts)
         while True:
             cuts = self.of(parts)
@@ -152,7 +167,8 @@ class Cutter:
 
     def short(self, cuts: Cuts) -> Short | None:
         """Something that does not fit these cuts."""
-        return self.short_workspace(cuts) or self.short_words(cuts) or self.short_buffer(cuts)
+        found = self.short_workspace(cuts) or self.short_words(cuts) or self.short_buffer(cuts)
+        return found or self.short_room(cuts)
 
     def short_workspace(self, cuts: Cuts) -> Short | None:
         capacity = vector_capacity(self.fabric)
@@ -199,6 +215,17 @@ class Cutter:
             return None
         what = f"{count} bytes of operands and result, for which the global buffer has {budget}"
         return Short(what, self.plan.order, self.bytes_of)
+
+    def short_room(self, cuts: Cuts) -> Short | None:
+        """Of results of which more are known than can be told beforehand: they were too many once."""
+        if self.most_crowding is None or self.crowding(cuts) <= self.most_crowding:
+            return None
+        what = f"more values in the result than the {self.room(cuts)['vals']} there is room for"
+        return Short(what, self.plan.order, self.crowding, freely=True)
+
+    def crowding(self, cuts: Cuts) -> int:
+        """Places of the result in a piece, for ``_WHOLE`` values of it that there is room for."""
+        return _WHOLE * _product(cuts, self.plan.assignment.out.indices) // self.room(cuts)["vals"]
 
     def bytes_of(self, cuts: Cuts) -> int:
         """Of all operands and results that are in the buffer where there are many pieces."""
@@ -302,28 +329,34 @@ class Cutter:
 
     def chosen(self, short: Short, cuts: Cuts) -> str:
         """The index to cut next, that which helps most: of the result's, or else of those summed over."""
-        now = short.amount(cuts)
-        helps: list[tuple[float, int, str]] = []
-        for candidates in (self.allowed, self.summed):
-            for index in candidates:
-                if index in short.over and cuts.size(index) > 1:
-                    halved = {**cuts.bounds, index: even(self.plan.extents[index], 2 * cuts.parts(index))}
-                    share = round(short.amount(Cuts(halved, cuts.beside)) / now, 2)
-                    if index == self.beside and share <= HELPS:
-                        # Every part of another index goes through this one again.
-                        return index
-                    # Of those that help as much, the longest.
-                    helps.append((share, -cuts.size(index), index))
-            if helps and min(helps)[0] <= HELPS:
-                break
-        if helps and min(helps)[0] < 1:
-            return min(helps)[2]
+        # Two halves of which both are in the buffer take as much of it: only four quarters take less.
+        for times in (2, 4):
+            helps: list[tuple[float, bool, int, str]] = []
+            for candidates in (self.allowed, self.summed):
+                helps += [self.help_of(index, short, cuts, times) for index in candidates]
+                beside = [share for share, _, _, index in helps if index == self.beside]
+                if beside and min(beside) <= HELPS and not short.freely:
+                    # Every part of another index goes through this one again.
+                    return str(self.beside)
+                if helps and min(helps)[0] <= HELPS:
+                    break
+            if helps and min(helps)[0] < 1:
+                return min(helps)[-1]
         over = ", ".join(short.over) or "nothing"
         raise ChipError(
             f"one piece has {short.what}; it would have to be cut over {over}, but over none of these can "
             f"the results of pieces be put together: give another order of loops, or a larger fabric than "
             f"{self.fabric.name}"
         )
+
+    def help_of(self, index: str, short: Short, cuts: Cuts, times: int) -> tuple[float, bool, int, str]:
+        """To what share cutting an index ``times`` as often brings what does not fit, and the index; of equal
+        shares what runs side by side is the least, then the longest."""
+        share = 1.0
+        if index in short.over and cuts.size(index) > 1:
+            finer = {**cuts.bounds, index: even(self.plan.extents[index], times * cuts.parts(index))}
+            share = round(short.amount(Cuts(finer, cuts.beside)) / short.amount(cuts), 2)
+        return share, index != self.beside, -cuts.size(index), index
 
 
 def _product(cuts: Cuts, over: tuple[str, ...]) -> int:

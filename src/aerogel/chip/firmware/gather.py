@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from aerogel.chip.firmware.cuts import Cuts, Numbers
 from aerogel.chip.firmware.entries import entries, stored
 from aerogel.chip.graph.build import Plan
 from aerogel.core.dtypes import DType
-from aerogel.core.errors import ChipError
+from aerogel.core.errors import ChipError, require
 from aerogel.formats.storage import Storage, index_type
 
 
@@ -60,6 +61,13 @@ class Gathered:
         assert self._dense is not None
         out, order = self.plan.assignment.out.indices, self.plan.form.order
         shape = tuple(self.cuts.size(out[mode]) for mode in order)
+        # Words that were tampered with may run, and write less.
+        require(
+            len(values) == prod(shape),
+            ChipError,
+            f"the chip wrote {len(values)} values of a dense piece of the result that has {prod(shape)}: it "
+            "was not configured for this expression",
+        )
         grid = values.reshape(shape).transpose([order.index(mode) for mode in range(len(order))])
         grid = grid[tuple(slice(0, last - first) for first, last in spans)]
         where = tuple(slice(first, last) for first, last in spans)

@@ -93,18 +93,19 @@ def _mapped(plan: Plan, tensors: Mapping[str, Tensor], fabric: Fabric, copies: i
     whole = assemble(plan.graph, stored, fabric).netlist
     most = _most(plan, stored, whole, copies)
     mapping = mapped(whole, fabric, most, exactly=copies is not None)
-    return _cut(plan, stored, mapping, 1)
+    return _cut(plan, stored, mapping, None)
 
 
-def recut(done: Translated, least: int) -> Translated:
-    """The same, cut anew, the first index into ``least`` parts or more."""
-    return replace(_cut(done.plan, done.program.tensors, done.mapping, least), choice=done.choice)
+def recut(done: Translated) -> Translated:
+    """The same, cut finer, for a result had no room; ChipError where nothing gives it more."""
+    cut = _cut(done.plan, done.program.tensors, done.mapping, done.program.cuts)
+    return replace(cut, choice=done.choice)
 
 
-def _cut(plan: Plan, tensors: Mapping[str, Storage], mapping: Mapped, least: int) -> Translated:
+def _cut(plan: Plan, tensors: Mapping[str, Storage], mapping: Mapped, crowded: Cuts | None) -> Translated:
     fabric = mapping.fabric
-    cutter = Cutter(plan, tensors, fabric, mapping.copies)
-    cuts = cutter.cuts(least)
+    cutter = Cutter(plan, tensors, fabric, mapping.copies, crowded)
+    cuts = cutter.cuts()
     piece, netlist = _piece(plan, tensors, cuts, fabric)
     mapping = resized(mapping, netlist)
     design = design_of(mapping)
