@@ -20,10 +20,6 @@ Placed = tuple[NDArray[Any], int]
 """An array and where it is in memory: of one that must not be written, that takes long to find out."""
 
 
-def _place(given: NDArray[Any] | Placed) -> int:
-    return given[1] if type(given) is tuple else address_of(given)  # pyright: ignore[reportArgumentType]
-
-
 @cache
 def words_type(count: int) -> Any:
     """The type of ``count`` words of 8 bytes. ctypes forgets it with its last instance, and makes it anew in
@@ -67,7 +63,10 @@ class Compiled:
     def launch(self, *args: int | NDArray[Any] | Placed, threads: int = 1) -> None:
         """As a call, but unchecked: for callers that have made every buffer themselves, of the type and size
         that the program takes. Scalars are whole numbers of 64 bits."""
-        words = [arg if type(arg) is int else _place(arg) for arg in args]  # pyright: ignore[reportArgumentType]
+        words = [
+            arg if type(arg) is int else arg[1] if type(arg) is tuple else address_of(arg)  # pyright: ignore[reportArgumentType]
+            for arg in args
+        ]
         block = self._block_type(*words)
         pool().run(self.address, ctypes.addressof(block), threads)
 

@@ -32,6 +32,7 @@ from aerogel.lower.algebra import nested
 
 _LEAST_ROOM = 16
 _WHOLE = 1000
+"""Crowding of a result with room for every place: then there is no more to gain."""
 _EACH = 2.0
 """Work of a coordinate of a dense level, even of one without entries, in stored entries."""
 
@@ -84,7 +85,6 @@ class Cutter:
             None if self.beside is None else foreseen(plan.assignment, self.places, plan.extents, self.beside)
         )
         self._known: dict[tuple[str, tuple[tuple[int, ...], ...]], list[int]] = {}
-        # With room for every place there is no more to gain.
         self.most_crowding = None if crowded is None else max(_WHOLE, self.crowding(crowded) // 2)
 
     def cuts(self) -> Cuts:
@@ -329,11 +329,12 @@ class Cutter:
 
     def chosen(self, short: Short, cuts: Cuts) -> str:
         """The index to cut next, that which helps most: of the result's, or else of those summed over."""
+        now = short.amount(cuts)
         # Two halves of which both are in the buffer take as much of it: only four quarters take less.
         for times in (2, 4):
             helps: list[tuple[float, bool, int, str]] = []
             for candidates in (self.allowed, self.summed):
-                helps += [self.help_of(index, short, cuts, times) for index in candidates]
+                helps += [self.help_of(index, short, cuts, now, times) for index in candidates]
                 beside = [share for share, _, _, index in helps if index == self.beside]
                 if beside and min(beside) <= HELPS and not short.freely:
                     # Every part of another index goes through this one again.
@@ -349,13 +350,15 @@ class Cutter:
             f"{self.fabric.name}"
         )
 
-    def help_of(self, index: str, short: Short, cuts: Cuts, times: int) -> tuple[float, bool, int, str]:
-        """To what share cutting an index ``times`` as often brings what does not fit, and the index; of equal
-        shares what runs side by side is the least, then the longest."""
+    def help_of(
+        self, index: str, short: Short, cuts: Cuts, now: int, times: int
+    ) -> tuple[float, bool, int, str]:
+        """To what share of ``now`` cutting an index ``times`` as often brings what does not fit, and the
+        index; of equal shares what runs side by side is the least, then the longest."""
         share = 1.0
         if index in short.over and cuts.size(index) > 1:
             finer = {**cuts.bounds, index: even(self.plan.extents[index], times * cuts.parts(index))}
-            share = round(short.amount(Cuts(finer, cuts.beside)) / short.amount(cuts), 2)
+            share = round(short.amount(Cuts(finer, cuts.beside)) / now, 2)
         return share, index != self.beside, -cuts.size(index), index
 
 

@@ -36,6 +36,11 @@ _MAGIC = 1.5 * 2.0**52
 """Added and taken away again it leaves the nearest whole number, ties to even."""
 
 
+def state(at: S) -> Expr:
+    """A word of ``STATE``."""
+    return Load(STATE, i64(at))
+
+
 def f64(value: float) -> Const:
     return Const(value, F64)
 
@@ -161,7 +166,7 @@ def _power(n: Expr) -> Expr:
 
 def _round(code: Code, result: Var) -> None:
     """``result`` rounded to what values are, and stored."""
-    values = code.let(Load(STATE, i64(S.VALUES)), "values")
+    values = code.let(state(S.VALUES), "values")
 
     def is_(name: str) -> Expr:
         return Compare("eq", values, i64(VALUES.index(name)))

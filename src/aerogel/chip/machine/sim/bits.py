@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from aerogel.chip.machine.faults import Fault
-from aerogel.chip.machine.sim.arithmetic import STATE, always, unsigned_less
+from aerogel.chip.machine.sim.arithmetic import always, state, unsigned_less
 from aerogel.chip.machine.sim.common import CLOSING, OPEN, finish
 from aerogel.chip.machine.sim.layout import EMPTY, PAYLOAD, C, S
 from aerogel.chip.machine.sim.scanners import advance, between
 from aerogel.chip.machine.sim.visit import Visit, eq, ne, not_
 from aerogel.chip.machine.step_more import REFERENCE_BITS
 from aerogel.loop.build import i64
-from aerogel.loop.nodes import Binary, Expr, Load, Select, Unary
+from aerogel.loop.nodes import Binary, Expr, Select, Unary
 
 
 def scan_bits(v: Visit) -> None:
@@ -125,7 +125,7 @@ def bit_expand(v: Visit) -> None:
 
     def emit(left: Expr) -> None:
         bit = v.let(Unary("ctz", left), "bit")
-        v.send(0, PAYLOAD, v.let(v[C.AT] * Load(STATE, i64(S.WORD_BITS)) + bit))
+        v.send(0, PAYLOAD, v.let(v[C.AT] * state(S.WORD_BITS) + bit))
         with v.code.for_(i64(1), count + 1, "side") as side:
             packed = v.head(side).payload
             own, first = packed >> REFERENCE_BITS, packed & ((1 << REFERENCE_BITS) - 1)

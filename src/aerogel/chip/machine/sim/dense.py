@@ -8,7 +8,7 @@ from aerogel.chip.machine.affine import LOOPS
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.netlist import Opcode
 from aerogel.chip.machine.opcodes import OPERATIONS
-from aerogel.chip.machine.sim.arithmetic import F64, STATE, always, bits_of, f64, number_of
+from aerogel.chip.machine.sim.arithmetic import F64, STATE, always, bits_of, f64, number_of, state
 from aerogel.chip.machine.sim.layout import DONE, OUTPUT, PAYLOAD, VALUES, C, S
 from aerogel.chip.machine.sim.visit import WORK, Head, Visit, eq, ne, not_
 from aerogel.loop.build import i64
@@ -155,7 +155,7 @@ def add_product(v: Visit, a: Head, b: Head, last: Expr) -> None:
     """One more product; the ``last`` makes the sum ready. Sums are twice as wide as bf16 and int16 are."""
     product = number_of(v.number(a)) * number_of(v.number(b))
     total = v.code.define(number_of(v[C.DATA]) + product, "total")
-    values = v.let(Load(STATE, i64(S.VALUES)), "values")
+    values = v.let(state(S.VALUES), "values")
     floats = eq(values, VALUES.index("bf16")) | eq(values, VALUES.index("f32"))
 
     def whole() -> None:

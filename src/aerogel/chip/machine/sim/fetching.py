@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aerogel.chip.machine.sim.arithmetic import STATE
+from aerogel.chip.machine.sim.arithmetic import STATE, state
 from aerogel.chip.machine.sim.layout import C, S
 from aerogel.chip.machine.sim.visit import CELLS, WINDOWS, eq, ne
 from aerogel.loop.build import Code, i64
@@ -10,11 +10,6 @@ from aerogel.loop.nodes import I64, Binary, Call, Expr, Function, Load, Var
 
 _BASE, _NOW, _WINDOW, _LINE = Var("base", I64), Var("now", I64), Var("window", I64), Var("line", I64)
 _PLACE, _SIZE = Var("place", I64), Var("size", I64)
-
-
-def state(at: S) -> Expr:
-    """A word of ``state``."""
-    return Load(STATE, i64(at))
 
 
 def fetching() -> tuple[Function, ...]:

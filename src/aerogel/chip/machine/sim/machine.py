@@ -14,9 +14,9 @@ from aerogel import native
 from aerogel.chip.machine.netlist import Opcode
 from aerogel.chip.machine.ports import fixed_counts
 from aerogel.chip.machine.sim import layout
-from aerogel.chip.machine.sim.arithmetic import STATE, always, apply, cases, operate
+from aerogel.chip.machine.sim.arithmetic import STATE, always, apply, cases, operate, state
 from aerogel.chip.machine.sim.codes import ATTENTIVE, CODE
-from aerogel.chip.machine.sim.fetching import fetching, state
+from aerogel.chip.machine.sim.fetching import fetching
 from aerogel.chip.machine.sim.layout import CELL, DEADLOCK, C, S
 from aerogel.chip.machine.sim.moves import Moves
 from aerogel.chip.machine.sim.visit import (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from aerogel.chip.machine.faults import Fault
-from aerogel.chip.machine.sim.arithmetic import STATE, always
+from aerogel.chip.machine.sim.arithmetic import always, state
 from aerogel.chip.machine.sim.layout import DONE, EMPTY, OUTPUTS, PAYLOAD, S
 from aerogel.chip.machine.sim.visit import SENT, Visit, eq, ne, not_
 from aerogel.loop.build import i64
-from aerogel.loop.nodes import Compare, Expr, Load, Select, Var
+from aerogel.loop.nodes import Compare, Expr, Select, Var
 
 
 def merge(v: Visit, *, union: bool, skip: bool = False) -> None:
@@ -104,6 +104,6 @@ class _Merge:
         port = v.let(self.left + self.right + Select(takes_a, i64(1), i64(2)), "behind")
         other = Select(takes_a, self.second.plain, self.first.plain)
         hint = Select(takes_a, self.second.payload, self.first.payload)
-        most = (i64(1) << Load(STATE, i64(S.WORD_BITS))) - 1
+        most = (i64(1) << state(S.WORD_BITS)) - 1
         with v.code.if_(v.has_room(port)):
             v.send(port, PAYLOAD, v.let(Select(other, hint, most)))

@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aerogel.chip.machine.sim import layout
-from aerogel.chip.machine.sim.arithmetic import STATE as STATE_WORDS
-from aerogel.chip.machine.sim.arithmetic import always, cases
-from aerogel.chip.machine.sim.fetching import state
+from aerogel.chip.machine.sim.arithmetic import STATE, always, cases, state
 from aerogel.chip.machine.sim.layout import EVENT, FOR_ROOM, KIND_BITS, REGISTERS, SLOT, C, H, S
 from aerogel.chip.machine.sim.visit import CELLS, CHANNELS, DUE, RING, SENT, TRACE, Visit, eq, ne
 from aerogel.loop.build import Code, i64
@@ -47,14 +45,14 @@ class Moves:
             self._room(visit)
         cases(
             code,
-            (ne(state(S.FAULT), 0), lambda: code.store(STATE_WORDS, i64(S.FAULT_CELL), visit.base)),
+            (ne(state(S.FAULT), 0), lambda: code.store(STATE, i64(S.FAULT_CELL), visit.base)),
             (lambda: eq(visit.outcome, layout.ACT), lambda: self._commit(visit, bit)),
             (always(), lambda: self._sleep(visit)),
         )
 
     def close(self, group: Expr) -> None:
         """After all visits of a word of ``due``, that of the ``group``."""
-        self.code.store(STATE_WORDS, i64(S.LAST), self.last)
+        self.code.store(STATE, i64(S.LAST), self.last)
         self._mark(group, self.again, self.now + 1)
 
     def _each(self, ports: Expr, count: int | None, body: Callable[[Expr | int], None]) -> None:
@@ -108,7 +106,7 @@ class Moves:
         with code.block() as halts:
             visit.keep(C.HALTED, self.now + 1)
             visit.keep(C.LEFT, i64(0))
-            code.store(STATE_WORDS, i64(S.LIVE), state(S.LIVE) - 1)
+            code.store(STATE, i64(S.LIVE), state(S.LIVE) - 1)
         with code.block() as on:
             code.assign(self.again, self.again | bit)
         code.branch(ne(visit.halted, 0), tuple(halts), tuple(on))
@@ -147,7 +145,7 @@ class Moves:
             at = code.let(state(S.TRACE_COUNT), "event")
             for word, value in enumerate((self.now, Load(CHANNELS, where + H.NUMBER), kind, payload)):
                 code.store(TRACE, at * EVENT + word, value)
-            code.store(STATE_WORDS, i64(S.TRACE_COUNT), at + 1)
+            code.store(STATE, i64(S.TRACE_COUNT), at + 1)
 
     # --- sleeping and waking --------------------------------------------------------------------------
 

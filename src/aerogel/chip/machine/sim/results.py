@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aerogel.chip.machine.faults import Fault
-from aerogel.chip.machine.sim.arithmetic import STATE, always
+from aerogel.chip.machine.sim.arithmetic import STATE, always, state
 from aerogel.chip.machine.sim.common import IDLE, alike, finish, shallower
 from aerogel.chip.machine.sim.layout import PAYLOAD, STOP, C, S
 from aerogel.chip.machine.sim.visit import CELLS, MEMORY, Visit, eq, ne, not_
 from aerogel.loop.build import i64
-from aerogel.loop.nodes import Binary, Call, Compare, Expr, Load, Select
+from aerogel.loop.nodes import Binary, Call, Compare, Expr, Select
 
 KEPT, DROPPED = 1, 2
 
@@ -19,7 +19,7 @@ def store(v: Visit, port: int, at: Expr, value: Expr, then: Callable[[], None]) 
     """Appends a word to a result, once there is room on the way to it."""
     code = v.code
     step = port * (C.BASE1 - C.BASE0)
-    line = v.let(Load(STATE, i64(S.LINE)), "line")
+    line = v.let(state(S.LINE), "line")
     windowed = eq(v.own(C.RESIDENT), 0)
     ready = v.let(Select(windowed & eq(at % line, 0), v.own(C.FREE) - line, i64(0)), "ready")
 

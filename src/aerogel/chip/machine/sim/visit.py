@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.sim import layout
-from aerogel.chip.machine.sim.arithmetic import STATE, always, bits_of, cases, number_of
+from aerogel.chip.machine.sim.arithmetic import STATE, always, bits_of, cases, number_of, state
 from aerogel.chip.machine.sim.layout import (
     CELL,
     DONE,
@@ -244,7 +244,7 @@ class Visit:
             for place in places:
                 size = self.own(C.SIZE0 + step)
                 code.add(Call("look", (self.base, window, place, size, self.now, CELLS, WINDOWS, STATE)))
-                code.assign(ready, Binary("max", ready, Load(STATE, i64(S.READY))))
+                code.assign(ready, Binary("max", ready, state(S.READY)))
 
         def found() -> None:
             start = code.let(self.own(C.BASE0 + step), "start")
@@ -256,11 +256,11 @@ class Visit:
     def operate(self, op: Expr, a: Expr, b: Expr) -> Expr:
         """``a op b`` as bits, of bits."""
         self.code.add(Call("operate", (op, number_of(a), number_of(b), STATE)))
-        return self.code.let(Load(STATE, i64(S.RESULT)), "result")
+        return self.code.let(state(S.RESULT), "result")
 
     def apply(self, op: Expr, a: Expr) -> Expr:
         self.code.add(Call("apply", (op, number_of(a), STATE)))
-        return self.code.let(Load(STATE, i64(S.RESULT)), "result")
+        return self.code.let(state(S.RESULT), "result")
 
     def number(self, head: Head) -> Expr:
         """The bits of a value; of an empty token those of 0."""
