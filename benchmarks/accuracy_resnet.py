@@ -42,7 +42,6 @@ STAGES = {
     56: (Stage(0.9, 600, 0.05, 1.0),),
 }
 
-
 CONTROL = {20: Stage(0.0, 280, 0.05)}
 """The dense model trained on as the first stage is, for what training alone does."""
 
@@ -52,7 +51,7 @@ def depth_of(part: str) -> int:
 
 
 def measured(task: Task) -> Iterator[Row]:
-    """The dense model, itself trained on, and one row for each stage."""
+    """The dense model, one row for each stage, and the dense model itself trained on."""
     run, depth = Run(task), depth_of(task.part)
     yield run.dense()
     yield from run.trained_on(STAGES[depth])
