@@ -108,14 +108,14 @@ def by_column_module(source: DType, index: DType, bits: DType) -> Module:
     call_places(code, counts, COUNT, starts)
     moving = (rows, columns, values, counts, out_rows, out_values)
     with each_part(code, COUNT) as (chunk, begin, end):
-        code.add(Call("move", (begin, end, chunk * BUCKETS, *moving)))
+        code.add(Call("to_columns", (begin, end, chunk * BUCKETS, *moving)))
     entry = Function("by_column", (CHUNKS, BUCKETS, COUNT, *moving[:4], starts, *moving[4:]), code.done())
-    steps = (histogram(columns, counts), total(counts), places(counts, starts), _move(*moving))
+    steps = (histogram(columns, counts), total(counts), places(counts, starts), to_columns(*moving))
     return Module("by_column", (*steps, entry))
 
 
-def _move(rows: Buf, columns: Buf, values: Buf, counts: Buf, out_rows: Buf, out_values: Buf) -> Function:
-    """``move(begin, end, at, rows, columns, values, counts, out_rows, out_values)``: one piece."""
+def to_columns(rows: Buf, columns: Buf, values: Buf, counts: Buf, out_rows: Buf, out_values: Buf) -> Function:
+    """``to_columns(begin, end, at, rows, columns, values, counts, out_rows, out_values)``: one piece."""
     code = Code()
     with code.for_(BEGIN, END, "p") as p:
         ahead = code.let(Binary("min", p + AHEAD, END - 1), "ahead")
@@ -124,4 +124,4 @@ def _move(rows: Buf, columns: Buf, values: Buf, counts: Buf, out_rows: Buf, out_
         code.store(out_rows, place, narrowed(Load(rows, p), out_rows.type.dtype))
         code.store(out_values, place, Load(values, p))
     params = (BEGIN, END, AT, rows, columns, values, counts, out_rows, out_values)
-    return Function("move", params, code.done())
+    return Function("to_columns", params, code.done())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aerogel import native
 from aerogel.convert.chunks import CHUNKS, CUTS, each_piece, even_cuts
+from aerogel.convert.counting import AT, BEGIN, END
 from aerogel.core.dtypes import DType
 from aerogel.loop.build import Code, i64
 from aerogel.loop.nodes import (
@@ -21,6 +22,7 @@ from aerogel.loop.nodes import (
     Broadcast,
     Buf,
     BufferType,
+    Call,
     Cast,
     Compare,
     Const,
@@ -83,33 +85,42 @@ def _kernel(rank: int, dtype: DType) -> native.Compiled:
 
 
 def survey_module(rank: int, dtype: DType) -> Module:
-    """``survey(chunks, cuts, column0 ..., found)``; no piece is empty.
-
-    ``found`` has a row per piece: the least of each column, the most, whether the columns from each on are
-    out of order, and whether all do not strictly ascend.
-    """
+    """``survey(chunks, cuts, column0 ..., found)``; no piece is empty. ``found`` has a row per piece, as
+    ``look`` leaves it."""
     columns = tuple(Buf(f"column{k}", BufferType(dtype, const=True)) for k in range(rank))
     found = Buf("found", BufferType(DType.I64))
     code = Code()
     with each_piece(code) as (chunk, begin, end):
-        # The first entry of all follows none.
-        start = code.let(begin + Select(Compare("eq", begin, i64(0)), i64(1), i64(0)), "start")
-        middle = code.let(start + (end - start) / LANES * LANES, "middle")
-        wide, narrow = _Seen(code, columns, begin, LANES), _Seen(code, columns, begin, 1)
-        with code.for_(start, middle, "i", LANES) as i:
-            wide.look(i)
-        with code.for_(middle, end, "i") as i:
-            narrow.look(i)
-        row = code.let(chunk * (3 * rank + 1), "row")
-        for k in range(rank):
-            least = _extreme("min", Reduce("min", wide.least[k]), narrow.least[k])
-            code.store(found, row + k, _wide(least))
-            most = _extreme("max", Reduce("max", wide.most[k]), narrow.most[k])
-            code.store(found, row + (rank + k), _wide(most))
-        for k in range(rank + 1):
-            behind = Binary("or", Reduce("or", wide.behind[k]), narrow.behind[k])
-            code.store(found, row + (2 * rank + k), Cast(behind, I64))
-    return Module("survey", (Function("survey", (CHUNKS, CUTS, *columns, found), code.done()),))
+        code.add(Call("look", (begin, end, chunk * (3 * rank + 1), *columns, found)))
+    entry = Function("survey", (CHUNKS, CUTS, *columns, found), code.done())
+    return Module("survey", (look(columns, found), entry))
+
+
+def look(columns: Sequence[Buf], found: Buf) -> Function:
+    """``look(begin, end, at, column0 ..., found)``: of one piece that is not empty.
+
+    From ``found[at]`` on, i64: the least of each column, the most, whether the columns from each on are out
+    of order, and whether all do not strictly ascend.
+    """
+    rank = len(columns)
+    code = Code()
+    # The first entry of all follows none.
+    start = code.let(BEGIN + Select(Compare("eq", BEGIN, i64(0)), i64(1), i64(0)), "start")
+    middle = code.let(start + (END - start) / LANES * LANES, "middle")
+    wide, narrow = _Seen(code, columns, BEGIN, LANES), _Seen(code, columns, BEGIN, 1)
+    with code.for_(start, middle, "i", LANES) as i:
+        wide.look(i)
+    with code.for_(middle, END, "i") as i:
+        narrow.look(i)
+    for k in range(rank):
+        least = _extreme("min", Reduce("min", wide.least[k]), narrow.least[k])
+        code.store(found, AT + k, _wide(least))
+        most = _extreme("max", Reduce("max", wide.most[k]), narrow.most[k])
+        code.store(found, AT + (rank + k), _wide(most))
+    for k in range(rank + 1):
+        behind = Binary("or", Reduce("or", wide.behind[k]), narrow.behind[k])
+        code.store(found, AT + (2 * rank + k), Cast(behind, I64))
+    return Function("look", (BEGIN, END, AT, *columns, found), code.done())
 
 
 class _Seen:

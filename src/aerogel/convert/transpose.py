@@ -120,10 +120,10 @@ def transpose_module(index: DType, bits: DType) -> Module:
     call_places(code, counts, COUNT, starts)
     with each_part(code, COUNT) as (chunk, begin, end):
         arrays = (pos, crd, values, counts, out, out_values)
-        code.add(Call("move", (begin, end, chunk * BUCKETS, ROWS, *arrays)))
+        code.add(Call("to_rows", (begin, end, chunk * BUCKETS, ROWS, *arrays)))
     params = (CHUNKS, BUCKETS, ROWS, COUNT, pos, crd, values, counts, starts, out, out_values)
     entry = Function("transpose", params, code.done())
-    move = _move(pos, crd, values, counts, out, out_values)
+    move = to_rows(pos, crd, values, counts, out, out_values)
     steps = (histogram(crd, counts), total(counts), places(counts, starts), move)
     return Module("transpose", (*steps, entry))
 
@@ -139,8 +139,8 @@ def _row_of(code: Code, pos: Buf, at: Expr) -> Var:
     return low
 
 
-def _move(pos: Buf, crd: Buf, values: Buf, counts: Buf, out: Buf, out_values: Buf) -> Function:
-    """``move(begin, end, at, rows, pos, crd, values, counts, out, out_values)``: one piece, row by row."""
+def to_rows(pos: Buf, crd: Buf, values: Buf, counts: Buf, out: Buf, out_values: Buf) -> Function:
+    """``to_rows(begin, end, at, rows, pos, crd, values, counts, out, out_values)``: one piece, row by row."""
     code = Code()
     row, at = _row_of(code, pos, BEGIN), code.define(BEGIN, "next")
     with code.while_(at < END):
@@ -155,4 +155,4 @@ def _move(pos: Buf, crd: Buf, values: Buf, counts: Buf, out: Buf, out_values: Bu
         code.assign(at, stop)
         code.assign(row, row + 1)
     params = (BEGIN, END, AT, ROWS, pos, crd, values, counts, out, out_values)
-    return Function("move", params, code.done())
+    return Function("to_rows", params, code.done())

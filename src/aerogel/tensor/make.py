@@ -7,7 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from aerogel.convert.assemble import Wanted
+from aerogel.convert.at_once import fits, rows_at_once
 from aerogel.convert.convert import convert
 from aerogel.convert.folding import DUPLICATES, Duplicates
 from aerogel.convert.pack import pack
@@ -102,6 +105,9 @@ def _listed(
 ) -> Storage:
     values = usable(np.asarray(x[0]), "x")
     values = values if dtype is None else values.astype(_number(dtype).numpy())
+    quick = _at_once(x[1], values, shape, format, fill)
+    if quick is not None:
+        return quick
     named = {f"coordinates {mode}": crd for mode, crd in enumerate(x[1])}
     # What is packed copies what it keeps.
     with Scratch() as scratch:
@@ -113,8 +119,31 @@ def _listed(
         sizes = tuple(int(size) for size in extents)
         check_shape(sizes, "x")
         wanted = format_of("coo" if format is None else format, len(sizes))
-        zero = values.dtype.type(0).item() if fill is None else _fitting(fill, values.dtype)
+        zero = _zero(fill, values.dtype)
         return pack(coords, values, sizes, wanted, duplicates=duplicates, fill=zero)
+
+
+def _at_once(
+    coords: Any,
+    values: NDArray[Any],
+    shape: Sequence[int] | None,
+    format: Format | str | Sequence[str] | None,  # noqa: A002
+    fill: Fill | None,
+) -> Storage | None:
+    """The storage of a small matrix whose arrays are taken as they are; None for all others, and what is
+    wrong."""
+    if shape is None or format is None or len(shape) != 2 or type(coords) is not tuple:
+        return None
+    if not all(type(crd) is np.ndarray for crd in coords):
+        return None
+    sizes = (int(shape[0]), int(shape[1]))
+    index = index_type(sizes, len(values))
+    wanted = Wanted(format_of(format, 2), sizes, _zero(fill, values.dtype), index)
+    return rows_at_once(coords, values, wanted) if fits(coords, values, wanted) else None
+
+
+def _zero(fill: Fill | None, kind: np.dtype[Any]) -> Fill:
+    return kind.type(0).item() if fill is None else _fitting(fill, kind)
 
 
 def _number(dtype: Any) -> DType:
