@@ -26,8 +26,8 @@ MAGIC = int.from_bytes(b"AERO", "big")
 VERSION = 1
 HEADER = 6
 _STRUCTURE = (
-    "rows", "columns", "processing_columns", "tracks", "fifo_depth", "word_bits", "values", "memory_words",
-    "line_words",
+    "rows", "columns", "processing_columns", "tracks", "fifo_depth", "input_queue", "word_bits", "values",
+    "memory_words", "line_words",
 )  # fmt: skip
 """What a configuration depends on; clock, memories off the array and voltage may change under it."""
 
