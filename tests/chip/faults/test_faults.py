@@ -157,9 +157,7 @@ def test_a_workspace_larger_than_a_memory_tile_is_cut_or_refused() -> None:
         np.asarray(run.output), np.maximum(np.asarray(operands["B"]) @ np.asarray(operands["C"]), 0)
     )
     # Here what is in the workspace is not in the result: pieces of it could not be put together.
-    with pytest.raises(
-        ChipError, match="reduce_k needs 100 words, but a memory tile of narrow has 28 for it"
-    ):
+    with pytest.raises(ChipError, match="a workspace of 100 coordinates, of which a memory tile holds 28"):
         compiled("x = sum(j, exp(b(k) * C(k,j)))", small, order="kj", b=sparse(4), C=operands["C"]).simulate(
             simulate=step
         )

@@ -25,10 +25,9 @@ from aerogel.chip.firmware.linear import is_sum_over
 from aerogel.chip.graph.build import Plan
 from aerogel.chip.machine.memory import vector_capacity
 from aerogel.core.errors import ChipError
-from aerogel.einsum.nodes import Access, Reduce, accesses, indices, walk
+from aerogel.einsum.nodes import Access, accesses
 from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format
-from aerogel.lower.algebra import nested
 
 _LEAST_ROOM = 16
 _WHOLE = 1000
@@ -172,9 +171,9 @@ class Cutter:
 
     def short_workspace(self, cuts: Cuts) -> Short | None:
         capacity = vector_capacity(self.fabric)
-        for over in workspaces(self.plan):
+        for over in self.plan.workspaces:
             extent = _product(cuts, over)
-            if over and extent > capacity:
+            if extent > capacity:
                 what = f"a workspace of {extent} coordinates, of which a memory tile holds {capacity}"
                 return Short(what, over, lambda cuts, over=over: _product(cuts, over))
         return None
@@ -364,14 +363,3 @@ class Cutter:
 
 def _product(cuts: Cuts, over: tuple[str, ...]) -> int:
     return math.prod(cuts.size(index) for index in over)
-
-
-def workspaces(plan: Plan) -> list[tuple[str, ...]]:
-    """For each sum that is gathered in a workspace, the indices of the result that it is gathered over."""
-    out = plan.assignment.out.indices
-    found: list[tuple[str, ...]] = []
-    for node in walk(nested(plan.assignment.expr, plan.order)):
-        if isinstance(node, Reduce):
-            inner = plan.order[plan.order.index(node.index) + 1 :]
-            found.append(tuple(i for i in inner if i in out and i in indices(node.body)))
-    return [over for over in found if over]

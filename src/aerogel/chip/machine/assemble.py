@@ -23,6 +23,7 @@ from aerogel.chip.graph.blocks import (
     Buffer,
     Drop,
     Fork,
+    Join,
     Locate,
     MatrixReduce,
     Merge,
@@ -32,6 +33,8 @@ from aerogel.chip.graph.blocks import (
     Root,
     Scan,
     Serialize,
+    Sift,
+    Split,
     VectorReduce,
     WriteLevel,
     WriteValues,
@@ -140,6 +143,12 @@ class _Assembly:
                 return Opcode.VECTOR_REDUCE, (OPERATIONS.index(op), extent)
             case MatrixReduce(extents=extents, op=op):
                 return Opcode.MATRIX_REDUCE, (OPERATIONS.index(op), *extents)
+            case Join(size=size):
+                return Opcode.JOIN, (size,)
+            case Split(size=size):
+                return Opcode.SPLIT, (size,)
+            case Sift(op=op, levels=levels):
+                return (Opcode.SIFT_INTERSECT if op == "intersect" else Opcode.SIFT_UNION), (levels,)
             case Drop(inner=kind):
                 return Opcode.DROP, (int(kind is Kind.VALUE),)
             case WriteLevel(tensor=tensor, level=level):
