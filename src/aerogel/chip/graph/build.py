@@ -78,7 +78,8 @@ class Plan:
 
     ``operands``: by the name the graph has for a tensor. The result is called ``out``, has the format
     ``form`` and the shape ``shape``; ``order``: of loops, outermost first. ``workspaces``: for each reducer
-    of more than one value, the indices it is over. ``options``: what it was built with.
+    of more than one value, the indices it is over; ``queues``: of the fibers that wait in a buffer, alike.
+    ``options``: what it was built with.
     """
 
     graph: Graph
@@ -90,6 +91,7 @@ class Plan:
     form: Format
     shape: tuple[int, ...]
     workspaces: tuple[tuple[str, ...], ...] = ()
+    queues: tuple[tuple[str, ...], ...] = ()
     options: Options = DEFAULT
 
     def stored(self, tensors: Mapping[str, Any]) -> dict[str, Storage]:
@@ -254,6 +256,7 @@ def _wired(
     )
     if options.softmax:
         made = softmax(wiring, made, extents)
+        composer.queues.append((made.axes[-1].index,))
     # An operand that is added to is not what is written.
     name = out.tensor if out.tensor not in operands else f"{out.tensor}_out"
     axes = written(wiring, name, made, drop=options.drop and assignment.zero == 0)
@@ -263,8 +266,11 @@ def _wired(
     graph = wiring.graph()
     graph = with_skips(graph) if options.skips else with_bits(graph) if options.bits else graph
     # An index is primed where two sums have it: they are cut alike.
-    workspaces = tuple(tuple(map(unprimed, names)) for names in composer.workspaces)
-    return Plan(graph, assignment, operands, order, extents, name, form, shape, workspaces, options)
+    workspaces, queues = (
+        tuple(tuple(map(unprimed, names)) for names in found)
+        for found in (composer.workspaces, composer.queues)
+    )
+    return Plan(graph, assignment, operands, order, extents, name, form, shape, workspaces, queues, options)
 
 
 def _told_apart(expr: Expr) -> tuple[Expr, dict[Access, str]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import prod
 
 from aerogel.chip.graph.blocks import (
     AluConstant,
@@ -27,7 +26,7 @@ from aerogel.chip.graph.compute import computed
 from aerogel.chip.graph.feeds import Feed, Feeds, Meeting
 from aerogel.chip.graph.graph import Port
 from aerogel.chip.graph.streams import Kind
-from aerogel.chip.graph.wiring import Wiring
+from aerogel.chip.graph.wiring import Wiring, room
 from aerogel.core.errors import ChipError, require
 from aerogel.einsum.nodes import Access, Binary, Expr, Reduce, accesses, children, rebuilt, walk
 from aerogel.einsum.semiring import reduce_rule
@@ -59,7 +58,7 @@ class Made:
 @dataclass(slots=True)
 class Composer:
     """``costly``: whether a graph may have workspaces of more than two dimensions, and sift fibers.
-    ``workspaces``: the indices of each so far."""
+    ``workspaces``, ``queues`` that hold fibers: the indices of each so far."""
 
     wiring: Wiring
     extents: Mapping[str, int]
@@ -68,6 +67,7 @@ class Composer:
     costly: bool = False
     inner: int = 0
     workspaces: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
+    queues: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
 
     def solve(
         self,
@@ -148,12 +148,12 @@ class Composer:
         if feed.held:
             return feed
         sizes = [self.extents[index] for index in feed.indices]
-        # A row of several dimensions has fibers in it, each with its stop.
-        rooms = [prod(sizes[:at]) * (sizes[at] + (at > 0)) for at in range(len(sizes))]
         crds = [
-            self.wiring.fiber(crd, Kind.COORDINATE, room) for crd, room in zip(feed.crds, rooms, strict=True)
+            self.wiring.fiber(crd, Kind.COORDINATE, room(sizes[:levels]))
+            for levels, crd in enumerate(feed.crds, 1)
         ]
-        val = self.wiring.fiber(feed.stream, Kind.VALUE, rooms[-1])
+        val = self.wiring.fiber(feed.stream, Kind.VALUE, room(sizes))
+        self.queues.append(feed.indices)
         return replace(feed, crds=tuple(crds), stream=val, held=True)
 
     def reduced(self, expr: Reduce, made: Made) -> Made:
