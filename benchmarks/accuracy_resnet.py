@@ -42,7 +42,7 @@ STAGES = {
     56: (Stage(0.9, 600, 0.05, 1.0),),
 }
 
-CONTROL = {20: Stage(0.0, 280, 0.05)}
+CONTROL = {20: Stage(0.0, 280, 0.05), 56: Stage(0.0, 600, 0.05)}
 """The dense model trained on as the first stage is, for what training alone does."""
 
 
@@ -55,8 +55,7 @@ def measured(task: Task) -> Iterator[Row]:
     run, depth = Run(task), depth_of(task.part)
     yield run.dense()
     yield from run.trained_on(STAGES[depth])
-    if depth in CONTROL:
-        yield from run.trained_on([CONTROL[depth]])
+    yield from run.trained_on([CONTROL[depth]])
 
 
 def claims(rows: Sequence[Row], part: str) -> list[Claim]:

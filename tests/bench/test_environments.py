@@ -85,7 +85,7 @@ def test_what_will_be_installed_is_said_with_its_size() -> None:
         and "about 490 MB" in told
         and str(ENVIRONMENTS["deepsparse"].folder) in told
     )
-    with pytest.raises(MissingDependencyError, match="environment 'x' is unknown: there is deepsparse"):
+    with pytest.raises(MissingDependencyError, match="environment 'x' is unknown: choose from deepsparse"):
         environment("x")
 
 

@@ -36,7 +36,7 @@ def test_an_unknown_target_fails_and_the_rest_is_still_shown(
     monkeypatch.setenv("AEROGEL_TARGET", "itanium")
     assert main(["doctor"]) == 1
     shown = capsys.readouterr().out
-    assert "FAIL  target             AEROGEL_TARGET='itanium' is unknown" in shown
+    assert "FAIL  target             AEROGEL_TARGET 'itanium' is unknown" in shown
     assert "libraries" in shown
 
 

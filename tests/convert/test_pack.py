@@ -169,7 +169,7 @@ def test_a_nan_stays_in_minimum_and_maximum() -> None:
 
 
 def test_duplicates_unknown() -> None:
-    with pytest.raises(InputError, match="duplicates='sum' is unknown"):
+    with pytest.raises(InputError, match="duplicates 'sum' is unknown"):
         pack((), np.ones(1), (), named("dense", 0), duplicates="sum")  # type: ignore[arg-type]
 
 

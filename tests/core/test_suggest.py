@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aerogel.core.suggest import alike, meant
+from aerogel.core.suggest import alike, meant, unknown
 
 PLACES = ["rows", "columns", "tracks"]
 
@@ -44,3 +44,10 @@ def test_how_alike_words_must_be_is_the_callers() -> None:
 def test_words_are_looked_through_once() -> None:
     """An iterator will do: the keys of a map, say, or a generator."""
     assert meant("zzz", iter(PLACES)) == "there are rows, columns, tracks"
+
+
+def test_an_unknown_word_in_whole_messages() -> None:
+    assert unknown("place", "colums", PLACES) == "place 'colums' is unknown: did you mean 'columns'?"
+    all_of_them = "place 'x' is unknown: choose from rows, columns, tracks, or N:M"
+    assert unknown("place", "x", iter(PLACES), "or N:M") == all_of_them
+    assert unknown("place", None, PLACES).startswith("place None is unknown: choose from rows")

@@ -168,7 +168,7 @@ def test_a_plan_for_another_model() -> None:
 
 def test_an_unknown_precision() -> None:
     module, x = torch.nn.Linear(4, 4), torch.ones(2, 4)
-    message = "precision='int4' is unknown: 'fp32' or 'int8'"
+    message = "precision 'int4' is unknown: did you mean 'int8'?"
     refused(InputError, message, lambda: aerogel.compile(module, (x,), precision="int4"))  # type: ignore[arg-type]
 
 

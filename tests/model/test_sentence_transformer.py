@@ -240,7 +240,7 @@ def test_what_is_no_text_is_named(shared: SentenceEncoder, given: Any, message: 
     ("options", "error", "message"),
     [
         ({"batch_size": 0}, InputError, "batch_size=0"),
-        ({"precision": "float16"}, InputError, "'float16' is unknown: give one of float32, int8"),
+        ({"precision": "float16"}, InputError, "'float16' is unknown: did you mean 'float32'"),
         ({"precision": ["int8"]}, InputError, "is unknown"),
         ({"output_value": "vectors"}, InputError, "output_value='vectors' is unknown"),
         ({"output_value": "token_embeddings", "precision": "int8"}, UnsupportedError, "for sentence vectors"),

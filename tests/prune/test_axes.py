@@ -181,8 +181,9 @@ def test_presets_name_the_axes_and_each_can_be_set_alone() -> None:
     ("chosen", "message"),
     [
         ({"importance": "size"}, "importance 'size' is unknown: choose from magnitude, wanda"),
+        ({"importance": "magnitud"}, "importance 'magnitud' is unknown: did you mean 'magnitude'"),
         ({"method": "obc"}, "method 'obc' is unknown: choose from"),
-        ({"recovery": "prayer"}, "recovery 'prayer' is unknown: write none, obs, admm"),
+        ({"recovery": "prayer"}, "recovery 'prayer' is unknown: choose from none, obs, admm"),
         ({"recovery": ["admm", "obs"]}, "'obs' starts from the dense weights: name it before 'admm'"),
         ({"recovery": ["admm", "admm"]}, "named twice"),
         ({"recovery": ["batch_norm", "admm"]}, "one layer at a time: name it before 'batch_norm'"),

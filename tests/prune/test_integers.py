@@ -199,7 +199,7 @@ def test_other_float_types_have_no_grid(dtype: torch.dtype) -> None:
 
 
 def test_other_precisions_are_refused() -> None:
-    with pytest.raises(InputError, match="precision 'int4' is unknown: choose from fp32, int8"):
+    with pytest.raises(InputError, match="precision 'int4' is unknown: did you mean 'int8'"):
         prune(torch.nn.Linear(6, 4), 0.5, precision="int4")
 
 

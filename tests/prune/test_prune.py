@@ -250,7 +250,7 @@ def test_non_finite_weights_are_refused_by_name_and_nothing_changes(bad: float) 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pattern": "block3x1"}, "pattern 'block3x1' is unknown: choose one of unstructured"),
+        ({"pattern": "block3x1"}, "pattern 'block3x1' is unknown: did you mean 'block"),
         ({"pattern": "4:4"}, "pattern '4:4': of every M at most N are kept, 1 <= N < M"),
         ({"pattern": "0:4"}, "1 <= N < M"),
         ({"pattern": "2:1000000000000"}, "is unknown"),

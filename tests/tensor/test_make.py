@@ -126,7 +126,7 @@ def test_types_and_fills() -> None:
         (lambda: tensor(([1.0], ([1],)), shape=(3, 3)), r"modes|coordinates"),
         (lambda: tensor(([1.0], ([1],)), shape=(-3,)), r"mode 0 has size -3"),
         (lambda: tensor(X, "bsr:4x4"), r"no multiple|multiple"),
-        (lambda: tensor(X, duplicates="sum"), r"duplicates='sum' is unknown: give one of add"),  # type: ignore[arg-type]
+        (lambda: tensor(X, duplicates="sum"), r"duplicates 'sum' is unknown: choose from add"),  # type: ignore[arg-type]
         (lambda: tensor("text"), r"x is a str: give"),
     ],
 )

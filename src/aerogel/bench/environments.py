@@ -17,6 +17,7 @@ from typing import Any
 
 from aerogel.core.errors import CacheError, MissingDependencyError, require
 from aerogel.core.folders import replace_folder, require_place
+from aerogel.core.suggest import unknown
 from aerogel.native.cache import private_folder
 
 _MADE = "aerogel-environment.json"
@@ -78,10 +79,7 @@ ENVIRONMENTS: dict[str, Environment] = {
 
 def environment(name: str) -> Environment:
     """MissingDependencyError for a name that is not in ``ENVIRONMENTS``."""
-    known = ", ".join(ENVIRONMENTS)
-    require(
-        name in ENVIRONMENTS, MissingDependencyError, f"environment {name!r} is unknown: there is {known}"
-    )
+    require(name in ENVIRONMENTS, MissingDependencyError, unknown("environment", name, ENVIRONMENTS))
     return ENVIRONMENTS[name]
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from aerogel.bench.environments import ENVIRONMENTS, interpreter
 from aerogel.core.errors import InputError, MissingDependencyError, require
+from aerogel.core.suggest import unknown
 from aerogel.measure import Contender, Json
 
 OnnxPrecision = Literal["fp32", "int8"]
@@ -77,8 +78,7 @@ USUAL = ("torch", "onnxruntime", "onnxruntime-int8")
 def chosen(names: Sequence[str]) -> list[Peer]:
     """The runtimes of these names; InputError for an unknown one."""
     for name in names:
-        known = ", ".join(PEERS)
-        require(name in PEERS, InputError, f"runtime {name!r} is unknown: choose from {known}")
+        require(name in PEERS, InputError, unknown("runtime", name, PEERS))
     return [PEERS[name] for name in names]
 
 

@@ -18,6 +18,7 @@ from aerogel.convert.survey import Survey, survey
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import FormatError, InputError, require
 from aerogel.core.scratch import Scratch
+from aerogel.core.suggest import unknown
 from aerogel.formats.storage import INDICES, MOST_INDEX, VALUES, Fill, Storage, check_shape, index_type
 from aerogel.formats.tensor_format import Format
 
@@ -45,11 +46,8 @@ def pack(  # noqa: PLR0913 (keywords, each a choice of its own)
     """
     shape = tuple(int(size) for size in shape)
     check_fit(format, shape)
-    require(
-        duplicates in DUPLICATES,
-        InputError,
-        f"duplicates={duplicates!r} is unknown: give one of {', '.join(DUPLICATES)}",
-    )
+    if duplicates not in DUPLICATES:
+        raise InputError(unknown("duplicates", duplicates, DUPLICATES))
     modes, values = _arrays(coords, values, shape)
     wanted = Wanted(format, shape, fill_of(fill, values.dtype), _index(index, shape, len(values)))
     pieces = thread_count(len(values), threads)

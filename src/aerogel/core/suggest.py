@@ -1,4 +1,4 @@
-"""What was meant by a word that is not known: the end of an error's message."""
+"""What was meant by a word that is not known: an error's message, or the end of one."""
 
 from __future__ import annotations
 
@@ -26,3 +26,11 @@ def meant(
     if near:
         return f"did you mean {' or '.join(map(repr, near))}?"
     return f"there are {', '.join(known) or 'none'}" if otherwise is None else otherwise
+
+
+def unknown(what: str, word: object, known: Iterable[str], *more: str) -> str:
+    """``format 'cssr' is unknown: did you mean 'csr'?``; where nothing reads like ``word``, ``choose from``
+    all that is ``known``, and ``more``: words that follow a rule rather than stand in a list, such as N:M."""
+    known = list(known)
+    otherwise = f"choose from {', '.join((*known, *more))}"
+    return f"{what} {word!r} is unknown: {meant(str(word), known, otherwise)}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from aerogel.core import sysctl
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import TargetError
+from aerogel.core.suggest import unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def named(name: str, flags: Iterable[str] = ()) -> Target:
     """The target called ``name`` with what it requires and those of its optional features whose Linux
     flags are in ``flags``. Whether this CPU has it is not asked; TargetError for an unknown name."""
     if name not in _NEEDS:
-        raise TargetError(f"target {name!r} is unknown: choose one of {', '.join(NAMES)}")
+        raise TargetError(unknown("target", name, NAMES))
     have = frozenset(flags)
     extra = [llvm for llvm, flag in _OPTIONAL.get(name, {}).items() if flag in have]
     bits, registers = _SHAPE[name]
@@ -142,6 +143,4 @@ def current() -> Target:
     have = ", ".join(t.name for t in targets)
     if wanted in NAMES:
         raise TargetError(f"AEROGEL_TARGET={wanted}, but this CPU lacks it: it has {have}")
-    raise TargetError(
-        f"AEROGEL_TARGET={wanted!r} is unknown: choose one of {', '.join(NAMES)} (this CPU has {have})"
-    )
+    raise TargetError(f"{unknown('AEROGEL_TARGET', wanted, NAMES)} (this CPU has {have})")

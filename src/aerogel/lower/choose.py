@@ -12,46 +12,27 @@ from dataclasses import dataclass, replace
 
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import InputError, UnsupportedError, require
-from aerogel.einsum.nodes import (
-    Access,
-    Assignment,
-    Binary,
-    Expr,
-    Reduce,
-    accesses,
-    children,
-    loop_indices,
-    walk,
-)
+from aerogel.einsum.nodes import Assignment, Expr, Reduce, accesses, children, loop_indices, walk
 from aerogel.einsum.printer import text
 from aerogel.einsum.semiring import reduce_rule
-from aerogel.formats.levels import LEVELS, Compressed, Singleton
-from aerogel.formats.tensor_format import Format, named
-from aerogel.lower.absent import restrict
+from aerogel.formats.levels import LEVELS
+from aerogel.formats.tensor_format import Format
 from aerogel.lower.ahead import aheads
 from aerogel.lower.algebra import fold_of, follows, nested, terms
 from aerogel.lower.estimate import Estimate, Sizes
 from aerogel.lower.hoist import hoists
 from aerogel.lower.operand import OperandType, Stored
 from aerogel.lower.orders import orders
-from aerogel.lower.scheduled import Assembly, Scheduled
+from aerogel.lower.result import Made, made, natural
+from aerogel.lower.scheduled import Scheduled
+from aerogel.lower.work import Work
 
 CONVERT = 12.0
 """Work of converting an operand, for each value it stores."""
-SCATTER = 3.0
-"""Work of adding into a workspace, against that of a sum in a register."""
-ADDED = 2.0
-"""Work of adding into a dense result: it is read and written at every step, which a register is not."""
-FAR = 4.0
-"""Work of a step that jumps through a dense operand, against one that runs along it."""
-VECTOR = 0.2
-"""Work of a step that is a lane of a vector."""
 LONG, CHAINS = 24.0, 4
 """From which length on fibers are added in several partial sums, and in how many."""
 LARGE = 40_000.0
 """Estimated steps from which on another thread is worth waking."""
-EMPTY = 0.05
-"""Work of an element of a dense result, even where nothing is computed: its memory."""
 WIDEST = 1 << 28
 """Elements of a workspace, at most."""
 
@@ -136,7 +117,8 @@ class _Chooser:
             return None
         out = self.assignment.out.indices
         formats = self.formats(order)
-        if self.conversions(formats) >= limit:
+        converting = self.conversions(formats)
+        if converting >= limit:
             return None
         operands = {n: replace(o, format=formats[n]) for n, o in self.operands.items()}
         estimate = Estimate(operands, self.converted_sizes(formats), self.assignment.zero)
@@ -149,11 +131,11 @@ class _Chooser:
             if not self.may_scatter(order):
                 return None
             outer = next(k for k, i in enumerate(order) if i not in out)
-        form = self.wanted.out or self.natural(order, estimate)
+        form = self.wanted.out or natural(self.assignment, order, self.operands, estimate)
         scheduled = self.laid_out(order, operands, form, outer, scatter=scatter)
         if scheduled is None:
             return None
-        work = self.work(scheduled, estimate)
+        work = converting + Work(scheduled, estimate).total()
         if not scatter:
             met = hoists(nested(self.assignment.expr, order), order, outer, estimate)
             parts = self.in_parts(scheduled, work)
@@ -228,48 +210,7 @@ class _Chooser:
             counts[name] = tuple(guessed)
         return Sizes(self.sizes.extents, counts)
 
-    # --- the output -----------------------------------------------------------------------------
-
-    def natural(self, order: tuple[str, ...], estimate: Estimate) -> Format:
-        """The format a result has if none is asked for: compressed where only what is stored is visited."""
-        out = self.assignment.out.indices
-        loops = [i for i in order if i in out]
-        kinds = [self.is_sparse(i, order, estimate) for i in loops]
-        if len(out) == 1 and any(len(a.indices) > 1 for a in accesses(self.assignment.expr)):
-            kinds = [False]
-        if not any(kinds):
-            return named("dense", len(out))
-        first, last = kinds.index(True), len(kinds) - 1 - kinds[::-1].index(True)
-        if last == 0 and len(kinds) > 1:
-            # Whole rows of a dense result: as with vectors, nobody wants them listed.
-            return named("dense", len(out))
-        modes = tuple(out.index(i) for i in loops)
-        if first == 0 and last == len(kinds) - 1 and self.all_coo():
-            return replace(named("coo", len(out)), order=modes)
-        dense, compressed = LEVELS["dense"], LEVELS["compressed"]
-        levels = (dense,) * first + (compressed,) * (last + 1 - first) + (dense,) * (len(kinds) - 1 - last)
-        return Format(levels, modes)
-
-    def all_coo(self) -> bool:
-        sparse = [o.format for o in self.operands.values() if not o.format.dense]
-        return all(form == replace(named("coo", form.rank), order=form.order) for form in sparse)
-
-    def is_sparse(self, index: str, order: tuple[str, ...], estimate: Estimate) -> bool:
-        """Whether the loop over an index of the output visits only what operands store."""
-        outside = order[: order.index(index)]
-        expr = self.assignment.expr
-        asked = [
-            a
-            for a in dict.fromkeys(accesses(expr))
-            if index in a.indices and not estimate.stored(a).dense and not self._is_dense(a, index, estimate)
-        ]
-        walked = estimate.walked(expr, index, outside)
-        return bool(asked) and bool(walked or asked) and restrict(expr, asked, self.assignment.zero) is None
-
-    @staticmethod
-    def _is_dense(access: Access, index: str, estimate: Estimate) -> bool:
-        stored = estimate.stored(access)
-        return stored.level(stored.indices.index(index)).full
+    # --- the schedule ---------------------------------------------------------------------------
 
     def laid_out(
         self,
@@ -281,89 +222,44 @@ class _Chooser:
         scatter: bool,
     ) -> Scheduled | None:
         """The schedule with its assembly; None where the output cannot be put together so."""
-        out = self.assignment.out
-        levels = tuple(out.indices[mode] for mode in form.order)
-        pattern = None if scatter else self.pattern(form, operands)
-        assembly, inside, appended = self.assembly(form, order, scatter=scatter)
-        loops = tuple(i for i in order if i in out.indices)
-        if pattern is not None and loops == levels:
-            assembly, inside, appended = "pattern", form, pattern[1]
-        if assembly in ("rows", "coordinates"):
-            in_order = tuple(i for i in order if i in out.indices)
-            head = tuple(out.indices[m] for m in inside.order)
-            if in_order[:appended] != head[:appended]:
-                return None
-            if scatter and (len(in_order) != outer + 1 or appended != len(in_order)):
-                return None
-            if scatter and self.sizes.extents[in_order[-1]] > WIDEST:
-                return None
-        vector = self.vector(order, operands, inside, assembly, appended, outer, scatter=scatter)
-        parallel = self.parallel(order)
+        result = made(self.assignment, form, order, operands, scatter=scatter)
+        if not self.can_list(result, order, outer, scatter=scatter):
+            return None
         return Scheduled(
             assignment=self.assignment,
             operands=tuple(operands[name] for name in sorted(operands)),
-            out=inside,
+            out=result.format,
             compute=self.compute,
             dtype=self.dtype,
             order=order,
             outer=outer,
             scatter=scatter,
-            assembly=assembly,
-            appended=appended,
-            vector=vector,
-            parallel=parallel,
+            assembly=result.assembly,
+            appended=result.appended,
+            vector=self.vector(order, operands, result, outer, scatter=scatter),
+            parallel=self.parallel(order),
             index=self.index(),
-            pattern=pattern[0] if pattern and assembly == "pattern" else None,
+            pattern=result.pattern,
         )
+
+    def can_list(self, result: Made, order: tuple[str, ...], outer: int, *, scatter: bool) -> bool:
+        """Whether a result that is counted and filled in comes in the order of its levels."""
+        if result.assembly not in ("rows", "coordinates"):
+            return True
+        out = self.assignment.out.indices
+        loops = tuple(i for i in order if i in out)
+        levels = tuple(out[m] for m in result.format.order)
+        if loops[: result.appended] != levels[: result.appended]:
+            return False
+        if not scatter:
+            return True
+        one_row = len(loops) == outer + 1 and result.appended == len(loops)
+        return one_row and self.sizes.extents[loops[-1]] <= WIDEST
 
     def index(self) -> DType:
         extents = [self.sizes.extents[i] for i in self.assignment.out.indices]
         wide = max(extents, default=0) > 2**31 - 1
         return DType.I64 if wide else DType.I32
-
-    def assembly(
-        self, form: Format, order: tuple[str, ...], *, scatter: bool
-    ) -> tuple[Assembly, Format, int]:
-        """How an output of this format comes about: the assembly, the format it is made in, and how many of
-        its levels are appended to."""
-        if form.dense and not form.block:
-            return "dense", form, 0
-        out = self.assignment.out.indices
-        kinds = form.levels[: form.rank]
-        last = max((k for k, level in enumerate(kinds) if not level.full), default=-1)
-        plain = not form.block and all(isinstance(level, Compressed) or level.full for level in kinds)
-        loops = tuple(i for i in order if i in out)
-        modes = tuple(out.index(i) for i in loops)
-        # A row needs a loop of its own, over rows that every thread has apart.
-        rows = plain and last >= 1 and all(level.full for level in kinds[:last]) and form.order == modes
-        if rows and (last == form.rank - 1 or not scatter):
-            return "rows", form, last + 1
-        # Anything else is listed in the order of loops; its levels are made from the list.
-        trailing = form.rank - 1 - last if plain and form.order == modes and not scatter else 0
-        dense = (LEVELS["dense"],) * trailing
-        listed = named("coo", form.rank - trailing)
-        return "coordinates", Format((*listed.levels, *dense), modes), form.rank - trailing
-
-    def pattern(self, form: Format, operands: Mapping[str, OperandType]) -> tuple[str, int] | None:
-        """The operand whose first levels the output has, and how many; dense ones may follow."""
-        expr = self.assignment.expr
-        out = tuple(self.assignment.out.indices[mode] for mode in form.order)
-        if form.block or form.dense:
-            return None
-        shared = 1 + max(k for k, level in enumerate(form.levels) if not level.full)
-        kinds = form.levels[:shared]
-        if any(isinstance(level, Singleton) or not (level.compact and level.unique) for level in kinds):
-            return None
-        for access in dict.fromkeys(accesses(expr)):
-            stored = Stored.of(access, operands[access.tensor])
-            if stored.indices[:shared] != out[:shared] or stored.operand.format.levels[:shared] != kinds:
-                continue
-            if set(stored.indices[shared:]) & set(out) or restrict(expr, [access], self.assignment.zero):
-                continue
-            others = [a for a in accesses(expr) if a != access and set(a.indices) & set(out)]
-            if all(operands[a.tensor].format.dense for a in others):
-                return access.tensor, shared
-        return None
 
     # --- vectors and threads ----------------------------------------------------------------------
 
@@ -371,9 +267,7 @@ class _Chooser:
         self,
         order: tuple[str, ...],
         operands: Mapping[str, OperandType],
-        form: Format,
-        assembly: Assembly,
-        appended: int,
+        result: Made,
         outer: int,
         *,
         scatter: bool,
@@ -382,7 +276,8 @@ class _Chooser:
         out = self.assignment.out.indices
         if self.compute is DType.BOOL or self.dtype is not self.compute or not out:
             return None
-        if assembly != "dense" and (scatter or appended == form.rank):
+        form = result.format
+        if result.assembly != "dense" and (scatter or result.appended == form.rank):
             return None
         index = order[-1] if scatter else order[outer - 1]
         if index not in out or out[form.order[-1]] != index or out.count(index) > 1:
@@ -399,97 +294,10 @@ class _Chooser:
             return False
         return order[0] in self.assignment.out.indices
 
-    # --- work ---------------------------------------------------------------------------------------
-
     def conversions(self, formats: Mapping[str, Format]) -> float:
         """The work of bringing every operand into its format."""
         changed = [name for name, operand in self.operands.items() if formats[name] != operand.format]
         return sum(CONVERT * max(1, self.sizes.counts[name][-1]) for name in changed)
-
-    def work(self, scheduled: Scheduled, estimate: Estimate) -> float:
-        total = self.conversions({name: operand.format for name, operand in estimate.operands.items()})
-        if scheduled.assembly == "dense":
-            total += EMPTY * math.prod(self.sizes.extents[i] for i in self.assignment.out.indices)
-        twice = 2.0 if scheduled.assembly in ("rows", "coordinates") else 1.0
-        outer = scheduled.order[: scheduled.outer]
-        expr = self.assignment.expr
-        if scheduled.scatter:
-            for term in terms(expr, fold_of(expr)):
-                loops = tuple(
-                    i for i in scheduled.order if i in self.assignment.out.indices or i in term.loops
-                )
-                weight = ADDED if scheduled.assembly == "dense" else SCATTER
-                total += twice * weight * self.loops(term.body, (), loops, scheduled, estimate)
-            return total
-        total += twice * self.loops(expr, (), outer, scheduled, estimate)
-        whole = nested(expr, scheduled.order)
-        return total + self.sums(whole, whole, outer, scheduled, estimate)
-
-    def sums(
-        self,
-        expr: Expr,
-        term: Expr,
-        outside: tuple[str, ...],
-        scheduled: Scheduled,
-        estimate: Estimate,
-    ) -> float:
-        """The work of the sums in ``expr``, once for every coordinate outside that ``term``, which it is part
-        of, visits."""
-        if isinstance(expr, Reduce):
-            steps = self.steps(expr.body, expr.index, outside, scheduled, estimate)
-            inside = self.sums(expr.body, term, (*outside, expr.index), scheduled, estimate)
-            return estimate.visits(term, outside) * steps + inside
-        apart = isinstance(expr, Binary) and expr.op in ("add", "sub")
-        parts = children(expr)
-        return sum(self.sums(p, p if apart else term, outside, scheduled, estimate) for p in parts)
-
-    def loops(
-        self,
-        expr: Expr,
-        outside: tuple[str, ...],
-        loops: tuple[str, ...],
-        scheduled: Scheduled,
-        estimate: Estimate,
-    ) -> float:
-        """The steps of loops inside one another."""
-        total = 0.0
-        for index in loops:
-            total += estimate.visits(expr, outside) * self.steps(expr, index, outside, scheduled, estimate)
-            outside = (*outside, index)
-        return total
-
-    def steps(
-        self,
-        expr: Expr,
-        index: str,
-        outside: tuple[str, ...],
-        scheduled: Scheduled,
-        estimate: Estimate,
-    ) -> float:
-        """The steps of one loop, each weighed."""
-        lanes = scheduled.vector in (*outside, index) or self.runs_dense(expr, index, estimate)
-        weight = (VECTOR if lanes else 1.0) * self.stride(expr, index, scheduled, estimate)
-        return weight * estimate.steps(expr, index, outside)
-
-    def runs_dense(self, expr: Expr, index: str, estimate: Estimate) -> bool:
-        """Whether this is a sum along memory, which runs in lanes."""
-        if index in self.assignment.out.indices or self.compute is DType.BOOL:
-            return False
-        along = [estimate.stored(a) for a in accesses(expr) if index in a.indices]
-        return bool(along) and all(s.dense and s.streams(index) for s in along)
-
-    def stride(self, expr: Expr, index: str, scheduled: Scheduled, estimate: Estimate) -> float:
-        """More than 1 where the loop jumps through a dense operand or result."""
-        jumps = [
-            stored
-            for stored in (estimate.stored(a) for a in dict.fromkeys(accesses(expr)))
-            if stored.dense
-            and index in stored.indices
-            and not stored.streams(index)
-            and scheduled.order[-1] == index
-            and scheduled.vector is None
-        ]
-        return FAR if jumps else 1.0
 
 
 def choose(

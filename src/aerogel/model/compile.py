@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import unknown
 from aerogel.core.target import Target, current
 from aerogel.model.assemble import assemble
 from aerogel.model.calibrate import calibrated
@@ -61,7 +62,7 @@ def compile(  # noqa: A001, PLR0913 (the package's verb: ag.compile; all but thr
         >>> hidden = program(ids, mask)                      # doctest: +SKIP
     """
     known = precision in get_args(Precision)
-    require(known, InputError, f"precision={precision!r} is unknown: 'fp32' or 'int8'")
+    require(known, InputError, unknown("precision", precision, get_args(Precision)))
     what = f"model is a {type(model).__name__}: give a torch.nn.Module"
     require(callable(getattr(model, "named_parameters", None)), InputError, what)
     told = "calibration is for programs of 8-bit integers: add precision='int8', or leave it out"

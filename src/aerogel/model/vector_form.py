@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import unknown
 from aerogel.model.tensors import tensor
 from aerogel.model.vectors import PRECISIONS, Precision, Vectors, normalized, quantized
 
@@ -53,7 +54,7 @@ class Form:
 def form(precision: object, features: object, *, to_numpy: bool, to_tensor: bool, unit: bool) -> Form:
     """The form of these arguments, None of a precision being float32; InputError where one cannot be."""
     known = precision is None or precision in PRECISIONS
-    require(known, InputError, f"precision={precision!r} is unknown: give one of {', '.join(PRECISIONS)}")
+    require(known, InputError, unknown("precision", precision, PRECISIONS))
     kind: Literal["numpy", "tensor", "list"] = "tensor" if to_tensor else "numpy" if to_numpy else "list"
     exact = cast("Precision", "float32" if precision is None else precision)
     return Form(kind, exact, kept_features(features), bool(unit))

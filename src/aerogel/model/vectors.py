@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import unknown
 from aerogel.model.sentence_settings import SIMILARITIES, Similarity
 
 Vectors = NDArray[np.float32]
@@ -113,7 +114,7 @@ def require_similarity(name: object) -> Similarity:
     """A name of ``SIMILARITIES``, or an enumeration that has it as its value; None is cosine. InputError."""
     found: Any = "cosine" if name is None else getattr(name, "value", name)
     known = found in SIMILARITIES
-    require(known, InputError, f"similarity {found!r} is unknown: give one of {', '.join(SIMILARITIES)}")
+    require(known, InputError, unknown("similarity", found, SIMILARITIES))
     return found
 
 

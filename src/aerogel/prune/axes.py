@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import unknown
 from aerogel.prune.budget import BUDGETS, Budget
 from aerogel.prune.fits import FITS
 from aerogel.prune.importance import Importance, importance_named
@@ -70,7 +71,7 @@ def chosen_axes(
     ``importance`` takes the place of the one, ``recovery`` is added to the other, unless it starts with
     ``none``."""
     if method is not None and method not in METHODS:
-        raise InputError(f"method {method!r} is unknown: choose from {', '.join(METHODS)}")
+        raise InputError(unknown("method", method, METHODS))
     preset = METHODS["magnitude" if method is None else method]
     name = preset.importance if importance is None else importance
     given = (recovery,) if isinstance(recovery, str) else tuple(recovery or ())
@@ -98,8 +99,7 @@ def budget_named(name: object) -> Budget:
     if isinstance(name, str) and name.startswith("latency:"):
         return LatencyBudget.parse(name).budget()
     if not isinstance(name, str) or name not in BUDGETS:
-        known = ", ".join(BUDGETS)
-        raise InputError(f"budget {name!r} is unknown: choose from {known}, latency:3ms or latency:0.5")
+        raise InputError(unknown("budget", name, BUDGETS, "latency:3ms or latency:0.5"))
     return BUDGETS[name]
 
 
@@ -126,10 +126,8 @@ def _parted(steps: Sequence[str]) -> tuple[tuple[str, ...], tuple[str | Schedule
 def _schedule(step: object) -> Schedule:
     if isinstance(step, str) and step.startswith(_DISTILL):
         return Schedule.parse(step)
-    known = ", ".join(["none", *FITS, BATCH_NORM])
-    raise InputError(
-        f"recovery {step!r} is unknown: write {known}, distill:90s, distill:10m or distill:200steps"
-    )
+    trained = "distill:90s, distill:10m or distill:200steps"
+    raise InputError(unknown("recovery", step, ["none", *FITS, BATCH_NORM], trained))
 
 
 def check_together(axes: Axes, sparsity: object, data: object) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError
+from aerogel.core.suggest import unknown
 from aerogel.prune.gradient import by_gradients
 from aerogel.prune.magnitude import magnitude
 from aerogel.prune.obs import by_surgeon
@@ -46,5 +47,5 @@ IMPORTANCES: dict[str, Importance] = {
 def importance_named(name: object) -> Importance:
     """The importance called ``name``, or InputError."""
     if not isinstance(name, str) or name not in IMPORTANCES:
-        raise InputError(f"importance {name!r} is unknown: choose from {', '.join(IMPORTANCES)}")
+        raise InputError(unknown("importance", name, IMPORTANCES))
     return IMPORTANCES[name]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import unknown
 
 Share = TypeVar("Share")
 
@@ -89,9 +90,7 @@ def pattern_named(name: str) -> Pattern:
         )
         raise InputError(f"pattern {name!r} removes whole units rather than setting weights to zero: {told}")
     if not isinstance(name, str) or name not in PATTERNS:
-        raise InputError(
-            f"pattern {name!r} is unknown: choose one of {', '.join(PATTERNS)}, or N:M as in 2:4"
-        )
+        raise InputError(unknown("pattern", name, PATTERNS, "or N:M as in 2:4"))
     return PATTERNS[name]
 
 

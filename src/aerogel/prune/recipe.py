@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import unknown
 from aerogel.prune import weights
 from aerogel.prune.axes import Axes, check_together
 from aerogel.prune.batch_norm import reestimate
@@ -50,8 +51,7 @@ class Recipe:
 
     def check(self, sparsity: object, data: object) -> None:
         """InputError for choices that do not go together."""
-        told = f"precision {self.precision!r} is unknown: choose from {', '.join(PRECISIONS)}"
-        require(self.precision in PRECISIONS, InputError, told)
+        require(self.precision in PRECISIONS, InputError, unknown("precision", self.precision, PRECISIONS))
         told = f"loss is of no use to importance {self.axes.importance_name!r}: take 'gradient' or 'taylor'"
         require(self.loss is None or self.axes.importance.gradients, InputError, told)
         check_together(self.axes, sparsity, data)

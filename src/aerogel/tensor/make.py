@@ -17,6 +17,7 @@ from aerogel.convert.pack import pack
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import FormatError, InputError, require
 from aerogel.core.scratch import Scratch
+from aerogel.core.suggest import unknown
 from aerogel.formats.storage import VALUES, Fill, Storage, check_shape, index_type
 from aerogel.formats.tensor_format import Format, format_of
 from aerogel.tensor.coerce import operand
@@ -44,11 +45,8 @@ def tensor(
     ``fill``: what stands where nothing is stored; None: what ``x`` says, else 0. ``duplicates``: what becomes
     of values with equal coordinates: ``add``, ``min``, ``max``, ``or``, ``mul``, ``last`` or ``refuse``.
     """
-    require(
-        duplicates in DUPLICATES,
-        InputError,
-        f"duplicates={duplicates!r} is unknown: give one of {', '.join(DUPLICATES)}",
-    )
+    if duplicates not in DUPLICATES:
+        raise InputError(unknown("duplicates", duplicates, DUPLICATES))
     if _is_listing(x):
         return Tensor(compact(_listed(x, shape, format, duplicates, dtype, fill)))
     storage = operand(x, "x", duplicates)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from aerogel.core.errors import InputError, require
 from aerogel.core.folders import require_place
+from aerogel.core.suggest import unknown
 from aerogel.model.save_pretrained import check_folder
 from aerogel.prune.recipe_file import PruneRecipe
 from aerogel.prune.schedule import Schedule
@@ -239,4 +240,4 @@ def _precision(recipe: PruneRecipe) -> Literal["fp32", "int8"]:
         case "int8":
             return "int8"
         case other:
-            raise InputError(f"precision {other!r} is unknown: choose from fp32, int8")
+            raise InputError(unknown("precision", other, ("fp32", "int8")))

@@ -16,6 +16,7 @@ from aerogel.bench.encoder import RUNTIMES, SHAPES
 from aerogel.bench.energy import watch_energy
 from aerogel.bench.whole_model import arrays_of
 from aerogel.core.errors import InputError, MissingDependencyError, require
+from aerogel.core.suggest import unknown
 from aerogel.measure import (
     Case,
     CaseResult,
@@ -92,7 +93,7 @@ class Trade:
 def check_against(names: Sequence[str]) -> None:
     """InputError for an unknown runtime, MissingDependencyError for one that is not installed."""
     for name in names:
-        require(name in NEEDS, InputError, f"runtime {name!r} is unknown: choose from {', '.join(NEEDS)}")
+        require(name in NEEDS, InputError, unknown("runtime", name, NEEDS))
         absent = [library for library in NEEDS[name] if importlib.util.find_spec(library) is None]
         if absent:
             raise MissingDependencyError(f'{name} needs {", ".join(absent)}: pip install "aerogel[bench]"')

@@ -104,7 +104,7 @@ def test_what_is_not_timed_is_told_with_its_reason() -> None:
     told = not_timed()
     assert told["graphblas"]["ttv"] == "it has matrices and vectors only"
     assert "mttkrp" in told["pydata"] and "aerogel" not in told
-    with pytest.raises(InputError, match="library 'x' is unknown: there are aerogel, scipy"):
+    with pytest.raises(InputError, match="library 'x' is unknown: choose from aerogel, scipy"):
         libraries_for("spmv", ("x",))
 
 

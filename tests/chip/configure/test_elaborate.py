@@ -86,6 +86,8 @@ def test_a_wire_of_one_hop() -> None:
     assert (channel.hops, channel.latency, channel.capacity) == (1, 1, FABRIC.fifo_depth)
     assert [cell.name for cell in netlist.cells] == ["root", "scan"]
     assert netlist.cells[1].outputs == (-1, -1)
+    (queued,) = elaborate(_two_tiles(Kind.REFERENCE), replace(FABRIC, input_queue=3)).channels
+    assert queued.capacity == FABRIC.fifo_depth + 3
 
 
 def test_what_is_wired_wrongly_is_said() -> None:

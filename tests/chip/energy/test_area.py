@@ -27,7 +27,15 @@ def test_clocked_registers_by_hand():
 
 
 @pytest.mark.parametrize(
-    "change", [{"tracks": 6}, {"fifo_depth": 4}, {"word_bits": 32}, {"values": "f32"}, {"rows": 17}]
+    "change",
+    [
+        {"tracks": 6},
+        {"fifo_depth": 4},
+        {"input_queue": 1},
+        {"word_bits": 32},
+        {"values": "f32"},
+        {"rows": 17},
+    ],
 )
 def test_more_takes_more(change: dict[str, int]):
     assert area(replace(FABRIC, **change), TABLE).mm2 > area(FABRIC, TABLE).mm2

@@ -20,7 +20,7 @@ def test_the_default_is_the_published_array() -> None:
     assert (ONYX.rows * ONYX.columns, ONYX.processing_tiles, ONYX.memory_tiles) == (512, 384, 128)
     assert ONYX.memory_words * ONYX.word_bits == 8 * 4096
     assert ONYX.buffer_bytes == ONYX.buffer_banks * 128 * 1024
-    assert (ONYX.tracks, ONYX.fifo_depth, ONYX.links) == (5, 2, 16)
+    assert (ONYX.tracks, ONYX.fifo_depth, ONYX.input_queue, ONYX.links) == (5, 2, 0, 16)
     assert (ONYX.clock_hertz, ONYX.volts, ONYX.values) == (500e6, 0.66, "bf16")
 
 

@@ -35,13 +35,6 @@ EITHER: list[tuple[tuple[str, ...], str]] = [
     ((PRODUCT, *OPERANDS, "--semiring", "plus"), "semiring 'plus' is unknown"),
     (("y(i) = sin(x(i))", "x=x.npy"), "no block computes sin"),
     (("y(i) = x(j)", "x=x.npy"), "index 'i' of the output is in no operand"),
-    (
-        (
-            "X(i,j,k) = B(i,l) * C(j,l) * D(k,l)",
-            *("B=a.mtx", "C=a.mtx", "D=a.mtx", "--order", "l,i,j,k"),
-        ),
-        "needs a workspace of 3 dimensions, but two are the most: put l further in",
-    ),
 ]
 """Of ``compile`` and of ``simulate``."""
 SIMULATE: list[tuple[tuple[str, ...], str]] = [

@@ -157,17 +157,31 @@ def test_a_workspace_larger_than_a_memory_tile_is_cut_or_refused() -> None:
         np.asarray(run.output), np.maximum(np.asarray(operands["B"]) @ np.asarray(operands["C"]), 0)
     )
     # Here what is in the workspace is not in the result: pieces of it could not be put together.
+    operands = {"b": sparse(4), "C": operands["C"]}
     with pytest.raises(
-        ChipError, match="reduce_k needs 100 words, but a memory tile of narrow has 28 for it"
+        ChipError,
+        match=r"a workspace of 100 coordinates, of which .* holds 28; .* give the order j,k, which fits",
     ):
-        compiled("x = sum(j, exp(b(k) * C(k,j)))", small, order="kj", b=sparse(4), C=operands["C"]).simulate(
-            simulate=step
-        )
+        compiled("x = sum(j, exp(b(k) * C(k,j)))", small, order="kj", **operands)
+    assert compiled("x = sum(j, exp(b(k) * C(k,j)))", small, **operands).plan.order == ("j", "k")
+
+
+def test_fibers_that_wait_for_others_are_cut_to_what_a_queue_holds() -> None:
+    small = replace(FABRIC, name="narrow", memory_words=32, line_words=2)
+    rng = np.random.default_rng(3)
+    arrays = {"A": rng.random((1, 3)), "B": rng.random((3, 20, 1)), "D": rng.random((1, 20, 1))}
+    operands = {name: ag.tensor(array, "csf") for name, array in arrays.items()}
+    text = "X(i,j,k) = D(i,j,k) * relu(A(i,l) * B(l,j,k))"
+    chip = compiled(text, small, order="lijk", **operands)
+    # 20 rows of one and their stops take 42 tokens, a memory tile holds 32.
+    assert (chip.plan.queues, chip.cuts.parts("j")) == ((("j", "k"), ("k",)), 2)
+    wanted = arrays["D"] * np.einsum("il,ljk->ijk", arrays["A"], arrays["B"])
+    np.testing.assert_allclose(np.asarray(chip.simulate().output), wanted, rtol=1e-6)
 
 
 def test_words_too_narrow_for_a_summed_index_that_cannot_be_cut() -> None:
     narrow = replace(FABRIC, name="narrow", word_bits=8)
-    with pytest.raises(ChipError, match=r"give another order of loops, or a larger fabric than narrow"):
+    with pytest.raises(ChipError, match=r"no other order of loops fits: give a larger fabric than narrow"):
         compiled("x = sum(j, exp(b(j)))", narrow, b=np.ones(300))
 
 

@@ -25,6 +25,7 @@ from aerogel.chip.graph.blocks import (
     Buffer,
     Drop,
     Fork,
+    Join,
     Locate,
     MatrixReduce,
     Merge,
@@ -33,6 +34,8 @@ from aerogel.chip.graph.blocks import (
     Repeat,
     Scan,
     Serialize,
+    Sift,
+    Split,
     VectorReduce,
 )
 from aerogel.chip.graph.meaning import Stream, UnevenError, World, run_block
@@ -131,6 +134,26 @@ def test_an_empty_fiber_of_fibers_owes_no_value() -> None:
     """What stops without levels cannot tell: reducing [] gives nothing, reducing [[]] a zero."""
     assert made(Reduce(), ([], 2)) == [[]]
     assert made(Reduce(), ([[]], 2)) == [[0.0]]
+
+
+def test_levels_are_joined_and_split_again() -> None:
+    outer, inner, vals = [[1, 4], []], [[[0, 2], [1]], []], [[[1.0, 2.0], [3.0]], []]
+    crd, val = made(Join(3), (outer, 2), (inner, 3), (vals, 3))
+    assert (crd, val) == ([[3, 5, 13], []], [[1.0, 2.0, 3.0], []])
+    assert made(Split(3), (crd, 2), (val, 2)) == [outer, inner, vals]
+
+
+def test_what_has_no_fiber_is_lost_where_levels_are_joined() -> None:
+    assert made(Join(3), ([1, 4], 1), ([[], [2]], 2), ([[], [5.0]], 2)) == [[14], [5.0]]
+
+
+def test_fibers_are_sifted_as_their_coordinates_met() -> None:
+    own, other = [7, None, 8, 9], [None, 5, 8, 9]
+    fibers = [[1.0], [2.0, 3.0], []]
+    assert made(Sift("intersect", Kind.VALUE), (own, 1), (other, 1), (fibers, 2)) == [[[2.0, 3.0], []]]
+    assert made(Sift("union", Kind.VALUE), (own, 1), (fibers, 2)) == [[[1.0], [], [2.0, 3.0], []]]
+    with pytest.raises(UnevenError):
+        made(Sift("union", Kind.VALUE), ([7, None], 1), (fibers, 2))
 
 
 def test_drop() -> None:

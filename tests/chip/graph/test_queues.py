@@ -44,6 +44,21 @@ def test_a_product_and_a_softmax() -> None:
     assert runs(cases.EXPRESSIONS["SpMV"], ("i", "j"), Options(lanes=3), rng)
 
 
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        (cases.EXPRESSIONS["TTM"], "lkji"),
+        ("X(i,j) = B(i,j) - C(i,k) * D(k,j)", "kij"),
+        ("X(i,j) = B(i,j) / (1 + sum(k, C(i,k)))", "kji"),
+        ("X(i,j,l) = B(i,j,l) * (C(i,j,k) * D(k,l) + B(i,j,l))", "kijl"),
+    ],
+)
+def test_workspaces_of_more_dimensions_and_fibers_that_are_sifted(text: str, order: str) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(3):
+        assert runs(text, tuple(order), Options(), rng)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("text", [*cases.EXPRESSIONS.values(), *cases.MORE])
 def test_everything(text: str) -> None:

@@ -3,6 +3,7 @@ token."""
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import Any
 
@@ -39,6 +40,15 @@ CASES: dict[str, tuple[str, tuple[str, ...], Options, Fabric]] = {
     "union of bits": ("X(i,j) = A(i,j) + B(i,j)", ("i", "j"), Options(bits=True), ROOMY),
     "sampled": ("X(i,j) = D(i,j) * A(i,k) * B(j,k)", ("i", "j", "k"), Options(), ROOMY),
     "tensor": ("X(i,l) = T(i,j,k) * C(j,l) * D(k,l)", ("i", "j", "k", "l"), Options(), ROOMY),
+    "three dimensions": ("X(i,j,l) = T(i,j,k) * C(k,l)", ("k", "l", "i", "j"), Options(), ROOMY),
+    "united fibers": ("X(i,j) = A(i,k) * B(k,j) + C(i,j)", ("k", "i", "j"), Options(), NARROW),
+    "intersected fibers": ("X(i,j) = C(i,j) * relu(A(i,k) * B(k,j))", ("k", "j", "i"), Options(), ROOMY),
+    "fibers of fibers": (
+        "X(i,j,l) = T(i,j,l) * relu(A(i,k) * B(k,j) * C(k,l))",
+        ("k", "i", "j", "l"),
+        Options(),
+        ROOMY,
+    ),
     "scalar": ("a = A(i,j) * B(i,j)", ("i", "j"), Options(), ROOMY),
 }
 
@@ -47,8 +57,7 @@ def operands(text: str, seed: int, density: float) -> dict[str, Any]:
     """A tensor of small whole numbers for every operand named in ``text``."""
     chance = np.random.default_rng(seed)
     found: dict[str, Any] = {}
-    for part in text.split("=")[1].replace("+", "*").split("*"):
-        name, indices = part.strip().rstrip(")").split("(")
+    for name, indices in re.findall(r"(\w)\(([a-z,]+)\)", text.split("=")[1]):
         shape = tuple(EXTENTS[index] for index in indices.split(","))
         dense = chance.integers(1, 5, shape) * (chance.random(shape) < density)
         found[name] = ag.tensor(dense.astype(float), format=FORMATS[len(shape)])

@@ -56,6 +56,14 @@ def test_latency_and_room_are_those_of_the_way() -> None:
         assert channel.capacity == 3 * channel.latency
 
 
+def test_a_queue_of_an_input_is_a_tiles_and_no_forks() -> None:
+    mapping = place_and_route(product(), replace(ONYX, input_queue=5))
+    forks = {at for cell in mapping.netlist.cells if cell.opcode is Opcode.FORK for at in cell.inputs}
+    assert forks
+    for at, channel in enumerate(mapping.netlist.channels):
+        assert channel.capacity == 2 * channel.latency + (0 if at in forks else 5)
+
+
 def test_annealing_more_than_halves_the_wires_of_placement_by_chance() -> None:
     netlist = drawn(30, 2)
     nets = nets_of(netlist)

@@ -177,7 +177,7 @@ def given(**options: Any) -> Callable[[], object]:
         (given(data=[torch.full((2, 3, WIDTH), torch.nan)] * 2), "NaN or infinity"),
         (given(held_out=[]), "data is empty"),
         (given(sparsity=1.5), "give a fraction from 0 to 1"),
-        (given(place="outputs"), "place 'outputs' is unknown: choose from inputs, gates"),
+        (given(place="outputs"), "place 'outputs' is unknown: did you mean 'inputs'"),
         (given(allocation="teal"), "allocation 'teal' is unknown: choose from uniform, greedy"),
         (given(layers="nowhere"), "takes none of them"),
         (given(place="gates", layers="nowhere"), "takes none of Stack's activation functions"),

@@ -72,7 +72,7 @@ def test_what_cannot_be_is_said() -> None:
     assert each.notes == ("one unit stays of '0', '2', '4', though more was asked",)
     little = remove_units(plain(), 0.1, pattern="neuron", data=ROWS).report
     assert little.notes == ("too small to lose 10.0%: '4'",)
-    with pytest.raises(InputError, match="budget 'erk' is unknown for units: choose from uniform, global"):
+    with pytest.raises(InputError, match="budget of units 'erk' is unknown: choose from uniform, global"):
         remove_units(plain(), 0.5, pattern="neuron", data=ROWS, budget="erk")
     with pytest.raises(InputError, match=r"needs data: give data=\[batch\]"):
         remove_units(plain(), 0.5, pattern="neuron")

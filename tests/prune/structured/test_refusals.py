@@ -82,7 +82,7 @@ def test_nothing_to_remove_names_the_layers() -> None:
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "pattern": ({"pattern": "row"}, "removes no units"),
-    "importance": ({"importance": "obs"}, "unknown for neurons"),
+    "importance": ({"importance": "obs"}, "importance of neurons .obs. is unknown"),
     "sparsity": ({"sparsity": 1.5}, "fraction from 0 to 1"),
     "no data": ({"data": []}, "data is empty"),
     "NaN": ({"data": [torch.full((2, 6), torch.nan)]}, "NaN"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import unknown
 
 Kind = Literal["matrix", "tensor"]
 RANK = 32
@@ -61,6 +62,6 @@ def named(keys: Iterable[str]) -> tuple[Kernel, ...]:
     """InputError for a name that is not in ``KERNELS``."""
     found: list[Kernel] = []
     for key in keys:
-        require(key in KERNELS, InputError, f"kernel {key!r} is unknown: there are {', '.join(KERNELS)}")
+        require(key in KERNELS, InputError, unknown("kernel", key, KERNELS))
         found.append(KERNELS[key])
     return tuple(found)

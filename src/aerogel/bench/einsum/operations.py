@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import unknown
 
 Kind = Literal["matrix", "graph", "tensor"]
 RANK = 32
@@ -52,7 +53,5 @@ OPERATIONS: dict[str, Operation] = {
 
 def operation(name: str) -> Operation:
     """InputError for a name that is not in ``OPERATIONS``."""
-    require(
-        name in OPERATIONS, InputError, f"operation {name!r} is unknown: there are {', '.join(OPERATIONS)}"
-    )
+    require(name in OPERATIONS, InputError, unknown("operation", name, OPERATIONS))
     return OPERATIONS[name]

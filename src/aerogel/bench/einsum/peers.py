@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aerogel.bench.environments import ENVIRONMENTS, interpreter
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import unknown
 from aerogel.measure import Contender, Json
 
 OWN = "aerogel"
@@ -82,9 +83,7 @@ def libraries_for(
     """Those of ``among`` that are timed on an operation, with ``slow`` also the slow; InputError for an
     unknown library."""
     for name in among:
-        require(
-            name in LIBRARIES, InputError, f"library {name!r} is unknown: there are {', '.join(LIBRARIES)}"
-        )
+        require(name in LIBRARIES, InputError, unknown("library", name, LIBRARIES))
     return [name for name in LIBRARIES if name in among and LIBRARIES[name].does(operation, slow=slow)]
 
 

@@ -20,6 +20,7 @@ from aerogel.bench.einsum.data import Pattern
 from aerogel.bench.einsum.entries import Entries
 from aerogel.bench.einsum.operations import INNER, RANK
 from aerogel.core.errors import InputError, MeasureError, require
+from aerogel.core.suggest import unknown
 
 DTYPES = ("f64", "f32")
 _NUMPY = {"f64": np.float64, "f32": np.float32}
@@ -45,7 +46,7 @@ class Problem:
 
 def build(operation: str, pattern: Pattern, dtype: str) -> Problem:
     """The operands; InputError for an operation that no pattern of this kind fits."""
-    require(dtype in _NUMPY, InputError, f"type {dtype!r} is unknown: there are {', '.join(DTYPES)}")
+    require(dtype in _NUMPY, InputError, unknown("type", dtype, DTYPES))
     draw = _Draw(_NUMPY[dtype])
     matrix = operation not in ("ttv", "ttm", "mttkrp")
     fits = len(pattern.shape) == (2 if matrix else 3)

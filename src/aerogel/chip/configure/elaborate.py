@@ -29,7 +29,7 @@ def elaborate(design: Design, fabric: Fabric) -> Netlist:
     """The netlist of a design.
 
     A stream that several take is split by a fork in the switch where their ways part. A channel over h hops
-    takes max(1, h) cycles and holds ``fifo_depth`` tokens for each of them. Cells are numbered in the order
+    takes max(1, h) cycles and holds what the fabric has room for on it. Cells are numbered in the order
     of tiles and slots, forks after them. ChipError for a track that nothing drives, or that ends nowhere.
     """
     return _Elaboration(design, fabric).netlist()
@@ -94,9 +94,10 @@ class _Elaboration:
             point, hops = self.beyond(point[0], takers[0]), hops + 1
         number = len(self.channels)
         latency = max(1, hops)
-        self.channels.append(Channel(Kind.VALUE, latency * self.fabric.fifo_depth, latency, hops))
+        room = self.fabric.room(latency, into_tile=len(takers) == 1)
+        self.channels.append(Channel(Kind.VALUE, room, latency, hops))
         kind = self.end(takers, point[0], number, name)
-        self.channels[number] = Channel(kind, latency * self.fabric.fifo_depth, latency, hops)
+        self.channels[number] = Channel(kind, room, latency, hops)
         return number
 
     def end(self, takers: list[_Taker], place: Place, number: int, name: str) -> Kind:
@@ -125,11 +126,11 @@ class _Elaboration:
         if isinstance(taker, Out):
             number = self.channel(self.beyond(place, taker), name)
             channel = self.channels[number]
-            hops = channel.hops + 1
-            latency = max(1, hops)
-            self.channels[number] = Channel(channel.kind, latency * self.fabric.fifo_depth, latency, hops)
+            latency = channel.hops + 1
+            room = channel.capacity + (latency - channel.latency) * self.fabric.fifo_depth
+            self.channels[number] = Channel(channel.kind, room, latency, latency)
             return number
-        self.channels.append(Channel(self.kinds[taker], self.fabric.fifo_depth, 1, 0))
+        self.channels.append(Channel(self.kinds[taker], self.fabric.room(1, into_tile=True), 1, 0))
         self.inputs[taker.cell][taker.port] = len(self.channels) - 1
         return len(self.channels) - 1
 

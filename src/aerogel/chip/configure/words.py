@@ -23,11 +23,11 @@ from aerogel.chip.fabric.fabric import Fabric
 from aerogel.core.errors import ChipError, refuse, require
 
 MAGIC = int.from_bytes(b"AERO", "big")
-VERSION = 1
+VERSION = 2
 HEADER = 6
 _STRUCTURE = (
-    "rows", "columns", "processing_columns", "tracks", "fifo_depth", "word_bits", "values", "memory_words",
-    "line_words",
+    "rows", "columns", "processing_columns", "tracks", "fifo_depth", "input_queue", "word_bits", "values",
+    "memory_words", "line_words",
 )  # fmt: skip
 """What a configuration depends on; clock, memories off the array and voltage may change under it."""
 

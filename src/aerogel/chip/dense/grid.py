@@ -88,7 +88,7 @@ class _Made:
     channels: list[Channel] = field(default_factory=list[Channel])
 
     def channel(self) -> int:
-        self.channels.append(Channel(Kind.VALUE, self.fabric.fifo_depth))
+        self.channels.append(Channel(Kind.VALUE, self.fabric.room(1, into_tile=True)))
         return len(self.channels) - 1
 
     def address(self, name: str, segment: int, walk: Affine) -> int:

@@ -115,7 +115,9 @@ def _tile(fabric: Fabric, table: Table, kind: Literal["processing", "memory"]) -
     # sides and the tile's own streams, each of these among all tracks.
     switch = outputs * token * fabric.fifo_depth // 2
     muxes = outputs * token * (_SIDES - 1 + _TILE_PORTS) + _TILE_PORTS * token * outputs
-    queues = _TILE_PORTS * token * fabric.fifo_depth
+    queues = _TILE_PORTS * token * (fabric.fifo_depth + fabric.input_queue)
+    # Which place of an input's own queue is its head.
+    muxes += _TILE_PORTS * token * fabric.input_queue
     if kind == "processing":
         still = _FILE_BYTES * 8 + _CONFIGURATION_BITS
         datapath, bits = 3 * word, 0

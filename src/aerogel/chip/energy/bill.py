@@ -125,6 +125,11 @@ def _network(counts: Counts, machine: Machine) -> Iterator[Charge]:
     queue = machine.cost("logic/register") * 2
     for kind, amount in counts.tokens.items():
         yield Charge("network", f"queues, {kind.value}", amount, queue * machine.token_bits(kind) * _PICO)
+    if machine.fabric.input_queue:
+        # Written to and read from its reader's own queue as well: an upper bound, for forks have none.
+        for kind, amount in counts.tokens.items():
+            each = queue * machine.token_bits(kind) * _PICO
+            yield Charge("network", f"queues of inputs, {kind.value}", amount, each)
 
 
 def _memories(counts: Counts, machine: Machine) -> Iterator[Charge]:

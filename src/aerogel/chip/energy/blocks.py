@@ -49,6 +49,11 @@ BLOCKS: dict[Opcode, Parts] = {
     Opcode.REDUCE: Parts(value_registers=2),
     Opcode.VECTOR_REDUCE: _WORKSPACE,
     Opcode.MATRIX_REDUCE: Parts(registers=1, adders=1, comparators=1, multipliers=1, value_registers=1),
+    Opcode.JOIN: Parts(registers=1, adders=1, multipliers=1),
+    # Division by a number that does not change: a product with its reciprocal.
+    Opcode.SPLIT: Parts(registers=1, adders=1, comparators=1, multipliers=1),
+    Opcode.SIFT_INTERSECT: Parts(registers=1),
+    Opcode.SIFT_UNION: Parts(registers=1),
     Opcode.DROP: Parts(registers=1, comparators=1),
     Opcode.WRITE_LEVEL: _COUNT,
     Opcode.WRITE_VALUES: _COUNT,

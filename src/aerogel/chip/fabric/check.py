@@ -15,6 +15,7 @@ WHOLE = {
     "processing_columns": (1, 64),
     "tracks": (1, 32),
     "fifo_depth": (1, 64),
+    "input_queue": (0, 64),
     "word_bits": (8, 32),
     "memory_words": (16, 1 << 20),
     "line_words": (1, 1024),

@@ -22,7 +22,8 @@ class Fabric:
     """A grid of ``rows`` x ``columns`` tiles; after every ``processing_columns`` columns of processing tiles
     stands one of memory tiles.
 
-    - ``tracks``: channels each way between neighbouring tiles; ``fifo_depth``: tokens a hop holds.
+    - ``tracks``: channels each way between neighbouring tiles; ``fifo_depth``: tokens a hop holds;
+      ``input_queue``: tokens that each input of a tile holds besides, 0 where there is no such queue.
     - ``memory_words``: of a memory tile, ``word_bits`` each; ``line_words``: what it fetches at a time where
       an array does not fit and the tile holds only parts of it.
     - ``buffer_bytes``: of the global buffer, in ``buffer_banks`` banks; ``links``: words a cycle it can send
@@ -37,6 +38,7 @@ class Fabric:
     processing_columns: int = 3
     tracks: int = 5
     fifo_depth: int = 2
+    input_queue: int = 0
     word_bits: int = 16
     values: Values = "bf16"
     memory_words: int = 2048
@@ -48,6 +50,11 @@ class Fabric:
     clock_hertz: float = 500e6
     volts: float = 0.66
     dram: Dram = Dram()
+
+    def room(self, cycles: int, *, into_tile: bool) -> int:
+        """Tokens that a channel of so many cycles holds; ``into_tile``: it ends in a tile, not in a fork in a
+        switch."""
+        return cycles * self.fifo_depth + (self.input_queue if into_tile else 0)
 
     def is_memory(self, column: int) -> bool:
         """Whether the tiles of a column are memories."""

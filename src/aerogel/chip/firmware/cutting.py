@@ -23,12 +23,12 @@ from aerogel.chip.firmware.foreseen import foreseen
 from aerogel.chip.firmware.image import element_bytes
 from aerogel.chip.firmware.linear import is_sum_over
 from aerogel.chip.graph.build import Plan
+from aerogel.chip.graph.wiring import SLACK, room
 from aerogel.chip.machine.memory import vector_capacity
 from aerogel.core.errors import ChipError
-from aerogel.einsum.nodes import Access, Reduce, accesses, indices, walk
+from aerogel.einsum.nodes import Access, accesses
 from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format
-from aerogel.lower.algebra import nested
 
 _LEAST_ROOM = 16
 _WHOLE = 1000
@@ -52,6 +52,21 @@ class Short:
     over: tuple[str, ...]
     amount: Callable[[Cuts], int]
     freely: bool = False
+
+
+class UncutError(ChipError):
+    """No cuts make a piece fit. ``why``: in words."""
+
+    def __init__(self, why: str, fabric: Fabric) -> None:
+        super().__init__(f"{why}: give another order of loops, or a larger fabric than {fabric.name}")
+        self.why, self.fabric = why, fabric
+
+    def instead(self, order: tuple[str, ...] | None) -> ChipError:
+        """The same, with the order of loops that fits; None: none does."""
+        larger = f"a larger fabric than {self.fabric.name}"
+        if order is None:
+            return ChipError(f"{self.why}; no other order of loops fits: give {larger}")
+        return ChipError(f"{self.why}: give the order {','.join(order)}, which fits, or {larger}")
 
 
 class Cutter:
@@ -172,11 +187,16 @@ class Cutter:
 
     def short_workspace(self, cuts: Cuts) -> Short | None:
         capacity = vector_capacity(self.fabric)
-        for over in workspaces(self.plan):
+        for over in self.plan.workspaces:
             extent = _product(cuts, over)
-            if over and extent > capacity:
+            if extent > capacity:
                 what = f"a workspace of {extent} coordinates, of which a memory tile holds {capacity}"
                 return Short(what, over, lambda cuts, over=over: _product(cuts, over))
+        most = self.fabric.memory_words
+        for over in self.plan.queues:
+            if _queue(cuts, over) > most:
+                what = f"a queue of {_queue(cuts, over)} tokens, of which a memory tile holds {most}"
+                return Short(what, over, lambda cuts, over=over: _queue(cuts, over))
         return None
 
     def short_words(self, cuts: Cuts) -> Short | None:
@@ -344,10 +364,10 @@ class Cutter:
             if helps and min(helps)[0] < 1:
                 return min(helps)[-1]
         over = ", ".join(short.over) or "nothing"
-        raise ChipError(
+        raise UncutError(
             f"one piece has {short.what}; it would have to be cut over {over}, but over none of these can "
-            f"the results of pieces be put together: give another order of loops, or a larger fabric than "
-            f"{self.fabric.name}"
+            "the results of pieces be put together",
+            self.fabric,
         )
 
     def help_of(
@@ -366,12 +386,5 @@ def _product(cuts: Cuts, over: tuple[str, ...]) -> int:
     return math.prod(cuts.size(index) for index in over)
 
 
-def workspaces(plan: Plan) -> list[tuple[str, ...]]:
-    """For each sum that is gathered in a workspace, the indices of the result that it is gathered over."""
-    out = plan.assignment.out.indices
-    found: list[tuple[str, ...]] = []
-    for node in walk(nested(plan.assignment.expr, plan.order)):
-        if isinstance(node, Reduce):
-            inner = plan.order[plan.order.index(node.index) + 1 :]
-            found.append(tuple(i for i in inner if i in out and i in indices(node.body)))
-    return [over for over in found if over]
+def _queue(cuts: Cuts, over: tuple[str, ...]) -> int:
+    return room([cuts.size(index) for index in over]) + SLACK

@@ -106,6 +106,17 @@ class Chooser:
         best = sorted(found, key=lambda order: found[order])
         return Choice({order: found[order] for order in best}, len(self.known) - len(found))
 
+    def fitting(self, order: Order) -> Order | None:
+        """The best order but this one of which the pieces fit, as far as it was looked for; None: none."""
+        for other in self.choice(order).cycles:
+            plan = self.built(other, self.ways)
+            try:
+                Cutter(plan, plan.stored(self.tensors), self.fabric, 1).cuts()
+            except ChipError:
+                continue
+            return other
+        return None
+
     def steps(self, first: Order) -> Iterator[Order]:
         """From an order to its best neighbour, two indices swapped, while that is better."""
         best, most = first, 2 * ALL

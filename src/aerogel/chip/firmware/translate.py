@@ -11,7 +11,7 @@ from aerogel.chip.configure.from_mapping import design_of, names_of
 from aerogel.chip.configure.layout import MOST_SEGMENTS
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.firmware.cuts import Cuts, Pieces
-from aerogel.chip.firmware.cutting import Cutter
+from aerogel.chip.firmware.cutting import Cutter, UncutError
 from aerogel.chip.firmware.device import Symbols
 from aerogel.chip.firmware.orders import Choice, Chooser
 from aerogel.chip.firmware.program import Program
@@ -69,13 +69,18 @@ def translated(
     formats = _formats(request, options.formats)
     tensors = {name: Tensor(storage) for name, storage in used.items()}
     plan = build(request.assignment, tensors, options.order, formats=formats, options=options.graph)
-    if options.order is not None or len(plan.order) < 2:
-        return _mapped(plan, tensors, fabric, options.copies)
 
     def worth(plan: Plan, stored: Mapping[str, Storage], netlist: Netlist) -> int:
         return _most(plan, stored, netlist, options.copies)
 
-    choice = Chooser(request, tensors, formats, fabric, options.graph, worth).choice(plan.order)
+    chooser = Chooser(request, tensors, formats, fabric, options.graph, worth)
+    if options.order is not None or len(plan.order) < 2:
+        try:
+            return _mapped(plan, tensors, fabric, options.copies)
+        except UncutError as error:
+            raise error.instead(chooser.fitting(plan.order)) from error
+
+    choice = chooser.choice(plan.order)
     refused: ChipError | None = None
     for order in choice.best(MAPPED):
         chosen = build(request.assignment, tensors, order, formats=formats, options=options.graph)

@@ -165,6 +165,37 @@ class MatrixReduce:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """Two levels of coordinates as one, outer * ``size`` + inner, and the values with them: one less deep.
+    So what has three indices has two, and a workspace of two dimensions holds it."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What ``Join`` made one, as two levels again; coordinates ascend. The values get deeper with the inner
+    ones."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sift:
+    """Fibers that come by, made to fit coordinates that met others. ``op``: as these met.
+
+    ``own``, one token for each coordinate of the union: payload, or Empty where there is no fiber for it;
+    ``other``, which only an intersection needs: the same of the other side. ``intersect``: a fiber that the
+    other side has nothing for is left out. ``union``: where there is none an empty one is put in. ``levels``:
+    how many the stream ``kind`` is deeper than ``own``.
+    """
+
+    op: Literal["intersect", "union"]
+    kind: Kind
+    levels: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """Drops the outer coordinates below which ``inner`` has an empty fiber; with ``inner`` a value, those
     where it is 0. ``inner`` is a stream one deeper (coordinates) or as deep (values)."""
@@ -223,8 +254,8 @@ class Serialize:
 
 
 Plain = Root | Scan | BitScan | Repeat | Merge | BitMerge | BitExpand | Locate | Array
-Computing = Alu | AluConstant | AluFunction | Reduce | VectorReduce | MatrixReduce
-Ending = Drop | WriteLevel | WriteValues | Fork | Buffer | Parallelize | Serialize
+Computing = Alu | AluConstant | AluFunction | Reduce | VectorReduce | MatrixReduce | Join | Split
+Ending = Sift | Drop | WriteLevel | WriteValues | Fork | Buffer | Parallelize | Serialize
 Block = Plain | Computing | Ending
 
 _CRD, _REF, _VAL, _BITS = Kind.COORDINATE, Kind.REFERENCE, Kind.VALUE, Kind.BITS
@@ -256,8 +287,13 @@ def inputs(block: Block) -> Ports:  # noqa: C901 (a case per kind)
             return (("val", _VAL),)
         case VectorReduce():
             return ("crd", _CRD), ("val", _VAL)
-        case MatrixReduce():
+        case MatrixReduce() | Join():
             return ("outer", _CRD), ("inner", _CRD), ("val", _VAL)
+        case Split():
+            return ("crd", _CRD), ("val", _VAL)
+        case Sift(op=op, kind=kind):
+            marks = (("own", _CRD), ("other", _CRD)) if op == "intersect" else (("own", _CRD),)
+            return (*marks, ("in", kind))
         case Drop(inner=kind):
             return ("outer", _CRD), ("inner", kind)
         case WriteLevel():
@@ -291,9 +327,9 @@ def outputs(block: Block) -> Ports:  # noqa: C901 (a case per kind)
             return (("crd", _CRD), *_several("ref", count, _REF))
         case Array() | Alu() | AluConstant() | AluFunction() | Reduce():
             return (("val", _VAL),)
-        case VectorReduce():
+        case VectorReduce() | Join():
             return ("crd", _CRD), ("val", _VAL)
-        case MatrixReduce():
+        case MatrixReduce() | Split():
             return ("outer", _CRD), ("inner", _CRD), ("val", _VAL)
         case Drop(inner=kind):
             return ("outer", _CRD), ("inner", kind)
@@ -301,7 +337,7 @@ def outputs(block: Block) -> Ports:  # noqa: C901 (a case per kind)
             return ()
         case Fork(ways=ways, kind=kind) | Parallelize(ways=ways, kind=kind):
             return _several("out", ways, kind)
-        case Buffer(kind=kind) | Serialize(kind=kind):
+        case Buffer(kind=kind) | Serialize(kind=kind) | Sift(kind=kind):
             return (("out", kind),)
         case _:
             assert_never(block)

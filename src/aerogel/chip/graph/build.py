@@ -15,6 +15,7 @@ from aerogel.chip.graph.feeds import Feed
 from aerogel.chip.graph.finish import softmax, written
 from aerogel.chip.graph.graph import Graph
 from aerogel.chip.graph.interpret import Traces, interpret
+from aerogel.chip.graph.sums import settled, unprimed
 from aerogel.chip.graph.variants import with_bits, with_skips
 from aerogel.chip.graph.wiring import Wiring
 from aerogel.core.errors import ChipError, InputError, UnsupportedError, require
@@ -76,8 +77,9 @@ class Plan:
     """A graph, and what it takes and gives.
 
     ``operands``: by the name the graph has for a tensor. The result is called ``out``, has the format
-    ``form`` and the shape ``shape``; ``order``: of loops, outermost first. ``options``: what it
-    was built with.
+    ``form`` and the shape ``shape``; ``order``: of loops, outermost first. ``workspaces``: for each reducer
+    of more than one value, the indices it is over; ``queues``: of the fibers that wait in a buffer, alike.
+    ``options``: what it was built with.
     """
 
     graph: Graph
@@ -88,6 +90,8 @@ class Plan:
     out: str
     form: Format
     shape: tuple[int, ...]
+    workspaces: tuple[tuple[str, ...], ...] = ()
+    queues: tuple[tuple[str, ...], ...] = ()
     options: Options = DEFAULT
 
     def stored(self, tensors: Mapping[str, Any]) -> dict[str, Storage]:
@@ -190,11 +194,13 @@ def _built(request: Request, used: Mapping[str, Storage], order: tuple[str, ...]
         f"order={order!r} must name each index once: {', '.join(names)}",
     )
     refused: ChipError | None = None
-    for expr in _spellings(assignment.expr, order):
-        try:
-            return _wired(request, used, order, expr, options)
-        except ChipError as error:
-            refused = refused or error
+    for costly in (False, True):
+        refused = None
+        for expr in _spellings(assignment.expr, order):
+            try:
+                return _wired(request, used, order, expr, options, costly=costly)
+            except ChipError as error:
+                refused = refused or error
     assert refused is not None
     raise refused
 
@@ -215,24 +221,33 @@ def _spellings(expr: Expr, order: tuple[str, ...]) -> list[Expr]:
 
 
 def _wired(
-    request: Request, used: Mapping[str, Storage], order: tuple[str, ...], spelt: Expr, options: Options
+    request: Request,
+    used: Mapping[str, Storage],
+    order: tuple[str, ...],
+    spelt: Expr,
+    options: Options,
+    *,
+    costly: bool,
 ) -> Plan:
+    """``costly``: see ``Composer``; and sums may be computed anew, see ``sums.py``."""
     assignment = request.assignment
     extents = checked_extents(assignment, {name: storage.shape for name, storage in used.items()})
-    expr, leaves = _told_apart(spelt)
+    expr, loops = settled(spelt, order, frozenset(assignment.out.indices)) if costly else (spelt, order)
+    expr, leaves = _told_apart(expr)
     wiring = Wiring()
-    composer = Composer(wiring, extents, assignment.zero, options.lanes)
+    sizes = {index: extents[unprimed(index)] for index in loops}
+    composer = Composer(wiring, sizes, assignment.zero, options.lanes, costly)
     feeds: dict[Access, Feed] = {}
     operands: dict[str, Operand] = {}
     for access, name in leaves.items():
-        form = _in_order(used[name].format, access.indices, order)
+        form = _in_order(used[name].format, access.indices, loops)
         tensor = _named(operands, Operand(request.sources[name], form, request.along[name]), name)
         (root,) = wiring.add(Root(), f"root_{tensor}")
         indices = tuple(access.indices[mode] for mode in form.order)
         feed = Feed(tensor, indices, root, dense=tuple(level.full for level in form.levels))
         feeds[access] = composer.loaded(feed)
     out = assignment.out
-    made = composer.solve(expr, feeds, order, frozenset(out.indices), ())
+    made = composer.solve(expr, feeds, loops, frozenset(out.indices), ())
     require(
         options.lanes == 1 or composer.lanes == 1,
         ChipError,
@@ -241,6 +256,7 @@ def _wired(
     )
     if options.softmax:
         made = softmax(wiring, made, extents)
+        composer.queues.append((made.axes[-1].index,))
     # An operand that is added to is not what is written.
     name = out.tensor if out.tensor not in operands else f"{out.tensor}_out"
     axes = written(wiring, name, made, drop=options.drop and assignment.zero == 0)
@@ -249,7 +265,12 @@ def _wired(
     shape = tuple(extents[i] for i in out.indices)
     graph = wiring.graph()
     graph = with_skips(graph) if options.skips else with_bits(graph) if options.bits else graph
-    return Plan(graph, assignment, operands, order, extents, name, form, shape, options)
+    # An index is primed where two sums have it: they are cut alike.
+    workspaces, queues = (
+        tuple(tuple(map(unprimed, names)) for names in found)
+        for found in (composer.workspaces, composer.queues)
+    )
+    return Plan(graph, assignment, operands, order, extents, name, form, shape, workspaces, queues, options)
 
 
 def _told_apart(expr: Expr) -> tuple[Expr, dict[Access, str]]:

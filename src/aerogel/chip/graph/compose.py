@@ -9,15 +9,24 @@ wired first and then stands in it as an operand, whose coordinates come by thems
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from aerogel.chip.graph.blocks import AluConstant, Array, MatrixReduce, Parallelize, Serialize, VectorReduce
+from aerogel.chip.graph.blocks import (
+    AluConstant,
+    Array,
+    Join,
+    MatrixReduce,
+    Parallelize,
+    Serialize,
+    Split,
+    VectorReduce,
+)
 from aerogel.chip.graph.blocks import Reduce as ReduceBlock
 from aerogel.chip.graph.compute import computed
 from aerogel.chip.graph.feeds import Feed, Feeds, Meeting
 from aerogel.chip.graph.graph import Port
 from aerogel.chip.graph.streams import Kind
-from aerogel.chip.graph.wiring import Wiring
+from aerogel.chip.graph.wiring import Wiring, room
 from aerogel.core.errors import ChipError, require
 from aerogel.einsum.nodes import Access, Binary, Expr, Reduce, accesses, children, rebuilt, walk
 from aerogel.einsum.semiring import reduce_rule
@@ -48,11 +57,17 @@ class Made:
 
 @dataclass(slots=True)
 class Composer:
+    """``costly``: whether a graph may have workspaces of more than two dimensions, and sift fibers.
+    ``workspaces``, ``queues`` that hold fibers: the indices of each so far."""
+
     wiring: Wiring
     extents: Mapping[str, int]
     zero: float
     lanes: int = 1
+    costly: bool = False
     inner: int = 0
+    workspaces: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
+    queues: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
 
     def solve(
         self,
@@ -93,13 +108,13 @@ class Composer:
     ) -> tuple[Axis, Feeds]:
         """One loop: its coordinates, and every operand at them."""
         used = {access: feeds[access] for access in accesses(expr)}
-        meeting = Meeting(self.wiring, used, index, self.extents, self.zero, signals)
+        meeting = Meeting(self.wiring, used, index, self.extents, self.zero, signals, sifts=self.costly)
         space = meeting.whole(expr, every=every)
         assert space.crd is not None
         below: dict[Access, Feed] = {}
         for access, feed in used.items():
             found = space.feeds.get(access) or meeting.repeated(feed, space.crd)
-            below[access] = self.loaded(found)
+            below[access] = self.loaded(self.kept(found) if found.crds else found)
         return Axis(index, space.crd, space.full, space.hollow), below
 
     def loaded(self, feed: Feed) -> Feed:
@@ -121,23 +136,25 @@ class Composer:
         own = tuple(i for i in loops if i in _open(found) or i in bound)
         made = self.solve(found, feeds, own, frozenset(own) - bound, signals)
         self.inner += 1
-        made = self.kept(made)
         indices = tuple(axis.index for axis in made.axes)
         access = Access(f"{_SUM}{self.inner}", indices)
         crds = tuple(axis.crd for axis in made.axes)
         feed = Feed(f"sum{self.inner}", indices, made.val, Kind.VALUE, crds=crds)
         return _replaced(expr, found, access), {**feeds, access: feed}
 
-    def kept(self, made: Made) -> Made:
-        """A result of two dimensions with each row in a buffer. What meets a row ends it only when the next
-        has begun, and the workspace sends that once this one has left it."""
-        if len(made.axes) < 2:
-            return made
-        last = made.axes[-1]
-        extent = self.extents[last.index]
-        crd = self.wiring.fiber(last.crd, Kind.COORDINATE, extent)
-        val = self.wiring.fiber(made.val, Kind.VALUE, extent)
-        return replace(made, axes=(*made.axes[:-1], replace(last, crd=crd)), val=val)
+    def kept(self, feed: Feed) -> Feed:
+        """An intermediate result whose rows come now, each in a buffer. What meets a row ends it only when
+        the next has begun, and the workspace sends that once this one has left it."""
+        if feed.held:
+            return feed
+        sizes = [self.extents[index] for index in feed.indices]
+        crds = [
+            self.wiring.fiber(crd, Kind.COORDINATE, room(sizes[:levels]))
+            for levels, crd in enumerate(feed.crds, 1)
+        ]
+        val = self.wiring.fiber(feed.stream, Kind.VALUE, room(sizes))
+        self.queues.append(feed.indices)
+        return replace(feed, crds=tuple(crds), stream=val, held=True)
 
     def reduced(self, expr: Reduce, made: Made) -> Made:
         name = f"reduce_{expr.index}"
@@ -149,22 +166,37 @@ class Composer:
                     (val,) = self.wiring.add(AluConstant(expr.op, self.zero), f"{name}_of_none", val)
                 return Made((), val, sums=True)
             case (inner,):
+                self.workspaces.append((inner.index,))
                 block = VectorReduce(self.extents[inner.index], expr.op)
                 crd, val = self.wiring.add(block, name, inner.crd, made.val)
                 return Made((Axis(inner.index, crd, full=False, hollow=True),), val)
-            case (outer, inner):
-                sizes = (self.extents[outer.index], self.extents[inner.index])
-                first, second, val = self.wiring.add(
-                    MatrixReduce(sizes, expr.op), name, outer.crd, inner.crd, made.val
-                )
-                axes = (Axis(outer.index, first, full=False, hollow=True),)
-                return Made((*axes, Axis(inner.index, second, full=False, hollow=False)), val)
             case _:
-                names = ", ".join(axis.index for axis in made.axes)
-                raise ChipError(
-                    f"a sum over {expr.index} outside of the loops over {names} needs a workspace of "
-                    f"{len(made.axes)} dimensions, but two are the most: put {expr.index} further in"
-                )
+                return self.gathered_in_two(expr, made)
+
+    def gathered_in_two(self, expr: Reduce, made: Made) -> Made:
+        """In a workspace of two dimensions: where there are more, the inner ones are joined to one."""
+        names = tuple(axis.index for axis in made.axes)
+        require(
+            len(names) == 2 or self.costly,
+            ChipError,
+            f"a sum over {expr.index} outside of the loops over {', '.join(names)} needs a workspace of "
+            f"{len(names)} dimensions: put {expr.index} further in",
+        )
+        self.workspaces.append(names)
+        outer, *inner = made.axes
+        crd, val, size = inner[-1].crd, made.val, self.extents[inner[-1].index]
+        sizes = [size]
+        for axis in reversed(inner[:-1]):
+            crd, val = self.wiring.add(Join(size), f"join_{axis.index}", axis.crd, crd, val)
+            size *= self.extents[axis.index]
+            sizes.append(size)
+        block = MatrixReduce((self.extents[outer.index], size), expr.op)
+        first, crd, val = self.wiring.add(block, f"reduce_{expr.index}", outer.crd, crd, val)
+        axes = [Axis(outer.index, first, full=False, hollow=True)]
+        for axis, size in zip(inner[:-1], sizes[-2::-1], strict=True):
+            first, crd, val = self.wiring.add(Split(size), f"split_{axis.index}", crd, val)
+            axes.append(Axis(axis.index, first, full=False, hollow=False))
+        return Made((*axes, Axis(inner[-1].index, crd, full=False, hollow=False)), val)
 
     # --- lanes --------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
-from aerogel.chip.graph.blocks import Locate, Merge, Repeat, Root, Scan, outputs
+from aerogel.chip.graph.blocks import Locate, Merge, Repeat, Root, Scan, Sift, outputs
 from aerogel.chip.graph.graph import Port
 from aerogel.chip.graph.streams import Kind
 from aerogel.chip.graph.wiring import Wiring
@@ -24,8 +24,9 @@ from aerogel.einsum.semiring import rule_of, unary_rule
 class Feed:
     """``indices``: of the levels still to come, outermost first. ``stream``: references, or values where
     ``kind`` says so. ``crds``: of an intermediate result, the coordinates of those levels, which come by
-    themselves. ``level``: of ``tensor``, the next; ``dense``: for each level of it, whether it is.
-    ``gaps``: whether the stream may hold Empty; ``hollow``: whether a fiber may have no coordinates."""
+    themselves; ``held``: whether these are in buffers. ``level``: of ``tensor``, the next; ``dense``: for
+    each level of it, whether it is. ``gaps``: whether the stream may hold Empty; ``hollow``: whether a fiber
+    may have no coordinates."""
 
     tensor: str
     indices: tuple[str, ...]
@@ -34,6 +35,7 @@ class Feed:
     level: int = 0
     dense: tuple[bool, ...] = ()
     crds: tuple[Port, ...] = ()
+    held: bool = False
     gaps: bool = False
     hollow: bool = False
 
@@ -57,7 +59,8 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """One loop being wired. ``signals``: the coordinates of the loops around it, outermost first."""
+    """One loop being wired. ``signals``: the coordinates of the loops around it, outermost first.
+    ``sifts``: whether fibers that come by themselves may be sifted."""
 
     wiring: Wiring
     feeds: Feeds
@@ -65,6 +68,7 @@ class Meeting:
     extents: Mapping[str, int]
     zero: float
     signals: tuple[Port, ...]
+    sifts: bool = False
 
     # --- which coordinates --------------------------------------------------------------------------
 
@@ -153,14 +157,14 @@ class Meeting:
     # --- blocks -------------------------------------------------------------------------------------
 
     def merged(self, op: Literal["intersect", "union"], left: Space, right: Space) -> Space:
-        a, b = list(left.feeds.items()), list(right.feeds.items())
-        whole = [feed.tensor for _, feed in (*a, *b) if feed.crds]
+        fibers = {access: feed for side in (left, right) for access, feed in side.feeds.items() if feed.crds}
         require(
-            not whole,
+            not fibers or self.sifts,
             ChipError,
-            f"an intermediate result of two dimensions, {self.index} the outer one, meets another operand: "
-            f"its fibers cannot be left out as they stream by; put the sum it comes from after {self.index}",
+            f"an intermediate result meets another operand at {self.index}, the outer one of its dimensions: "
+            f"put the sum it comes from after {self.index}",
         )
+        a, b = ([(x, feed) for x, feed in s.feeds.items() if x not in fibers] for s in (left, right))
         require(
             op == "intersect" or self.zero == 0,
             ChipError,
@@ -182,8 +186,35 @@ class Meeting:
             crd = crd or found
             for (access, feed), stream in zip((*some, *others), made, strict=True):
                 feeds[access] = replace(feed, stream=stream, gaps=feed.gaps or gaps)
+        if fibers:
+            feeds |= self.sifted(op, left, right)
         full = gaps and (left.full or right.full)
         return Space(crd, feeds, hollow=not full and (not gaps or self.both_empty(left, right)), full=full)
+
+    def sifted(self, op: Literal["intersect", "union"], left: Space, right: Space) -> dict[Access, Feed]:
+        """The fibers that intermediate results have there, made to fit the coordinates that are left.
+
+        Which side has which coordinate a union tells at once. An intersection alone would tell of the next
+        that both have, which may come only when the fibers before it have left the workspace.
+        """
+        assert left.crd is not None
+        assert right.crd is not None
+        block = Merge("union", 1, 1, Kind.COORDINATE)
+        sources = (left.crd, left.crd, right.crd, right.crd)
+        _, *marks = self.wiring.add(block, f"beside_{self.index}", *sources)
+        found: dict[Access, Feed] = {}
+        for side, space in enumerate((left, right)):
+            told = (marks[side], marks[1 - side]) if op == "intersect" else (marks[side],)
+
+            def sift(stream: Port, kind: Kind, levels: int, told: tuple[Port, ...] = told) -> Port:
+                return self.wiring.add(Sift(op, kind, levels), f"sift_{self.index}", *told, stream)[0]
+
+            for access, feed in space.feeds.items():
+                if feed.crds:
+                    crds = tuple(sift(crd, Kind.COORDINATE, at) for at, crd in enumerate(feed.crds, 1))
+                    val = sift(feed.stream, Kind.VALUE, len(crds))
+                    found[access] = replace(feed, crds=crds, stream=val, held=False)
+        return found
 
     def both_empty(self, left: Space, right: Space) -> bool:
         """Whether a fiber of a union may be empty. Where a union further out made gaps, one side may be there

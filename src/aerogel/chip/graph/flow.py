@@ -21,6 +21,7 @@ from aerogel.chip.graph.blocks import (
     Buffer,
     Drop,
     Fork,
+    Join,
     Locate,
     MatrixReduce,
     Merge,
@@ -28,11 +29,14 @@ from aerogel.chip.graph.blocks import (
     Repeat,
     Root,
     Scan,
+    Sift,
+    Split,
     VectorReduce,
     outputs,
 )
 from aerogel.chip.graph.build import Plan
 from aerogel.chip.graph.graph import Port, in_order
+from aerogel.chip.graph.sums import unprimed
 from aerogel.core.errors import ChipError
 from aerogel.einsum.nodes import accesses
 from aerogel.formats.storage import Storage
@@ -50,12 +54,18 @@ class TooLongError(ChipError):
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A stream. ``lengths``: of the fibers at each level, outermost first; ``over``: the indices of the
-    levels; ``data``: coordinates, references (-1: Empty), or for values whether they are other than 0."""
+    """A stream. ``lengths``: of the fibers at each level, outermost first; ``over``: the indices of each
+    level, several where levels were joined; ``data``: coordinates, references (-1: Empty), or for values
+    whether they are other than 0."""
 
     lengths: tuple[Ints, ...]
-    over: tuple[str, ...]
+    over: tuple[tuple[str, ...], ...]
     data: Ints
+
+    @property
+    def indices(self) -> tuple[str, ...]:
+        """Those of all levels."""
+        return tuple(dict.fromkeys(index for level in self.over for index in level))
 
     @property
     def tokens(self) -> int:
@@ -133,7 +143,7 @@ class _Follower:
         longest = max((*taken, *made), key=self.scaled)
         tokens = self.scaled(longest)
         reads: tuple[Ints, ...] = ()
-        over, scale = longest.over, self.sample.scale(longest.over)
+        over, scale = longest.indices, self.sample.scale(longest.indices)
         match block:
             case Merge(left=left):
                 a, b = taken[0], taken[1 + left]
@@ -151,14 +161,14 @@ class _Follower:
         return Load(name, block, tokens, over, scale, reads)
 
     def scaled(self, flow: Flow) -> float:
-        return flow.tokens * self.sample.scale(flow.over)
+        return flow.tokens * self.sample.scale(flow.indices)
 
     def emitted(self, block: VectorReduce | MatrixReduce, taken: Flow, made: Flow) -> float:
         """Cycles in which a workspace is sent, and looked through."""
         room = block.extent if isinstance(block, VectorReduce) else block.extents[0] * block.extents[1]
         count, times = float(len(made.data)), float(max(1, len(made.lengths[-1]) if made.lengths else 1))
-        grown = self.sample.scale(taken.over)
-        if self.sample.index in made.over:
+        grown = self.sample.scale(taken.indices)
+        if self.sample.index in made.indices:
             return (count + times * room / OCCUPANCY) * grown
         each = min(1.0, count / (times * max(1, room)))
         return times * room * ((1 - (1 - each) ** grown) + 1 / OCCUPANCY)
@@ -195,6 +205,12 @@ class _Follower:
                 return self.gathered(taken[0], extent)
             case MatrixReduce(extents=extents):
                 return self.matrix(taken[0], taken[1], extents)
+            case Join(size=size):
+                return _joined(size, *taken)
+            case Split(size=size):
+                return _split(size, *taken)
+            case Sift(op=op, levels=levels):
+                return [_sifted(taken, levels, union=op == "union")]
             case Drop(inner=kind):
                 return _dropped(taken[0], taken[1], values=kind.value == "val")
             case Fork(ways=ways):
@@ -206,7 +222,7 @@ class _Follower:
 
     def scan(self, block: Scan, refs: Flow) -> list[Flow]:
         tensor, level, size = block.tensor, block.level, block.size
-        index = tensor.removeprefix("all_")
+        index = unprimed(tensor.removeprefix("all_"))
         if tensor in self.plan.operands:
             index = self.indices[tensor][self.plan.operands[tensor].format.order[level]]
         there = refs.data >= 0
@@ -232,7 +248,7 @@ class _Follower:
             kept = self.sample.kept[crd]
             crd, position = crd[kept], position[kept]
             count = np.array([len(crd)])
-        flow = Flow((*refs.lengths, count), (*refs.over, index), crd)
+        flow = Flow((*refs.lengths, count), (*refs.over, (index,)), crd)
         return [flow, replace(flow, data=position)]
 
     def merge(self, block: Merge, taken: list[Flow]) -> list[Flow]:
@@ -285,6 +301,43 @@ def _found(keys: Ints, among: Ints) -> tuple[Ints, NDArray[np.bool_]]:
 def _is_value(block: Merge, at: int) -> bool:
     """Whether the ``at``-th output carries values."""
     return outputs(block)[at][1].value == "val"
+
+
+def _joined(size: int, outer: Flow, inner: Flow, val: Flow) -> list[Flow]:
+    rows = inner.fibers()
+    count = np.bincount(outer.fibers()[rows], minlength=len(outer.lengths[-1]))
+    over = (*outer.over[:-1], outer.over[-1] + inner.over[-1])
+    made = Flow((*outer.lengths[:-1], count), over, outer.data[rows] * size + inner.data)
+    return [made, replace(made, data=val.data)]
+
+
+def _split(size: int, crd: Flow, val: Flow) -> list[Flow]:
+    """The outer level has the first of the indices that were joined."""
+    fibers, rows = crd.fibers(), crd.data // size
+    begins = np.flatnonzero((np.diff(fibers, prepend=-1) != 0) | (np.diff(rows, prepend=-1) != 0))
+    each = np.diff(begins, append=len(rows))
+    count = np.bincount(fibers[begins], minlength=len(crd.lengths[-1]))
+    *around, joined = crd.over
+    outer = Flow((*crd.lengths[:-1], count), (*around, joined[:1]), rows[begins])
+    inner = Flow((*outer.lengths, each), (*outer.over, joined[1:]), crd.data - rows * size)
+    return [outer, inner, replace(inner, data=val.data)]
+
+
+def _sifted(taken: list[Flow], levels: int, *, union: bool) -> Flow:
+    own, fibers = taken[0], taken[-1]
+    here = own.data >= 0
+    first, *deeper = fibers.lengths[-levels:]
+    if union:
+        lengths = np.zeros(len(here), np.int64)
+        lengths[here] = first
+        return replace(fibers, lengths=(*own.lengths, lengths, *deeper))
+    kept = (taken[1].data >= 0)[here]
+    count = np.bincount(own.fibers()[here][kept], minlength=len(own.lengths[-1]))
+    found = [*own.lengths[:-1], count]
+    for lengths in (first, *deeper):
+        found.append(lengths[kept])
+        kept = np.repeat(kept, lengths)
+    return replace(fibers, lengths=tuple(found), data=fibers.data[kept])
 
 
 def _dropped(outer: Flow, inner: Flow, *, values: bool) -> list[Flow]:

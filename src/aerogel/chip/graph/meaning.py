@@ -30,6 +30,7 @@ from aerogel.chip.graph.blocks import (
     Drop,
     Fold,
     Fork,
+    Join,
     Locate,
     MatrixReduce,
     Merge,
@@ -39,6 +40,8 @@ from aerogel.chip.graph.blocks import (
     Root,
     Scan,
     Serialize,
+    Sift,
+    Split,
     VectorReduce,
     WriteLevel,
     WriteValues,
@@ -126,6 +129,12 @@ def run_block(block: Block, taken: list[Stream], world: World) -> list[Stream]: 
             return _vector_reduced(op, *taken)
         case MatrixReduce(op=op):
             return _matrix_reduced(op, *taken)
+        case Join(size=size):
+            return _joined(size, *taken)
+        case Split(size=size):
+            return _split_again(size, *taken)
+        case Sift(op=op):
+            return [_sifted(op, *taken)]
         case Drop(inner=kind):
             return _dropped(kind, *taken)
         case Fork(ways=ways):
@@ -255,6 +264,45 @@ def _matrix_reduced(op: Fold, outer: Stream, inner: Stream, val: Stream) -> list
     depth = outer.depth - 2
     made = _split(mapped(matrix, depth, outer.nested, inner.nested, val.nested), depth, 3)
     return [Stream(made[0], depth + 1), Stream(made[1], depth + 2), Stream(made[2], depth + 2)]
+
+
+def _joined(size: int, outer: Stream, inner: Stream, val: Stream) -> list[Stream]:
+    def fiber(rows: list[int], crds: Nested, vals: Nested) -> tuple[list[int], list[Any]]:
+        parts = list(zip(rows, crds, vals, strict=True))
+        keys = [row * size + c for row, crd, _ in parts for c in crd]
+        return keys, [value for _, crd, values in parts for _, value in zip(crd, values, strict=True)]
+
+    return _same(fiber, [outer, inner, val], 2)
+
+
+def _split_again(size: int, crd: Stream, val: Stream) -> list[Stream]:
+    def fiber(keys: list[int], values: list[Any]) -> tuple[list[int], Nested, Nested]:
+        rows: dict[int, list[tuple[int, Any]]] = {}
+        for key, value in zip(keys, values, strict=True):
+            rows.setdefault(key // size, []).append((key % size, value))
+        pairs = rows.values()
+        return list(rows), [[c for c, _ in row] for row in pairs], [[v for _, v in row] for row in pairs]
+
+    outer, inner, values = _same(fiber, [crd, val], 3)
+    return [outer, Stream(inner.nested, crd.depth + 1), Stream(values.nested, crd.depth + 1)]
+
+
+def _sifted(op: str, own: Stream, *others: Stream) -> Stream:
+    fibers = others[-1]
+
+    def fit(*parts: list[Any]) -> list[Any]:
+        rows = iter(parts[-1])
+        found: list[Any] = []
+        for mark, *other in zip(*parts[:-1], strict=True):
+            row = [] if mark is None else next(rows)
+            if op == "union" or None not in (mark, *other):
+                found.append(row)
+        if next(rows, None) is not None:
+            raise UnevenError("more fibers than coordinates")
+        return found
+
+    lists = (own.nested, *(stream.nested for stream in others))
+    return Stream(mapped(fit, own.depth - 1, *lists), fibers.depth)
 
 
 def _dropped(kind: Kind, outer: Stream, inner: Stream) -> list[Stream]:

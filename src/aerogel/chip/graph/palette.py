@@ -11,9 +11,11 @@ from aerogel.chip.graph.blocks import (
     Block,
     Buffer,
     Drop,
+    Join,
     MatrixReduce,
     Reduce,
     Scan,
+    Split,
     VectorReduce,
     WriteLevel,
     WriteValues,
@@ -41,7 +43,16 @@ def fill(block: Block) -> str:
     match block:
         case Scan() | BitScan() | Array() | Buffer():
             return "#cfe0f1"
-        case Alu() | AluConstant() | AluFunction() | Reduce() | VectorReduce() | MatrixReduce():
+        case (
+            Alu()
+            | AluConstant()
+            | AluFunction()
+            | Reduce()
+            | VectorReduce()
+            | MatrixReduce()
+            | Join()
+            | Split()
+        ):
             return "#d6ecd9"
         case Drop() | WriteLevel() | WriteValues():
             return "#f3e3cf"

@@ -19,6 +19,7 @@ from aerogel.chip.graph.blocks import (
     Buffer,
     Drop,
     Fork,
+    Join,
     Locate,
     MatrixReduce,
     Merge,
@@ -28,6 +29,8 @@ from aerogel.chip.graph.blocks import (
     Root,
     Scan,
     Serialize,
+    Sift,
+    Split,
     VectorReduce,
     WriteLevel,
     WriteValues,
@@ -88,6 +91,12 @@ def label(block: Block) -> str:  # noqa: C901 (a case per kind)
             return f"reduce vector {op} {extent}"
         case MatrixReduce(extents=(rows, columns), op=op):
             return f"reduce matrix {op} {rows} x {columns}"
+        case Join(size=size):
+            return f"join levels, inner {size}"
+        case Split(size=size):
+            return f"split levels, inner {size}"
+        case Sift(op=op):
+            return f"sift fibers {op}"
         case Drop(inner=kind):
             return "drop zeros" if kind is Kind.VALUE else "drop empty"
         case WriteLevel(tensor=tensor, level=level):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from math import prod
 
 from aerogel.chip.graph.blocks import Block, Buffer, Fork, outputs
 from aerogel.chip.graph.graph import Graph, Node, Port, Wire, verify
@@ -10,6 +12,13 @@ from aerogel.chip.graph.streams import Kind
 
 SLACK = 2
 """Tokens in a buffer beside a fiber's payloads."""
+
+
+def room(sizes: Sequence[int]) -> int:
+    """Tokens of a fiber over indices of these extents, outermost first, beside its own stop: payloads, and a
+    stop for each fiber in it."""
+    *outer, inner = sizes
+    return prod(outer) * (inner + (1 if outer else 0))
 
 
 class Wiring:

@@ -23,6 +23,7 @@ from aerogel.chip.graph.blocks import (
     Buffer,
     Drop,
     Fork,
+    Join,
     Locate,
     MatrixReduce,
     Merge,
@@ -32,6 +33,8 @@ from aerogel.chip.graph.blocks import (
     Root,
     Scan,
     Serialize,
+    Sift,
+    Split,
     VectorReduce,
     WriteLevel,
     WriteValues,
@@ -68,7 +71,7 @@ def assemble(
 
     ``room``: words that each segment of a result may take; by default as many as references can tell apart
     (``2 ** word_bits``), and one more. ``values``: instead of the fabric's. A channel is of one hop, and
-    holds ``fifo_depth`` tokens. ChipError where a tensor is missing or is stored otherwise.
+    holds what the fabric has room for on it. ChipError where a tensor is missing or is stored otherwise.
     """
     verify(graph)
     made = _Assembly(tensors, fabric, (1 << fabric.word_bits) + 1 if room is None else room)
@@ -77,7 +80,8 @@ def assemble(
     for wire in graph.wires:
         kind = outputs(graph.nodes[wire.source.block].block)[wire.source.port][1]
         ends[wire.source] = len(channels)
-        channels.append(Channel(kind, fabric.fifo_depth))
+        into_tile = not isinstance(graph.nodes[wire.sink.block].block, Fork)
+        channels.append(Channel(kind, fabric.room(1, into_tile=into_tile)))
     fed = {wire.sink: ends[wire.source] for wire in graph.wires}
     cells: list[Cell] = []
     for at, node in enumerate(graph.nodes):
@@ -139,6 +143,12 @@ class _Assembly:
                 return Opcode.VECTOR_REDUCE, (OPERATIONS.index(op), extent)
             case MatrixReduce(extents=extents, op=op):
                 return Opcode.MATRIX_REDUCE, (OPERATIONS.index(op), *extents)
+            case Join(size=size):
+                return Opcode.JOIN, (size,)
+            case Split(size=size):
+                return Opcode.SPLIT, (size,)
+            case Sift(op=op, levels=levels):
+                return (Opcode.SIFT_INTERSECT if op == "intersect" else Opcode.SIFT_UNION), (levels,)
             case Drop(inner=kind):
                 return Opcode.DROP, (int(kind is Kind.VALUE),)
             case WriteLevel(tensor=tensor, level=level):

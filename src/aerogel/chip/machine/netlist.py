@@ -19,7 +19,7 @@ an int16 that overflows is reported, never wrapped in silence. ``f64`` is no har
 
 
 class Opcode(IntEnum):
-    """What a cell does; each is one block of ``graph.blocks``, those of dense mode come after them.
+    """What a cell does; each is one block of ``graph.blocks``; 27 and 28 are of dense mode.
 
     Numbers are part of the configuration's layout: never renumber one.
     """
@@ -53,6 +53,10 @@ class Opcode(IntEnum):
     INTERSECT_SKIP = 26
     ADDRESS = 27
     MULTIPLY_ADD = 28
+    JOIN = 29
+    SPLIT = 30
+    SIFT_INTERSECT = 31
+    SIFT_UNION = 32
 
 
 @dataclass(frozen=True, slots=True)

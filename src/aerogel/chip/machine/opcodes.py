@@ -53,6 +53,7 @@ def _segment(name: str) -> Parameter:
 
 _OP, _SIZE = Parameter("op", 4), Parameter("size", 32)
 _SIDES = (Parameter("left", 2), Parameter("right", 2))
+_LEVELS = Parameter("levels", 4)
 _WAYS = (Parameter("ways", 4), Parameter("level", 4))
 _EXTENTS = tuple(Parameter(f"extent{loop}", 16) for loop in range(LOOPS))
 _STRIDES = tuple(Parameter(f"stride{loop}", STRIDE_BITS) for loop in range(LOOPS))
@@ -87,4 +88,8 @@ OPCODES: dict[Opcode, Spec] = {
     Opcode.INTERSECT_SKIP: Spec("processing", _SIDES),
     Opcode.ADDRESS: Spec("memory", (_segment("vals"), Parameter("base", 32), *_EXTENTS, *_STRIDES)),
     Opcode.MULTIPLY_ADD: Spec("processing", (Parameter("count", 32), Parameter("chain", 16))),
+    Opcode.JOIN: Spec("processing", (_SIZE,)),
+    Opcode.SPLIT: Spec("processing", (_SIZE,)),
+    Opcode.SIFT_INTERSECT: Spec("processing", (_LEVELS,)),
+    Opcode.SIFT_UNION: Spec("processing", (_LEVELS,)),
 }

@@ -28,6 +28,8 @@ from aerogel.chip.machine.report import Waiting, faulty, stuck, too_long
 from aerogel.chip.machine.step_cells import CELLS
 from aerogel.chip.machine.step_dense import DENSE
 from aerogel.chip.machine.step_more import MORE
+from aerogel.chip.machine.step_rows import ROWS
+from aerogel.chip.machine.step_sift import SIFTS
 from aerogel.chip.machine.step_state import Act, Faulty, State, Wait
 from aerogel.chip.machine.step_values import VALUES
 from aerogel.chip.machine.tally import Tally, Work, finished
@@ -35,7 +37,7 @@ from aerogel.chip.machine.tally import Tally, Work, finished
 Arrays = Sequence[NDArray[Any] | None]
 """What each segment holds, whole numbers or values; None for a result."""
 LIMIT = 10**9
-_CELLS = CELLS | VALUES | MORE | DENSE
+_CELLS = CELLS | VALUES | MORE | ROWS | SIFTS | DENSE
 
 
 def step(

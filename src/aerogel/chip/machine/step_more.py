@@ -1,4 +1,4 @@
-"""More opcodes of the slow machine: skips, bit vectors, the matrix reducer, lanes. See ``step_cells``."""
+"""More opcodes of the slow machine: skips, bit vectors, lanes. See ``step_cells``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,8 @@ from aerogel.chip.machine.step_state import (
     below,
     deeper,
     is_payload,
-    number,
-    shallower,
     whole,
 )
-from aerogel.chip.machine.step_values import accumulate, next_in_use
 
 REFERENCE_BITS = 31
 """A reference that goes with a word of bits carries the word, so many bits up."""
@@ -205,97 +202,6 @@ def _bit_expand(cell: State) -> Act:
     return Act(take=ports if last else (), give=give, state=following if last else {"mark": bit + 1})
 
 
-# --- the matrix reducer -------------------------------------------------------------------------------
-
-
-def _matrix_reduce(cell: State) -> Act:
-    """As the vector reducer, with a row (``fiber``) taken from input 0 as the first of its fiber comes.
-
-    As it sends, ``mark`` says whether a row is open, and ``end`` whether any was sent.
-    """
-    if cell.phase == "flushing":
-        return _flush_matrix(cell)
-    inner, val = cell.heads(1, 2)
-    if isinstance(inner, Stop | Done):
-        if inner != val:
-            raise Faulty(Fault.MISALIGNED)
-        if isinstance(inner, Stop):
-            return _matrix_stop(cell, inner)
-        (outer,) = cell.heads(0)
-        if outer is not DONE:
-            raise Faulty(Fault.MISALIGNED)
-        return Act(take=(0, 1, 2), give=cell.everywhere(DONE), state=HALT)
-    if not is_payload(inner) or isinstance(val, Stop | Done):
-        raise Faulty(Fault.MISALIGNED)
-    taking = cell.phase == "idle"
-    row = _row(cell) if taking else cell.fiber
-    column = whole(inner)
-    if not 0 <= column < cell.params[2]:
-        raise Faulty(Fault.COORDINATE, column)
-    take = (0, 1, 2) if taking else (1, 2)
-    act = accumulate(cell, row * cell.params[2] + column, number(val), take)
-    return Act(act.take, {}, {"phase": "row", "fiber": row}, act.reads, act.writes, act.operations, act.then)
-
-
-def _row(cell: State) -> int:
-    (outer,) = cell.heads(0)
-    if not is_payload(outer):
-        raise Faulty(Fault.MISALIGNED)
-    row = whole(outer)
-    if not 0 <= row < cell.params[1]:
-        raise Faulty(Fault.COORDINATE, row)
-    return row
-
-
-def _matrix_stop(cell: State, stop: Stop) -> Act:
-    open_ = cell.phase == "row"
-    if stop.inner == 0 and not open_:
-        _row(cell)
-        if stop.level == 0:
-            return Act(take=(0, 1, 2))
-        return Act(take=(0,), state={"phase": "row"})
-    if stop.level == 0:
-        return Act(take=(1, 2), state={"phase": "idle"})
-    (outer,) = cell.heads(0)
-    if outer != shallower(stop) or (stop.inner and open_):
-        raise Faulty(Fault.MISALIGNED)
-    if stop.level == 1:
-        return Act(take=(0, 1, 2), state={"phase": "idle"})
-    if stop.inner > 2:
-        return Act(take=(0, 1, 2), give=_ended(stop, stop.inner - 1), state={"phase": "idle"})
-    first = min(cell.store) if cell.store else 0
-    return Act(state={"phase": "flushing", "at": first, "mark": 0, "end": 0})
-
-
-def _ended(stop: Stop, inner: int) -> dict[int, Token]:
-    below = Stop(stop.level - 1, inner)
-    return {0: shallower(below), 1: below, 2: below}
-
-
-def _flush_matrix(cell: State) -> Act:
-    _, stop, _ = cell.heads(0, 1, 2)
-    assert isinstance(stop, Stop)
-    if not cell.store:
-        give = _ended(stop, 0 if cell.end else 1)
-        return Act(take=(0, 1, 2), give=give, state={"phase": "idle"})
-    columns = cell.params[2]
-    found, place = next_in_use(cell, cell.params[1] * columns)
-    if not found:
-        return Act(state={"at": place})
-    row = place // columns
-    same = bool(cell.mark) and row == cell.fiber
-    if cell.mark and not same:
-        return Act(give={1: Stop(0), 2: Stop(0)}, state={"at": place, "mark": 0})
-
-    def clear() -> None:
-        del cell.store[place]
-
-    give = {} if same else {0: row}
-    give |= {1: place - row * columns, 2: cell.store[place]}
-    state = {"at": place + 1, "mark": 1, "fiber": row, "end": 1}
-    return Act(give=give, state=state, reads=1, writes=1, then=clear)
-
-
 # --- lanes --------------------------------------------------------------------------------------------
 
 
@@ -364,7 +270,6 @@ MORE: dict[Opcode, Callable[[State], Act]] = {
     Opcode.BIT_INTERSECT: _bit_merge,
     Opcode.BIT_UNION: _bit_merge,
     Opcode.BIT_EXPAND: _bit_expand,
-    Opcode.MATRIX_REDUCE: _matrix_reduce,
     Opcode.PARALLELIZE: _parallelize,
     Opcode.SERIALIZE: _serialize,
 }

@@ -27,7 +27,7 @@ DETOURS = 60
 """At most, of a graph: beyond it, links and energy cost more than they give."""
 
 _SCANS = {Opcode.SCAN_COMPRESSED, Opcode.SCAN_DENSE, Opcode.SCAN_BITS, Opcode.SCAN_SKIP}
-_REDUCERS = {Opcode.REDUCE, Opcode.VECTOR_REDUCE, Opcode.MATRIX_REDUCE}
+_REDUCERS = {Opcode.REDUCE, Opcode.VECTOR_REDUCE, Opcode.MATRIX_REDUCE, Opcode.JOIN}
 
 
 def balanced(nets: Nets, tiles: Sequence[Tile], ways: Sequence[Ways], region: Region) -> Mapping:
@@ -155,6 +155,10 @@ def _depth(cell: Cell, channel: int, depths: Sequence[int]) -> int:
             return depths[cell.inputs[0]]
         case Opcode.DROP:
             return depths[cell.inputs[cell.outputs.index(channel)]]
+        case Opcode.SIFT_INTERSECT | Opcode.SIFT_UNION:
+            return depths[cell.inputs[-1]]
+        case Opcode.SPLIT:
+            return depths[cell.inputs[0]] + (1 if cell.outputs.index(channel) else 0)
         case opcode:
             deeper = 1 if opcode in _SCANS else -1 if opcode in _REDUCERS else 0
             return max((depths[at] for at in cell.inputs), default=0) + deeper

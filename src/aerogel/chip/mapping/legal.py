@@ -33,7 +33,9 @@ def verify(mapping: Mapping) -> Mapping:
     _forks(mapping, ends)
     for at, (channel, route) in enumerate(zip(netlist.channels, mapping.routes, strict=True)):
         cycles = max(1, route.hops)
-        wanted = (cycles * fabric.fifo_depth, cycles, route.hops)
+        into_tile = OPCODES[netlist.cells[ends[1][at]].opcode].host != "switch"
+        room = cycles * fabric.fifo_depth + fabric.input_queue * into_tile
+        wanted = (room, cycles, route.hops)
         told = f"channel {at} of {route.hops} hops is not of capacity, latency and hops {wanted}: {channel}"
         require((channel.capacity, channel.latency, channel.hops) == wanted, ChipError, told)
     return mapping

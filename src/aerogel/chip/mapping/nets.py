@@ -103,7 +103,7 @@ def routed(nets: Nets, fabric: Fabric, tiles: Sequence[Tile], ways: Sequence[Way
     """The mapping with cells on ``tiles`` and nets routed as ``ways``: forks stand where these part.
 
     The cells come first, in the order of ``nets``, then the forks, net by net from the source on.
-    A channel of h hops has latency max(1, h) and holds ``fifo_depth`` tokens for each cycle of that.
+    A channel of h hops has latency max(1, h) and holds what the fabric has room for on it.
     """
     made = _made(nets, fabric, ways)
     cells = tuple(
@@ -148,7 +148,8 @@ class _Made:
         while len(groups := _parted(ways, at)) == 1 and len(next(iter(ways.values())).tiles) > at + 1:
             at += 1
         sink, way = next(iter(ways.items()))
-        channel = self._channel(net, Route(way.tiles[start : at + 1], way.track))
+        route = Route(way.tiles[start : at + 1], way.track)
+        channel = self._channel(net, route, into_tile=len(ways) == 1)
         self.spans.append(Span(self.net, tuple(ways), start, at))
         if len(ways) == 1:
             end = net.sinks[sink]
@@ -167,9 +168,10 @@ class _Made:
         outputs = tuple(self.grow(net, group, at) for group in groups)
         self.forks[place] = replace(self.forks[place], outputs=outputs)
 
-    def _channel(self, net: Net, route: Route) -> int:
+    def _channel(self, net: Net, route: Route, *, into_tile: bool) -> int:
         latency = max(1, route.hops)
-        self.channels.append(Channel(net.kind, latency * self.fabric.fifo_depth, latency, route.hops))
+        room = self.fabric.room(latency, into_tile=into_tile)
+        self.channels.append(Channel(net.kind, room, latency, route.hops))
         self.routes.append(route)
         return len(self.channels) - 1
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import torch
 
 from aerogel.core.errors import InputError, require
+from aerogel.core.suggest import unknown
 from aerogel.prune.activation.allocate import Distributions, greedy
 from aerogel.prune.activation.magnitudes import Magnitudes
 from aerogel.prune.activation.report import ActivationReport, ActivationResult, Allocation, Place, SiteReport
@@ -90,7 +91,7 @@ def sparsify_activations(  # noqa: PLR0913  the public face: every choice by key
 
 
 def _require_known(what: str, value: str, known: Sequence[str]) -> None:
-    require(value in known, InputError, f"{what} {value!r} is unknown: choose from {', '.join(known)}")
+    require(value in known, InputError, unknown(what, value, known))
 
 
 def _split(

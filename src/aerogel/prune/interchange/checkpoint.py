@@ -12,6 +12,7 @@ import torch
 
 from aerogel.core.errors import FormatError, InputError, require
 from aerogel.core.files import read_json_object, replace_file
+from aerogel.core.suggest import unknown
 from aerogel.prune.interchange import bitmask
 from aerogel.prune.interchange.declared import Declared, declared, require_floats, with_sparsity
 from aerogel.prune.interchange.sparse_file import Saved, is_ours, load_sparse
@@ -146,8 +147,8 @@ def write_checkpoint(
     ``recipe`` goes to ``aerogel-recipe.yaml``. InputError where no layer fits the layout, where a split
     checkpoint lies in ``folder``, or it cannot be written; then its weights are as they were.
     """
-    folder, known = Path(folder), ", ".join(bitmask.LAYOUTS)
-    require(layout in bitmask.LAYOUTS, InputError, f"layout {layout!r} is unknown: choose from {known}")
+    folder = Path(folder)
+    require(layout in bitmask.LAYOUTS, InputError, unknown("layout", layout, bitmask.LAYOUTS))
     split = sorted(f.name for f in folder.glob("model*.safetensors") if f.name != "model.safetensors")
     told = f"{folder} holds another checkpoint ({', '.join(split[:2])}): give a new folder"
     require(not split, InputError, told)

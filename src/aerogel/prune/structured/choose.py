@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError
+from aerogel.core.suggest import unknown
 from aerogel.prune.select import pruned_count, smallest
 from aerogel.prune.structured.families import Family
 from aerogel.prune.structured.score import Scores
@@ -42,5 +43,5 @@ BUDGETS: dict[str, Budget] = {"uniform": uniform, "global": everywhere}
 def budget_named(name: object) -> Budget:
     """The budget called ``name``, or InputError."""
     if not isinstance(name, str) or name not in BUDGETS:
-        raise InputError(f"budget {name!r} is unknown for units: choose from {', '.join(BUDGETS)}")
+        raise InputError(unknown("budget of units", name, BUDGETS))
     return BUDGETS[name]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from aerogel.core.errors import InputError, UnsupportedError, require
+from aerogel.core.suggest import meant, unknown
 from aerogel.prune import weights
 from aerogel.prune.batches import Call, calls_of
 from aerogel.prune.select import checked_sparsity, pruned_count
@@ -71,45 +72,95 @@ def remove_units(  # noqa: PLR0913  the public face: every choice by keyword, ea
         alone = sparsity is None and pattern is None and data is None
         require(alone, InputError, "units says what goes: leave sparsity, pattern and data out")
         return _again(module, parsed(units), inplace=inplace)
-    share, known = checked_sparsity(sparsity), get_args(Kind)
-    require(pattern in known, InputError, f"pattern {pattern!r} removes no units: choose from {known}")
-    assert pattern is not None
-    kinds = get_args(Importance)
-    told = f"importance {importance!r} is unknown for {pattern}s: choose from {', '.join(kinds)}"
-    require(importance in kinds, InputError, told)
-    choose = budget_named(budget)
-    require(
-        data is not None, InputError, "removing units needs data: give data=[batch], to follow the model on"
-    )
+    asked = _Asked.checked(sparsity, pattern, importance, budget)
+    told = "removing units needs data: give data=[batch], to follow the model on"
+    require(data is not None, InputError, told)
     _require_finite(module)
     calls = calls_of(module, data)
     with observed(module):
-        tracing = trace(module, calls[0])
-        found, refused = families(module, tracing)
-        kept = [KeptWhole(r.name, r.reason) for r in refused]
-        takes = _predicate(layers)
-        found = [family for family in found if family.kind == pattern and takes(family.name)]
-        require(found, UnsupportedError, _nothing_found(module, pattern, kept))
-        scores = _scores(module, found, calls, importance, loss)
-        for family, worth in zip(found, scores, strict=True):
-            require(np.isfinite(worth).all(), InputError, f"{family.name}: an importance is not finite")
-        if budget == "global" and importance == "magnitude":
-            scores = [
-                worth / np.sqrt(score.weights_per_unit(module, f))
-                for f, worth in zip(found, scores, strict=True)
-            ]
+        found, kept = _found(module, calls[0], asked.pattern, _predicate(layers))
+        scores = _scores(module, found, calls, asked, loss)
     # Not as observed: the smaller model is as the dense one was, in training or not.
-    attempt = _fitting(module, calls[0], choose(found, scores, share))
+    attempt = _fitting(module, calls[0], budget_named(budget)(found, scores, asked.share))
     followed = follow_config(attempt.model, attempt.chosen, calls[0])
-    done = [RemovedUnits(f.name, f.kind, f.units, int(gone.sum()), f.weights) for f, gone in attempt.chosen]
-    report = StructuredReport(
-        pattern, importance, share, tuple(done), (*kept, *attempt.failed), _parameters(module),
-        _parameters(attempt.model), attempt.difference, budget, followed.told, _notes(done, share, budget),
-    )  # fmt: skip
+    report = _report(module, asked, attempt, (*kept, *attempt.failed), followed.told)
     record = _record(module, attempt, followed, report)
     masks = record.masks(module)
     smaller = record.cut(module) if inplace else attempt.model
     return StructuredResult(smaller, masks, report, record.to_json())
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The choices; ``share``: of the units."""
+
+    share: float
+    pattern: str
+    importance: str
+    budget: str
+
+    @staticmethod
+    def checked(sparsity: object, pattern: str | None, importance: str, budget: str) -> _Asked:
+        """InputError for a choice that there is not."""
+        share, kinds = checked_sparsity(sparsity), get_args(Kind)
+        if pattern is None or pattern not in kinds:
+            near = meant(str(pattern), kinds, f"choose from {', '.join(kinds)}")
+            raise InputError(f"pattern {pattern!r} removes no units: {near}")
+        known = get_args(Importance)
+        require(importance in known, InputError, unknown(f"importance of {pattern}s", importance, known))
+        budget_named(budget)
+        return _Asked(share, pattern, importance, budget)
+
+
+def _found(
+    module: torch.nn.Module, call: Call, pattern: str, takes: Callable[[str], bool]
+) -> tuple[list[Family], list[KeptWhole]]:
+    """The families of this pattern that shall lose units, and what stays whole and why."""
+    every, refused = families(module, trace(module, call))
+    kept = [KeptWhole(r.name, r.reason) for r in refused]
+    found = [family for family in every if family.kind == pattern and takes(family.name)]
+    require(found, UnsupportedError, _nothing_found(module, pattern, kept))
+    return found, kept
+
+
+def _scores(
+    module: torch.nn.Module,
+    found: Sequence[Family],
+    calls: Sequence[Call],
+    asked: _Asked,
+    loss: Callable[[Any], torch.Tensor] | None,
+) -> list[score.Scores]:
+    """What each unit of each family is worth, so that it can be compared with those it competes with."""
+    if asked.importance == "taylor":
+        scores = score.taylor(module, found, calls, loss)
+    else:
+        parameters = dict(module.named_parameters())
+        scores = [score.magnitude(family, parameters) for family in found]
+    for family, worth in zip(found, scores, strict=True):
+        require(np.isfinite(worth).all(), InputError, f"{family.name}: an importance is not finite")
+    if asked.importance == "magnitude" and asked.budget == "global":
+        counts = [score.weights_per_unit(module, family) for family in found]
+        scores = [worth / np.sqrt(count) for worth, count in zip(scores, counts, strict=True)]
+    return scores
+
+
+def _report(
+    module: torch.nn.Module, asked: _Asked, attempt: _Attempt, kept: tuple[KeptWhole, ...], reload: str
+) -> StructuredReport:
+    done = [RemovedUnits(f.name, f.kind, f.units, int(gone.sum()), f.weights) for f, gone in attempt.chosen]
+    return StructuredReport(
+        pattern=asked.pattern,
+        importance=asked.importance,
+        requested=asked.share,
+        removed=tuple(done),
+        kept=kept,
+        parameters_before=_parameters(module),
+        parameters=_parameters(attempt.model),
+        largest_difference=attempt.difference,
+        budget=asked.budget,
+        reload=reload,
+        notes=_notes(done, asked.share, asked.budget),
+    )
 
 
 def _again(module: torch.nn.Module, units: Units, *, inplace: bool) -> StructuredResult:
@@ -164,19 +215,6 @@ def _notes(done: Sequence[RemovedUnits], share: float, budget: str) -> tuple[str
 
 def _shown(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:4])) + (", ..." if len(names) > 4 else "")
-
-
-def _scores(
-    module: torch.nn.Module,
-    found: Sequence[Family],
-    calls: Sequence[Call],
-    importance: str,
-    loss: Callable[[Any], torch.Tensor] | None,
-) -> list[score.Scores]:
-    if importance == "taylor":
-        return score.taylor(module, found, calls, loss)
-    parameters = dict(module.named_parameters())
-    return [score.magnitude(family, parameters) for family in found]
 
 
 @dataclass

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from aerogel.chip.machine.netlist import Opcode
 from aerogel.chip.machine.sim.bits import bit_expand, bit_merge, scan_bits
 from aerogel.chip.machine.sim.dense import DENSE
+from aerogel.chip.machine.sim.joining import join, split
 from aerogel.chip.machine.sim.lanes import parallelize, serialize
 from aerogel.chip.machine.sim.matrix import matrix_reduce
 from aerogel.chip.machine.sim.merging import merge
 from aerogel.chip.machine.sim.plumbing import buffer, fork, repeat, root
 from aerogel.chip.machine.sim.results import drop, write_level, write_values
 from aerogel.chip.machine.sim.scanners import locate, scan_compressed, scan_dense
+from aerogel.chip.machine.sim.sifting import sift
 from aerogel.chip.machine.sim.skips import scan_skip
 from aerogel.chip.machine.sim.values import alu, alu_constant, alu_function, array, reduce_
 from aerogel.chip.machine.sim.visit import Visit
@@ -46,6 +48,10 @@ CODE: dict[Opcode, Callable[[Visit], None]] = {
     Opcode.SERIALIZE: serialize,
     Opcode.SCAN_SKIP: scan_skip,
     Opcode.INTERSECT_SKIP: lambda v: merge(v, union=False, skip=True),
+    Opcode.JOIN: join,
+    Opcode.SPLIT: split,
+    Opcode.SIFT_INTERSECT: lambda v: sift(v, union=False),
+    Opcode.SIFT_UNION: lambda v: sift(v, union=True),
     **DENSE,
 }
 

@@ -1,22 +1,20 @@
-"""The matrix reducer in Loop IR: see ``step_more.py``.
+"""The matrix reducer in Loop IR: see ``step_rows.py``.
 
-Registers: FIBER is the row; as it sends, MARK says that a row is open, and END that one was.
+Registers: those of rows; as it sends, MARK says that a row is open, and END that one was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from aerogel.chip.machine.faults import Fault
-from aerogel.chip.machine.sim.arithmetic import always, unsigned_less
+from aerogel.chip.machine.sim.arithmetic import always
 from aerogel.chip.machine.sim.common import FLUSHING, IDLE, shallower
-from aerogel.chip.machine.sim.layout import DONE, LEVEL, PAYLOAD, STOP, C
+from aerogel.chip.machine.sim.layout import LEVEL, PAYLOAD, STOP, C
+from aerogel.chip.machine.sim.rows import Rows
 from aerogel.chip.machine.sim.visit import WORK, Visit, eq, ne, not_
 from aerogel.chip.machine.sim.workspaces import accumulate, next_in_use
 from aerogel.loop.build import i64
 from aerogel.loop.nodes import Compare, Expr, Load, Select
-
-ROW = 1
 
 
 def matrix_reduce(v: Visit) -> None:
@@ -24,11 +22,9 @@ def matrix_reduce(v: Visit) -> None:
     _Matrix(v).write()
 
 
-class _Matrix:
+class _Matrix(Rows):
     def __init__(self, v: Visit) -> None:
-        self.v = v
-        self.outer, self.inner, self.val = v.first, v.second, v.head(2)
-        self.rows, self.columns = v.param(1), v.param(2)
+        super().__init__(v, v.param(1), v.param(2), 3)
         self.extent = v.let(self.rows * self.columns, "extent")
 
     def write(self) -> None:
@@ -37,84 +33,11 @@ class _Matrix:
             lambda: self.v.cases((eq(self.v[C.PHASE], FLUSHING), self.flushing), (always(), self.fresh)),
         )
 
-    def with_row(self, body: Callable[[], None]) -> None:
-        """``body`` with a row in input 0 that is within bounds."""
-        self.v.with_heads(
-            [(0, self.outer)],
-            lambda: self.v.cases(
-                (not_(self.outer.plain), lambda: self.v.fault(Fault.MISALIGNED)),
-                (unsigned_less(self.outer.payload, self.rows), body),
-                (always(), lambda: self.v.fault(Fault.COORDINATE, self.outer.payload)),
-            ),
-        )
+    def kept(self, row: Expr, take: int) -> None:
+        place = self.v.let(row * self.columns + self.inner.payload, "place")
+        accumulate(self.v, place, self.extent, self.v.number(self.val), take)
 
-    def value(self) -> None:
-        open_ = self.v.let(eq(self.v[C.PHASE], ROW), "open_row")
-
-        def add(row: Expr, take: int) -> None:
-            sound = unsigned_less(self.inner.payload, self.columns)
-
-            def kept() -> None:
-                place = self.v.let(row * self.columns + self.inner.payload, "place")
-                accumulate(self.v, place, self.extent, self.v.number(self.val), take)
-                self.v.set(C.PHASE, ROW)
-                self.v.set(C.FIBER, row)
-
-            self.v.cases(
-                (sound, kept), (always(), lambda: self.v.fault(Fault.COORDINATE, self.inner.payload))
-            )
-
-        self.v.cases(
-            (not_(self.inner.plain) | self.val.ends, lambda: self.v.fault(Fault.MISALIGNED)),
-            (open_, lambda: add(self.v[C.FIBER], 6)),
-            (always(), lambda: self.with_row(lambda: add(self.outer.payload, 7))),
-        )
-
-    def fresh(self) -> None:
-        self.v.cases(
-            (self.inner.ends & ne(self.inner.kind, self.val.kind), lambda: self.v.fault(Fault.MISALIGNED)),
-            (self.inner.done, self.done),
-            (self.inner.stop, self.stop),
-            (always(), self.value),
-        )
-
-    def done(self) -> None:
-        def ends() -> None:
-            self.v.send_all(DONE, 3)
-            self.v.act(7)
-            self.v.halt()
-
-        self.v.with_heads(
-            [(0, self.outer)],
-            lambda: self.v.cases((self.outer.done, ends), (always(), lambda: self.v.fault(Fault.MISALIGNED))),
-        )
-
-    def stop(self) -> None:
-        def opens() -> None:
-            self.v.set(C.PHASE, ROW)
-            self.v.act(1)
-
-        def closes() -> None:
-            self.v.set(C.PHASE, IDLE)
-            self.v.act(6)
-
-        first = eq(self.inner.level, 0)
-        self.v.cases(
-            (
-                eq(self.inner.inner, 0) & ne(self.v[C.PHASE], ROW),
-                lambda: self.with_row(
-                    lambda: self.v.cases((first, lambda: self.v.act(7)), (always(), opens))
-                ),
-            ),
-            (first, closes),
-            (always(), lambda: self.v.with_heads([(0, self.outer)], self.outside)),
-        )
-
-    def outside(self) -> None:
-        bad = ne(self.outer.kind, self.v.let(shallower(self.inner.kind))) | (
-            ne(self.inner.inner, 0) & eq(self.v[C.PHASE], ROW)
-        )
-
+    def ended(self) -> None:
         def idle() -> None:
             self.v.set(C.PHASE, IDLE)
             self.v.act(7)
@@ -131,7 +54,6 @@ class _Matrix:
             self.v.act()
 
         self.v.cases(
-            (bad, lambda: self.v.fault(Fault.MISALIGNED)),
             (eq(self.inner.level, 1), idle),
             (Compare("gt", self.inner.inner, i64(2)), passes),
             (always(), flush),
