@@ -1,7 +1,8 @@
 """Rows of large dense operands, asked for before they are needed.
 
 A fiber says which rows of a dense operand come next, in no order that the memory could guess. While one row
-is worked on, the one a few positions ahead is prefetched.
+is worked on, the one a few positions ahead is prefetched, in this fiber or in those behind it: many are shorter
+than what a memory takes to answer.
 """
 
 from __future__ import annotations
@@ -58,8 +59,22 @@ def ask(
             continue
         if any(i not in known for i in stored.indices[:-1]):
             continue
-        soon = code.let(n.Binary("min", q + DISTANCE, w.end - 1), "soon")
+        soon = code.let(n.Binary("min", q + DISTANCE, _positions(ctx, w) - 1), "soon")
         there = state.at(index, code.let(w.coordinate(soon), "next")).at(ahead.along, base or i64(0))
         at = code.let(ctx.position(there, ahead.access), "ahead")
         for line in range(ahead.lines):
             code.add(n.Prefetch(stored.operand.values, at + line * ahead.per_line))
+
+
+def _positions(ctx: Context, w: Walker) -> n.Expr:
+    """How many positions the walker's level has, all its fibers together."""
+    stored = ctx.stored(w.access)
+    total: n.Expr = i64(1)
+    for at in range(w.depth + 1):
+        level, view = stored.level(at), stored.view(at)
+        if level.located:
+            total = total * view.size
+        elif not level.branchless:
+            # Where the fiber behind the last one would begin.
+            total = ctx.code.let(view.at("pos", total), "whole")
+    return total

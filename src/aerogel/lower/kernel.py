@@ -237,14 +237,19 @@ class Kernel:
             spaces = self._borrow(call)
             self._run("once", call, [starts, ends, crd, values, *spaces])
             self._give_back(call, spaces)
-            edges = [0, rows] if call.cuts is None else [int(cut) for cut in call.cuts]
-            pos, parts = _together(ends, starts, edges, index)
-            total = int(pos[-1])
-            made = (np.empty(total, index), np.empty(total, dtype)) if copied else (crd, values)
-            for begin, end, at in parts:
-                if copied or begin != at:
-                    for target, source in zip(made, (crd, values), strict=True):
-                        target[at : at + end - begin] = source[begin:end]
+            if call.cuts is None:
+                pos = np.zeros(rows + 1, index)
+                pos[1:] = ends
+                total = int(ends[-1]) if rows else 0
+                made = (crd[:total].copy(), values[:total].copy()) if copied else (crd, values)
+            else:
+                pos, parts = _together(ends, starts, call.cuts.tolist(), index)
+                total = int(pos[-1])
+                made = (np.empty(total, index), np.empty(total, dtype)) if copied else (crd, values)
+                for begin, end, at in parts:
+                    if copied or begin != at:
+                        for target, source in zip(made, (crd, values), strict=True):
+                            target[at : at + end - begin] = source[begin:end]
         if not copied:
             # Pages that were never written cost nothing, but a caller may keep the result for long.
             crd.resize(total, refcheck=False)

@@ -6,7 +6,7 @@ same for the same request.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from aerogel.core.dtypes import DType
@@ -58,11 +58,12 @@ class Scheduled:
     aheads: tuple[Ahead, ...] = ()
     partial: bool = False
     chains: int = 1
+    # The output's indices in the order of its levels: asked for in every call.
+    out_indices: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def out_indices(self) -> tuple[str, ...]:
-        """The output's indices in the order of its levels."""
-        return tuple(self.assignment.out.indices[mode] for mode in self.out.order)
+    def __post_init__(self) -> None:
+        indices = tuple(self.assignment.out.indices[mode] for mode in self.out.order)
+        object.__setattr__(self, "out_indices", indices)
 
     def explain(self) -> str:
         """The schedule in words, a line for each decision."""
