@@ -1,8 +1,8 @@
 """Rows of large dense operands, asked for before they are needed.
 
 A fiber says which rows of a dense operand come next, in no order that the memory could guess. While one row
-is worked on, the one a few positions ahead is prefetched, in this fiber or in those behind it: many are shorter
-than what a memory takes to answer.
+is worked on, the one a few positions ahead is prefetched, in this fiber or in those behind it: many are
+shorter than a memory takes to answer.
 """
 
 from __future__ import annotations

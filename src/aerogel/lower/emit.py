@@ -12,13 +12,14 @@ from aerogel.einsum.nodes import Access, Binary, Expr, Reduce, ReduceOp, accesse
 from aerogel.loop import nodes as n
 from aerogel.loop.build import Code, i64
 from aerogel.loop.nodes import Buf, BufferType, Function, Load, Module, Param, Var
+from aerogel.lower.ahead import ask
 from aerogel.lower.algebra import Term, fold_of, nested, terms
 from aerogel.lower.coiterate import Body, loop, most
 from aerogel.lower.operand import size_of
 from aerogel.lower.scheduled import PARTS, Scheduled
 from aerogel.lower.state import Context, State, retyped
-from aerogel.lower.values import Tile, combine, partial, value
-from aerogel.lower.walker import Range
+from aerogel.lower.values import Tile, combine, partial, shared, value, values
+from aerogel.lower.walker import Range, Walker
 from aerogel.lower.workspace import Workspace
 
 Phase = Literal["run", "bound", "once", "count", "fill"]
@@ -26,6 +27,8 @@ Phase = Literal["run", "bound", "once", "count", "fill"]
 appends, then ``fill``; or ``bound``, at most how much each thread appends, then ``once``, which fills it in
 and says where each row ends."""
 _COUNTING = ("bound", "count")
+ABREAST = (4, 1)
+"""Inner products that are computed at a time: as many as there are, by these numbers."""
 
 CUTS = Buf("cuts", BufferType(DType.I64, const=True))
 """Where each thread's part of the outermost loop begins, and one element more."""
@@ -150,7 +153,29 @@ class _Kernel:
             # It is the last of them; ``body`` finds its part here.
             self.tiles(state, expr, part or (i64(0), size_of(index)), body)
             return
+        if not others and not self.scheduled.scatter and body == self.store and part is None:
+            walker = shared(self.ctx, state, expr, index)
+            if walker is not None:
+                self.together(state, expr, index, walker)
+                return
         loop(self.ctx, state, expr, index, lambda s, e: self.nest(s, e, tuple(others), body), part)
+
+    def together(self, state: State, expr: Expr, index: str, w: Walker) -> None:
+        """A fiber several positions at a time: of their inner products, what is the same is loaded once."""
+        ctx, code = self.ctx, self.ctx.code
+        at = w.begin
+        for count in ABREAST:
+            whole = w.end if count == 1 else code.let(at + (w.end - at) // count * count, "whole")
+            with code.for_(at, whole, f"q.{index}", count) as q:
+                states: list[State] = []
+                for k in range(count):
+                    here = code.let(q + k if k else q, "q")
+                    ask(ctx, state, expr, index, w, here, None)
+                    coordinate = code.let(w.coordinate(here), index)
+                    states.append(state.moved({w.access: w.place(here, here)}).at(index, coordinate))
+                for there, x in zip(states, values(ctx, states, expr, 2), strict=True):
+                    self.put(self.place(there), [x])
+            at = whole
 
     def tiles(self, state: State, expr: Expr, part: Range, body: Body) -> None:
         """The vector index in tiles of several vectors, then fewer, then one by one."""

@@ -6,7 +6,7 @@ the tile's index stays one scalar.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -316,24 +316,75 @@ def _is_dense_run(ctx: Context, state: State, expr: Reduce) -> bool:
 
 
 def _dense_run(ctx: Context, state: State, expr: Reduce, part: Range) -> n.Expr:
-    """In vectors: lanes and chains are summed apart, and put together at the end."""
+    return _dense_runs(ctx, [state], expr, part, CHAINS)[0]
+
+
+def _dense_runs(
+    ctx: Context, states: Sequence[State], expr: Reduce, part: Range, chains: int
+) -> list[n.Expr]:
+    """In vectors, in each state: lanes and chains are summed apart, and put together at the end."""
     code, lanes = ctx.code, ctx.lanes
     start, stop = part
-    total = _begun(ctx, expr, 1, lanes, CHAINS)
-    tail = _begun(ctx, expr, 1, 1, 1)
-    wide = lanes * CHAINS
+    totals = [_begun(ctx, expr, 1, lanes, chains) for _ in states]
+    tails = [_begun(ctx, expr, 1, 1, 1) for _ in states]
+    wide = lanes * chains
     first = code.let(start + (stop - start) // wide * wide, "whole")
     second = code.let(start + (stop - start) // lanes * lanes, "whole")
+
+    def feed(sums: list[_Sum], base: n.Expr, chain: int, lanes: int) -> None:
+        for sum_, state in zip(sums, states, strict=True):
+            sum_.feed(ctx, state, expr.body, chain, Tile(expr.index, base, lanes, 1))
+
     with code.for_(start, first, expr.index, wide) as k:
-        for part_ in range(CHAINS):
-            base = code.let(_plus(k, part_ * lanes))
-            total.feed(ctx, state, expr.body, part_, Tile(expr.index, base, lanes, 1))
+        for chain in range(chains):
+            feed(totals, code.let(_plus(k, chain * lanes)), chain, lanes)
     with code.for_(first, second, expr.index, lanes) as k:
-        total.feed(ctx, state, expr.body, 0, Tile(expr.index, k, lanes, 1))
+        feed(totals, k, 0, lanes)
     with code.for_(second, stop, expr.index) as k:
-        tail.feed(ctx, state, expr.body, 0, Tile(expr.index, k, 1, 1))
-    across = code.let(n.Reduce("add", total.total(ctx)[0]), "sum")
-    return code.let(combine(ctx, "add", across, tail.total(ctx)[0]), "sum")
+        feed(tails, k, 0, 1)
+    found: list[n.Expr] = []
+    for total, tail in zip(totals, tails, strict=True):
+        across = code.let(n.Reduce("add", total.total(ctx)[0]), "sum")
+        found.append(code.let(combine(ctx, "add", across, tail.total(ctx)[0]), "sum"))
+    return found
+
+
+# --- several positions of a fiber at once -------------------------------------------------------
+
+
+def shared(ctx: Context, state: State, expr: Expr, index: str) -> Walker | None:
+    """The one fiber of the loop over ``index`` if ``values`` can take several of its positions at once, and
+    sums along memory are what each of them takes."""
+    walked = walked_here(ctx, state, expr, index)
+    if len(walked) != 1 or ctx.here(state, expr, index) != walked or state.given:
+        return None
+    if restrict(expr, walked, ctx.zero) is not None or any(a in state.masked for a in accesses(expr)):
+        return None
+    level = ctx.stored(walked[0]).level(state.place(walked[0]).level)
+    there = state.at(index, i64(0))
+    sums = [node for node in walk(expr) if isinstance(node, Reduce)]
+    plain = all(isinstance(node, Access | Reduce) or _is_product(node) for node in walk(expr))
+    runs = bool(sums) and all(_is_dense_run(ctx, there, node) for node in sums)
+    return Walker.of(ctx, state, walked[0], None) if level.unique and plain and runs else None
+
+
+def _is_product(node: Expr) -> bool:
+    return isinstance(node, Binary) and node.op == "mul"
+
+
+def values(ctx: Context, states: Sequence[State], expr: Expr, chains: int) -> list[n.Expr]:
+    """The value of what ``shared`` takes in each state: what they have in common is loaded once."""
+    match expr:
+        case Access():
+            return [_load(ctx, state, expr, None)[0] for state in states]
+        case Reduce():
+            return _dense_runs(ctx, states, expr, (i64(0), size_of(expr.index)), chains)
+        case Binary(a=a, b=b):
+            left, right = values(ctx, states, a, chains), values(ctx, states, b, chains)
+            pairs = zip(left, right, strict=True)
+            return [ctx.code.let(functions.BINARY[expr.op](ctx.code, x, y)) for x, y in pairs]
+        case _:
+            raise AssertionError(f"no product: {expr}")
 
 
 def partial(ctx: Context, expr: Reduce, part: Range) -> n.Expr:
