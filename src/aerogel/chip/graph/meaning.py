@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 from numpy.typing import NDArray
 
-from aerogel.chip.graph.arithmetic import IDENTITY, folded, function, operate
+from aerogel.chip.graph.arithmetic import IDENTITY, folded, function, number, operate, with_constant
 from aerogel.chip.graph.blocks import (
     WORD_SHIFT,
     Alu,
@@ -28,6 +28,7 @@ from aerogel.chip.graph.blocks import (
     Block,
     Buffer,
     Drop,
+    Fill,
     Fold,
     Fork,
     Join,
@@ -119,12 +120,15 @@ def run_block(block: Block, taken: list[Stream], world: World) -> list[Stream]: 
         case Alu(op=op):
             return [_each(partial(operate, op), taken)]
         case AluConstant():
-            return [_each(partial(_with_constant, block), taken)]
+            constant = partial(with_constant, block.op, block.value, reverse=block.reverse)
+            return [_each(constant, taken)]
         case AluFunction(op=op):
             return [_each(partial(function, op), taken)]
-        case Reduce(op=op):
+        case Reduce(op=op, sparse=sparse):
             depth = taken[0].depth - 1
-            return [Stream(mapped(partial(folded, op), depth, taken[0].nested), depth)]
+            return [Stream(mapped(partial(folded, op, sparse=sparse), depth, taken[0].nested), depth)]
+        case Fill(value=value):
+            return [_each(partial(_filled, value), taken)]
         case VectorReduce(op=op):
             return _vector_reduced(op, *taken)
         case MatrixReduce(op=op):
@@ -174,12 +178,12 @@ def _located(size: int, crd: int, ref: int | None) -> int | None:
     return None if ref is None else ref * size + crd
 
 
-def _value(values: NDArray[Any], ref: int | None) -> float:
-    return 0.0 if ref is None else float(values[ref])
+def _value(values: NDArray[Any], ref: int | None) -> float | None:
+    return None if ref is None else float(values[ref])
 
 
-def _with_constant(block: AluConstant, a: Any) -> float:
-    return operate(block.op, block.value, a) if block.reverse else operate(block.op, a, block.value)
+def _filled(value: float, a: Any) -> Any:
+    return value if a is None else a
 
 
 def _scanned(scan: Scan, tensors: Mapping[str, Storage], ref: int | None) -> tuple[list[int], list[int]]:
@@ -238,7 +242,7 @@ def _vector_reduced(op: Fold, crd: Stream, val: Stream) -> list[Stream]:
         sums: dict[int, float] = {}
         for c, v in zip(crds, vals, strict=True):
             for at, value in zip(c, v, strict=True):
-                sums[at] = operate(op, sums.get(at, IDENTITY[op]), value)
+                sums[at] = operate(op, sums.get(at, IDENTITY[op]), number(value))
         return sorted(sums), [sums[at] for at in sorted(sums)]
 
     depth = crd.depth - 2
@@ -253,7 +257,7 @@ def _matrix_reduced(op: Fold, outer: Stream, inner: Stream, val: Stream) -> list
             for i, js, numbers in zip(row, c, v, strict=True):
                 for j, value in zip(js, numbers, strict=True):
                     found = sums.setdefault(i, {})
-                    found[j] = operate(op, found.get(j, IDENTITY[op]), value)
+                    found[j] = operate(op, found.get(j, IDENTITY[op]), number(value))
         places = sorted(sums)
         return (
             places,
