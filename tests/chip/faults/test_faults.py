@@ -130,16 +130,18 @@ def test_a_fabric_with_too_few_tiles() -> None:
 
 
 def test_a_fabric_with_too_few_tracks() -> None:
-    operands: dict[str, Any] = {"B": sparse(3, 3, 3), "C": sparse(3, 3), "D": sparse(3, 3)}
+    narrow = replace(load("onyx-like"), values="f64", tracks=1)
+    operands: dict[str, Any] = {name: sparse(3, 3) for name in "BCDE"}
     with pytest.raises(
         ChipError, match=r"wires find no way on onyx-like, tracks = 1: .* more tracks or tiles"
     ):
-        compiled(
-            "X(i,j) = B(i,k,l) * C(j,k) * D(j,l)",
-            replace(load("onyx-like"), tracks=1),
-            order="ijlk",
-            **operands,
-        )
+        compiled("X(i,j) = max(B(i,k) * C(k,j), max(D(i,j), E(i,j)))", narrow, **operands)
+    # Below max nothing can be cut; this can.
+    text, factors = "X(i,j) = B(i,k,l) * C(j,k) * D(j,l)", {"B": sparse(3, 3, 3), "C": sparse(3, 3)}
+    chip = compiled(text, narrow, order="ijlk", D=sparse(3, 3), **factors)
+    assert len(chip.parts) == 2 and "wires find no way" in chip.explain()
+    found = np.asarray(chip.simulate(simulate=step).output)
+    np.testing.assert_array_equal(found, np.asarray(ag.evaluate(text, D=sparse(3, 3), **factors)))
 
 
 def test_more_copies_than_there_are_segments() -> None:
@@ -264,7 +266,8 @@ def chip() -> CompiledChip:
 def run_with(chip: CompiledChip, words: Sequence[int]) -> ChipRun:
     """The same program with other words."""
     program = replace(chip.program, words=tuple(words))
-    other = replace(chip, translated=replace(chip.translated, program=program))
+    part = replace(chip.parts[0], translated=replace(chip.translated, program=program))
+    other = replace(chip, parts=(part,))
     return other.simulate(simulate=BRIEF)
 
 

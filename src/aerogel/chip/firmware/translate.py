@@ -107,6 +107,14 @@ def recut(done: Translated) -> Translated:
     return replace(cut, choice=done.choice)
 
 
+def renewed(done: Translated, tensors: Mapping[str, Storage]) -> Translated:
+    """The same graph on the same tiles for other operands of the same shapes: cut anew. ``tensors``: by the
+    names that the assignment has for them."""
+    plan = done.plan
+    stored = plan.stored({name: Tensor(storage) for name, storage in tensors.items()})
+    return replace(_cut(plan, stored, done.mapping, None), choice=done.choice)
+
+
 def _cut(plan: Plan, tensors: Mapping[str, Storage], mapping: Mapped, crowded: Cuts | None) -> Translated:
     fabric = mapping.fabric
     cutter = Cutter(plan, tensors, fabric, mapping.copies, crowded)
