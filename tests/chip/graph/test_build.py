@@ -279,6 +279,7 @@ def test_options_that_do_not_go_together() -> None:
         "x(i) = -sqrt(sum(j, A(i,j) * c(j))) / f(i)",
         "x(i) = (sum(j, A(i,j) * c(j)) > 0.5) / f(i)",
         "x(i) = sum(j, A(i,j) * c(j) / d(j))",
+        "X(i,k) = sum(j, sqrt(sum(l, A(i,l) * B(l,j))) * C(j,k)) / D(i,k)",
         "X(i,j) = pair(B(i,j), C(i,j)) + D(i,j)",
         "x(i) = reduce_min(j, pair(B(i,j), C(i,j)))",
         "x(i) = sum(j, pair(A(i,j), sum(k, B(i,k) * C(k,j))))",

@@ -134,6 +134,11 @@ def test_what_is_absent_stays_absent() -> None:
     assert made(Fill(math.inf), ([None, 1.0], 1)) == [[math.inf, 1.0]]
     assert made(Reduce(sparse=True), ([[None, 2.0], [None], []], 2)) == [[2.0, None, None]]
     assert made(Reduce("min"), ([[None, 2.0]], 2)) == [[0.0]]
+    twice = ([[1, 2], [2]], 2)
+    assert made(VectorReduce(3), twice, ([[None, 2.0], [None]], 2)) == [[2], [2.0]]
+    assert made(VectorReduce(3, "min"), twice, ([[None, 2.0], [None]], 2)) == [[1, 2], [0.0, 0.0]]
+    rows = ([[0, 1]], 2), ([[[2], [0]]], 3), ([[[None], [4.0]]], 3)
+    assert made(MatrixReduce((3, 3)), *rows) == [[1], [[0]], [[4.0]]]
 
 
 def test_reducers() -> None:

@@ -12,13 +12,15 @@ from typing import Any, assert_never, get_args
 import numpy as np
 
 from aerogel.chip.graph.blocks import Fold, Function, Operation
-from aerogel.einsum.semiring import lattice_rule, unary_rule
+from aerogel.einsum.semiring import lattice_rule, reduce_rule, unary_rule
 
 _RULES = {op: lattice_rule(op, 0) for op in get_args(Operation)}
 LEFT = frozenset(op for op, rule in _RULES.items() if rule.left_absent == "absent")
 RIGHT = frozenset(op for op, rule in _RULES.items() if rule.right_absent == "absent")
 BOTH = frozenset(op for op, rule in _RULES.items() if rule.both_absent == "absent")
 """Operations that give Empty where the left operand is Empty, the right one, both."""
+SKIP = frozenset(op for op in get_args(Fold) if reduce_rule(op, 0) == "skip")
+"""Folds in which Empty takes no part; in the others it counts as 0."""
 KEPT = frozenset(op for op in get_args(Function) if unary_rule(op, 0) == "absent")
 """Functions of which Empty is Empty."""
 

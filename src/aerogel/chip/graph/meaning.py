@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 from numpy.typing import NDArray
 
-from aerogel.chip.graph.arithmetic import IDENTITY, folded, function, number, operate, with_constant
+from aerogel.chip.graph.arithmetic import IDENTITY, SKIP, folded, function, number, operate, with_constant
 from aerogel.chip.graph.blocks import (
     WORD_SHIFT,
     Alu,
@@ -237,11 +237,17 @@ def _by_coordinate(crd: list[int], *along: list[Any]) -> dict[int, tuple[Any, ..
     return {c: tuple(part[at] for part in along) for at, c in enumerate(crd)}
 
 
+def _some(op: Fold, crd: list[int], val: list[Any]) -> list[tuple[int, Any]]:
+    """The coordinates that a workspace gets, and their values."""
+    pairs = list(zip(crd, val, strict=True))
+    return [(c, v) for c, v in pairs if v is not None] if op in SKIP else pairs
+
+
 def _vector_reduced(op: Fold, crd: Stream, val: Stream) -> list[Stream]:
     def vector(crds: list[list[int]], vals: list[list[Any]]) -> tuple[list[int], list[float]]:
         sums: dict[int, float] = {}
         for c, v in zip(crds, vals, strict=True):
-            for at, value in zip(c, v, strict=True):
+            for at, value in _some(op, c, v):
                 sums[at] = operate(op, sums.get(at, IDENTITY[op]), number(value))
         return sorted(sums), [sums[at] for at in sorted(sums)]
 
@@ -255,7 +261,7 @@ def _matrix_reduced(op: Fold, outer: Stream, inner: Stream, val: Stream) -> list
         sums: dict[int, dict[int, float]] = {}
         for row, c, v in zip(rows, crds, vals, strict=True):
             for i, js, numbers in zip(row, c, v, strict=True):
-                for j, value in zip(js, numbers, strict=True):
+                for j, value in _some(op, js, numbers):
                     found = sums.setdefault(i, {})
                     found[j] = operate(op, found.get(j, IDENTITY[op]), number(value))
         places = sorted(sums)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from aerogel.chip.graph.arithmetic import KEPT, absent
+from aerogel.chip.graph.arithmetic import KEPT, SKIP, absent
 from aerogel.chip.graph.streams import DONE, EMPTY, Done, Empty, Stop, Token
 from aerogel.chip.machine.arithmetic import FUNCTION, OPERATION, OutOfRangeError, filled, identity, rounded
 from aerogel.chip.machine.faults import Fault
@@ -130,11 +130,15 @@ def _vector_reduce(cell: State) -> Act:
     coordinate, extent = whole(crd), cell.params[1]
     if not 0 <= coordinate < extent:
         raise Faulty(Fault.COORDINATE, coordinate)
-    return accumulate(cell, coordinate, number(val), (0, 1))
+    return accumulate(cell, coordinate, val, (0, 1))
 
 
-def accumulate(cell: State, place: int, value: float, take: tuple[int, ...]) -> Act:
-    """One more value for a word of the workspace. An operation only where there is one already."""
+def accumulate(cell: State, place: int, token: Token, take: tuple[int, ...]) -> Act:
+    """One more value for a word of the workspace. An operation only where there is one already; what is
+    Empty takes no part in most folds."""
+    if isinstance(token, Empty) and OPERATIONS[cell.params[0]] in SKIP:
+        return Act(take=take)
+    value = number(token)
     old = cell.store.get(place)
     new = value if old is None else _fold(cell, old, value)
 

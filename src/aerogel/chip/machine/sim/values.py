@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
-
 from aerogel.chip.graph.arithmetic import BOTH, KEPT, LEFT, RIGHT
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.opcodes import FUNCTIONS, OPERATIONS
 from aerogel.chip.machine.sim.arithmetic import always, unsigned_less
-from aerogel.chip.machine.sim.common import CLOSING, IDLE, alike, shallower, through
+from aerogel.chip.machine.sim.common import CLOSING, IDLE, alike, among, shallower, through
 from aerogel.chip.machine.sim.layout import DONE, EMPTY, PAYLOAD, C
 from aerogel.chip.machine.sim.visit import Visit, eq, ne
 from aerogel.loop.build import i64
@@ -41,12 +38,6 @@ def nothing(v: Visit, take: int) -> None:
     """Empty goes out."""
     v.send(0, EMPTY)
     v.act(take)
-
-
-def among(op: Expr, names: Sequence[str], some: AbstractSet[str]) -> Expr:
-    """Whether number ``op`` of ``names`` is one of ``some``."""
-    bits = sum(1 << at for at, name in enumerate(names) if name in some)
-    return ne((i64(bits) >> op) & 1, 0)
 
 
 def computed(v: Visit, bits: Expr, take: int) -> None:
