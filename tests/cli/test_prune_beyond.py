@@ -144,6 +144,7 @@ def test_below_a_bound_nothing_is_written_but_by_force(
         (("--what", "inputs"), "how many inputs shall go"),
         (("--what", "inputs", "--sparsity", 0.5, "--method", "wanda"), "--method: of weights alone"),
         (("--what", "inputs", "--sparsity", 0.5, "--recover", "1m"), "--recover: of weights alone"),
+        (("--what", "inputs", "--sparsity", 0.5, "--against", "torch"), "--against: of weights alone"),
         (("--what", "inputs", "--sparsity", 0.5), "give -o FILE.json"),
         (("--what", "inputs", "--sparsity", 0.5, "-o", "more.json"), "give -o once"),
         (("--what", "experts", "--sparsity", 0.5, "--layers", "mlp"), "--layers is of activations"),

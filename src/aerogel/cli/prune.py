@@ -134,7 +134,7 @@ def _judging_options(group: Options) -> None:
 def _measuring_options(group: Options) -> None:
     known = ", ".join(NEEDS)
     about = f"other runtimes to time the dense model on: {known} (default: torch)"
-    group.add_argument("--against", type=_parts, default=("torch",), metavar="A,B", help=about)
+    group.add_argument("--against", type=_parts, metavar="A,B", help=about)
     about = f"sequences x tokens to time (default: those of {','.join(SHAPES)} that the model takes)"
     group.add_argument("--shapes", type=_parts, metavar="BxS,...", help=about)
     about = "do not measure time and memory, which takes half a minute and more"
@@ -181,7 +181,7 @@ def _job(args: argparse.Namespace) -> PruneJob:
         checkpoint=args.checkpoint,
         force=args.force,
         measure=args.measure,
-        against=args.against,
+        against=("torch",) if args.against is None else args.against,
         shapes=args.shapes,
         threads=args.threads,
     )

@@ -21,7 +21,7 @@ is claimed, for no kernel leaves such zeros out. Of a mixture of experts, those 
 OUT is a smaller model's directory. Both need a model's directory with its tokenizer; no recipe has them."""
 _OF_WEIGHTS = (
     "method", "importance", "pattern", "budget", "recovery", "repair", "precision", "recover", "recipe",
-    "checkpoint", "shapes", "report",
+    "checkpoint", "against", "shapes", "report",
 )  # fmt: skip
 
 
