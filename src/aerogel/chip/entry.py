@@ -145,6 +145,8 @@ def _explained(part: Part) -> str:
     plan, program = done.plan, done.program
     blocks = ", ".join(f"{count} {name}" for name, count in sorted(plan.graph.counts().items()))
     lines = [written(plan.assignment), f"  loops: {' > '.join(plan.order) or 'none'}"]
+    if plan.loops != plan.order:
+        lines[-1] += f", sums apart: {' > '.join(plan.loops)}"
     if done.choice is not None:
         lines.append(f"  {done.choice.text()}")
     lines += [f"  {name}: {storage.format.short}" for name, storage in program.tensors.items()]
