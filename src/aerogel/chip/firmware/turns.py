@@ -7,13 +7,14 @@ an operand of those that follow, by way of the global buffer and DRAM like every
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import inf
 
 import numpy as np
 
 from aerogel.chip.fabric.fabric import Fabric
-from aerogel.chip.firmware.halves import Filling, Halves, halves
-from aerogel.chip.firmware.translate import Options, Translated, renewed, translated
+from aerogel.chip.firmware.halves import Filling, halves
+from aerogel.chip.firmware.translate import MAPPED, Options, Translated, foretold, renewed, translated
 from aerogel.chip.mapping.fit import FitError
 from aerogel.core.dtypes import DType
 from aerogel.core.errors import ChipError, UnsupportedError
@@ -22,13 +23,17 @@ from aerogel.einsum.dtypes import result_dtype
 from aerogel.einsum.nodes import Assignment, accesses, loop_indices
 from aerogel.einsum.printer import text
 from aerogel.formats.storage import Storage
+from aerogel.formats.tensor_format import Format
 from aerogel.lower.choose import Wanted
 from aerogel.tensor.request import Request, converted, prepare, used_by
 
-TRIED = 8
-"""Ways to cut an expression that are tried before it is said that none does."""
-DEEPER = 2
-"""Of these, ways whose rest is cut again where it does not fit either."""
+WIDTH = 8
+"""Ways to cut an expression that are looked at, half as many of each rest, and so on."""
+ESTIMATES = 32
+"""Of the cycles of parts, at most: each takes a few tenths of a second."""
+AROUND = 500
+"""Cycles of a configuration besides its array's: words, and what is moved before and after. Found on
+``onyx-small``, of 160 to 270 words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +99,30 @@ def _finite(given: Mapping[str, Storage], zero: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class _Cut:
+    """Assignments one after another that together are one, and the cycles they take, estimated."""
+
+    cycles: float
+    steps: tuple[Assignment, ...]
+
+
+@dataclass
 class _Turns:
-    """``own``: the names of operands that are given, not made."""
+    """Looks for ways to cut an assignment. ``own``: the names of operands that are given, not made; ``left``:
+    estimates that may still be asked for."""
 
     fabric: Fabric
     options: Options
     own: frozenset[str]
+    left: int = ESTIMATES
+    known: dict[object, tuple[float, Format] | None] = field(
+        default_factory=dict[object, "tuple[float, Format] | None"]
+    )
+    made: dict[object, Storage] = field(default_factory=dict[object, Storage])
 
     def part(self, assignment: Assignment, known: Mapping[str, Storage], *, last: bool = True) -> Part:
         """An assignment as one configuration. FitError: it does not fit; ChipError: no graph does it."""
-        request = Request.of(assignment)
-        given = {name: known[name] for name in request.sources.values()}
+        request, given = _asked(assignment, known)
         dtypes = {name: given[source].dtype for name, source in request.sources.items()}
         made = translated(request, given, self.fabric, self._options(assignment, given, last=last))
         return Part(request, made, result_dtype(request.assignment, dtypes), frozenset(given) - self.own)
@@ -120,27 +138,60 @@ class _Turns:
             graph=graph if last else replace(graph, softmax=False),
         )
 
-    def cut(self, assignment: Assignment, known: Mapping[str, Storage]) -> tuple[Part, ...]:
+    # --- cutting --------------------------------------------------------------------------------------
+
+    def cut(self, assignment: Assignment, given: Mapping[str, Storage]) -> tuple[Part, ...]:
         """The parts of an assignment that does not fit as a whole; () where none are found."""
-        name = _unused(assignment, known)
-        deeper: list[tuple[Part, Halves, Mapping[str, Storage]]] = []
-        ways = halves(assignment, name, self._filling(assignment, known))
-        for way in [one for one in ways if self._may_fit(one.first, known)][:TRIED]:
+        ways = sorted(self._ways(assignment, given, WIDTH), key=lambda way: (way.cycles, len(way.steps)))
+        for way in ways[:MAPPED]:
+            known, parts = dict(given), list[Part]()
             try:
-                first = self.part(way.first, known, last=False)
-                more = {**known, name: self._foreseen(first, known)}
-            except (ChipError, UnsupportedError):
-                continue
-            try:
-                if self._may_fit(way.rest, more):
-                    return first, self.part(way.rest, more)
-                deeper.append((first, way, more))
-            except FitError:
-                deeper.append((first, way, more))
+                for step in way.steps:
+                    last = step is way.steps[-1]
+                    parts.append(self.part(step, known, last=last))
+                    if not last:
+                        known[parts[-1].name] = self._foreseen(step, known, parts[-1].translated.plan.form)
             except ChipError:
                 continue
-        found = [(first, *rest) for first, way, more in deeper[:DEEPER] if (rest := self.cut(way.rest, more))]
-        return min(found, key=len, default=())
+            return tuple(parts)
+        return ()
+
+    def _ways(self, assignment: Assignment, known: Mapping[str, Storage], width: int) -> list[_Cut]:
+        """Ways to cut an assignment in two or more, of ``width`` first halves."""
+        name = _unused(assignment, known)
+        found: list[_Cut] = []
+        ways = halves(assignment, name, self._filling(assignment, known))
+        for way in [one for one in ways if self._may_fit(one.first, known)][:width]:
+            first = self._estimate(way.first, known, last=False)
+            if first is None or first[0] >= min((cut.cycles for cut in found), default=inf):
+                continue
+            try:
+                more = {**known, name: self._foreseen(way.first, known, first[1])}
+            except UnsupportedError:
+                continue
+            rest = self._estimate(way.rest, more) if self._may_fit(way.rest, more) else None
+            cuts = [] if rest is None else [_Cut(AROUND + rest[0], (way.rest,))]
+            if len(accesses(way.rest.expr)) > 2:
+                cuts += self._ways(way.rest, more, max(1, width // 2))
+            found += [_Cut(AROUND + first[0] + cut.cycles, (way.first, *cut.steps)) for cut in cuts]
+        return found
+
+    def _estimate(
+        self, assignment: Assignment, known: Mapping[str, Storage], *, last: bool = True
+    ) -> tuple[float, Format] | None:
+        """See ``foretold``; None where it cannot be done, or enough has been estimated."""
+        key = (last, _key(assignment, known))
+        if key not in self.known:
+            if self.left == 0:
+                return None
+            self.left -= 1
+            request, given = _asked(assignment, known)
+            options = self._options(assignment, given, last=last)
+            try:
+                self.known[key] = foretold(request, given, self.fabric, options)
+            except ChipError:
+                self.known[key] = None
+        return self.known[key]
 
     def _may_fit(self, assignment: Assignment, known: Mapping[str, Storage]) -> bool:
         """Whether there are memories for the values and coordinates of its operands and the result's values,
@@ -153,11 +204,25 @@ class _Turns:
         shares = {n: len(s.values) / max(1, int(np.prod(s.shape, dtype=np.int64))) for n, s in used.items()}
         return Filling(shares, extents(assignment, {name: one.shape for name, one in used.items()}))
 
-    def _foreseen(self, part: Part, known: Mapping[str, Storage]) -> Storage:
-        """The result of a part, from this CPU: what follows is planned with it, and run with the chip's."""
-        given = {name: known[name] for name in part.request.sources.values()}
-        found = prepare(part.request, given, Wanted()).run(given, 1)
-        return converted(found, part.translated.plan.form, part.request.assignment.zero)
+    def _foreseen(self, assignment: Assignment, known: Mapping[str, Storage], form: Format) -> Storage:
+        """A result, from this CPU: what follows is planned with it, and run with the chip's."""
+        key = (form, _key(assignment, known))
+        if key not in self.made:
+            request, given = _asked(assignment, known)
+            found = prepare(request, given, Wanted()).run(given, 1)
+            self.made[key] = converted(found, form, request.assignment.zero)
+        return self.made[key]
+
+
+def _asked(assignment: Assignment, known: Mapping[str, Storage]) -> tuple[Request, dict[str, Storage]]:
+    request = Request.of(assignment)
+    return request, {name: known[name] for name in request.sources.values()}
+
+
+def _key(assignment: Assignment, known: Mapping[str, Storage]) -> object:
+    """Of the same assignment of the same tensors, which may have other names elsewhere."""
+    names = {access.tensor for access in accesses(assignment.expr)}
+    return assignment.out.indices, assignment.expr, tuple((name, id(known[name])) for name in sorted(names))
 
 
 def _unused(assignment: Assignment, known: Mapping[str, Storage]) -> str:
