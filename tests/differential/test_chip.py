@@ -35,7 +35,7 @@ from aerogel.einsum.parse import parse
 
 MOST = 16
 """Combinations of formats that go through the chip for an order of loops."""
-MANY = 100
+MANY = 200
 """Examples of odd operands: about a minute of them."""
 SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large)
 EVERY = [

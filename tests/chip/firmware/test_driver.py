@@ -81,6 +81,15 @@ def test_the_longer_ways_round_are_cut_as_all_others(text: str, order: str, oper
     assert chip.cuts.pieces > 1
 
 
+def test_fewer_copies_are_made_where_more_would_crowd_the_buffer() -> None:
+    operands = {name: _sparse(40, 40, seed=at) for at, name in enumerate("ABC")}
+    text, small = "X(i,j) = A(i,j) + B(i,j) + C(i,j)", replace(NARROW, buffer_bytes=1 << 13)
+    with pytest.raises(ChipError, match=r"bytes of operands and result, .* fewer copies, or a larger fabric"):
+        ag.chip.compile(text, fabric=small, copies=8, order="ij", **operands)
+    chip, _ = _run(text, small, None, "ij", **operands)
+    assert 1 <= chip.program.copies < 8
+
+
 def test_a_sum_that_is_computed_anew_is_told() -> None:
     chip = ag.chip.compile(
         "C(i,j) = A(i,j) / (1 + sum(k, B(i,k)))", fabric=ROOMY, order="kji", A=_sparse(9, 8), B=_sparse(9, 7)

@@ -73,7 +73,7 @@ def translated(
         try:
             return _mapped(plan, tensors, fabric, options.copies)
         except UncutError as error:
-            raise error.instead(chooser.fitting(plan.order)) from error
+            raise error.instead(chooser.fitting(plan.order, options.copies or 1)) from error
 
     choice = chooser.choice(plan.order)
     refused: ChipError | None = None
@@ -122,8 +122,15 @@ def _mapped(plan: Plan, tensors: Mapping[str, Tensor], fabric: Fabric, copies: i
     stored = plan.stored(tensors)
     whole = assemble(plan.graph, stored, fabric).netlist
     most = _most(plan, stored, whole, copies)
-    mapping = mapped(whole, fabric, most, exactly=copies is not None)
-    return _cut(plan, stored, mapping, None)
+    while True:
+        mapping = mapped(whole, fabric, most, exactly=copies is not None)
+        try:
+            return _cut(plan, stored, mapping, None)
+        except UncutError:
+            # Pieces of many copies may crowd the buffer however small they are.
+            if copies is not None or mapping.copies == 1:
+                raise
+            most = mapping.copies // 2
 
 
 def recut(done: Translated) -> Translated:
