@@ -107,7 +107,7 @@ class Chooser:
         return Choice({order: found[order] for order in best}, len(self.known) - len(found))
 
     def fitting(self, order: Order, copies: int) -> Order | None:
-        """The best order but this one of which pieces fit ``copies``, as far as it was looked for; or None."""
+        """The best order but this one with which pieces fit, as far as it was looked for; None: none."""
         for other in self.choice(order).cycles:
             plan = self.built(other, self.ways)
             try:
