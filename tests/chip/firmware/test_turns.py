@@ -87,6 +87,8 @@ def test_what_cannot_be_cut_says_what_is_short() -> None:
     small = replace(SMALL, name="two", rows=2)
     with pytest.raises(FitError, match=r"needs \d+ memory tiles, two has 4"):
         ag.chip.compile("X(i,j) = A(i,j) * B(i,j)", fabric=small, A=operands["A"], B=operands["B"])
+    with pytest.raises(FitError, match=r"tiny has 6: .*; cut at intermediate results it does not fit either"):
+        ag.chip.compile(SUM, fabric=TINY, copies=1, order="ikj", **operands)
     # Copies were asked for: of what?
     with pytest.raises(FitError, match=r"needs \d+ memory tiles, onyx-small has 8: 2 copies of"):
         ag.chip.compile(SUM, fabric=SMALL, copies=2, **operands)

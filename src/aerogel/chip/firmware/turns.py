@@ -88,6 +88,8 @@ def parts(
         if options.copies not in (None, 1) or not _finite(given, request.assignment.zero):
             raise
         found = turns.cut(request.spelt, given)
+        if not found and turns.left < ESTIMATES:
+            raise FitError(f"{error}; cut at intermediate results it does not fit either") from error
         if not found:
             raise
         return found, str(error).partition(";")[0]
