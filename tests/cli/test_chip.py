@@ -78,3 +78,25 @@ def test_what_is_wrong_is_said(capsys: Capture, words: tuple[str, ...], said: st
 def test_a_graph_has_a_known_ending(capsys: Capture) -> None:
     assert main(["chip", "compile", PRODUCT, *OPERANDS, "--graph", "g.png"]) == 2
     assert "the name tells what to write" in capsys.readouterr().err
+
+
+def test_what_does_not_fit_takes_turns(capsys: Capture) -> None:
+    """A picture and a graph for each configuration, and their words one after another in one file."""
+    terms = [f"{name}=b.mtx" for name in "ABCD"]
+    ag.write("b.mtx", ag.tensor(A, "csr"))
+    wanted = ("X(i,j) = A(i,j) + B(i,j) + C(i,j) + D(i,j)", *terms, "--fabric", "onyx-small", "--copies", "1")
+    files = ("-o", "words.bin", "--draw", "fabric.svg", "--graph", "graph.txt")
+    assert main(["chip", "compile", *wanted, *files]) == 0
+    shown = capsys.readouterr().out
+    assert "onyx-small has 8" in shown and "2 configurations take turns" in shown
+    assert "1. X_1(i,j) = A(i,j) + B(i,j) + C(i,j)" in shown and "wrote fabric-2.svg" in shown
+    assert Path("fabric-1.svg").exists() and "X_1" in Path("graph-2.txt").read_text(encoding="utf-8")
+    words = np.fromfile("words.bin", "<u4").tolist()
+    first = 6 + 2 * words[5] + 1
+    for part in (words[:first], words[first:]):
+        assert len(list(decode(part, load("onyx-small")).cells())) > 8
+    assert main(["chip", "simulate", *wanted, "--check", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [part["assignment"] for part in found["earlier"]] == ["X_1(i,j) = A(i,j) + B(i,j) + C(i,j)"]
+    assert found["turns"].startswith("needs ") and 0 < found["earlier_cycles"][0] < found["cycles"]
+    assert found["difference"] < 0.01

@@ -35,6 +35,8 @@ from aerogel.einsum.parse import parse
 
 MOST = 16
 """Combinations of formats that go through the chip for an order of loops."""
+MANY = 200
+"""Examples of odd operands: about a minute of them."""
 SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large)
 EVERY = [
     pytest.param(name, order, id=f"{name}-{''.join(order)}") for name in EXPRESSIONS for order in orders(name)
@@ -146,8 +148,9 @@ def test_every_format_of_the_result(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @given(case=odd_cases())
-@settings(max_examples=400, deadline=None, suppress_health_check=SLOW_IS_FINE)
+@settings(max_examples=MANY, deadline=None, suppress_health_check=SLOW_IS_FINE)
 def test_many_odd_operands(case: tuple[str, Order | None, dict[str, Any], dict[str, Any]]) -> None:
+    """A sample: other ones in every run."""
     checked(*case)
 
 

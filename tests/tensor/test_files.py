@@ -146,14 +146,17 @@ def test_comments_blank_lines_and_patterns(tmp_path: Path) -> None:
             "%%MatrixMarket matrix coordinate real skew-symmetric\n2 2 1\n1 1 1\n",
             r"is not below the diagonal",
         ),
-        ("%%MatrixMarket matrix array real general\n2 2\n1\n2\n3\n", r"the file ends after 3 numbers of 4"),
+        (
+            "%%MatrixMarket matrix array real general\n2 2\n1\n2\n3\n",
+            r"4 numbers for 2 x 2, but the file ends after 3",
+        ),
         (
             "%%MatrixMarket matrix array real general\n1 2\n1\n2\n3\n",
-            r"line 5: 1 x 2 numbers are declared, and here",
+            r"line 5: the header declares 2 numbers for 1 x 2, and here",
         ),
         (
             "%%MatrixMarket matrix array real general\n999999999 999999999\n1\n",
-            r"the file ends after 1 numbers",
+            r"but the file ends after 1",
         ),
     ],
 )

@@ -29,20 +29,11 @@ HIDDEN = "last_hidden_state"
 SUFFIX = ".aero"
 
 
-class NativeRuntime:
-    """A compiled program over token ids and their mask, of which the output ``hidden`` is wanted."""
+class _Runtime:
+    """A program, called by the names of its inputs; ``facts``: what else is to be said of it."""
 
-    def __init__(self, program: Program, hidden: str, facts: dict[str, Any]) -> None:
-        self._program, self._hidden, self._facts = program, hidden, facts
-        graph = program.built.graph
-        self._ids = next(i.name for i in graph.inputs if i.kind == "ids" and not i.optional)
-        self._mask = next((i.name for i in graph.inputs if i.kind == "mask"), None)
-
-    def bind(self, batch: TokenBatch) -> Any:
-        """InputError for padding where the model takes no mask: it would be taken for text."""
-        alike = self._mask is not None or bool(batch.mask.all())
-        require(alike, InputError, "the model takes no mask: give sequences of one length")
-        return {self._ids: batch.ids} | ({} if self._mask is None else {self._mask: batch.mask})
+    def __init__(self, program: Program, facts: dict[str, Any]) -> None:
+        self._program, self._facts = program, facts
 
     def forward(self, inputs: Any) -> Any:
         return self._program(**inputs)
@@ -53,11 +44,28 @@ class NativeRuntime:
     def work(self, inputs: Any) -> dict[str, int]:
         return self._program.work(**inputs).to_json()
 
-    def to_numpy(self, hidden: Any) -> NDArray[np.float32]:
-        return np.asarray(hidden[self._hidden] if isinstance(hidden, dict) else hidden)
-
     def facts(self) -> dict[str, Any]:
         return {**program_facts(self._program), **self._facts}
+
+
+class NativeRuntime(_Runtime):
+    """A compiled program over token ids and their mask, of which the output ``hidden`` is wanted."""
+
+    def __init__(self, program: Program, hidden: str, facts: dict[str, Any]) -> None:
+        super().__init__(program, facts)
+        self._hidden = hidden
+        graph = program.built.graph
+        self._ids = next(i.name for i in graph.inputs if i.kind == "ids" and not i.optional)
+        self._mask = next((i.name for i in graph.inputs if i.kind == "mask"), None)
+
+    def bind(self, batch: TokenBatch) -> Any:
+        """InputError for padding where the model takes no mask: it would be taken for text."""
+        alike = self._mask is not None or bool(batch.mask.all())
+        require(alike, InputError, "the model takes no mask: give sequences of one length")
+        return {self._ids: batch.ids} | ({} if self._mask is None else {self._mask: batch.mask})
+
+    def to_numpy(self, hidden: Any) -> NDArray[np.float32]:
+        return np.asarray(hidden[self._hidden] if isinstance(hidden, dict) else hidden)
 
 
 def program_facts(program: Program) -> dict[str, Any]:
@@ -179,29 +187,18 @@ def compiled(
     return program, {"size_bytes": program.nbytes, "compile_s": time.perf_counter() - started}
 
 
-class GivenProgram:
+class GivenProgram(_Runtime):
     """A program as its user calls it, with all its outputs."""
 
     def __init__(self, program: Program, signature: Signature, facts: dict[str, Any]) -> None:
-        self._program, self._signature, self._facts = program, signature, facts
+        super().__init__(program, facts)
+        self._signature = signature
 
     def bind(self, arrays: Arrays) -> Any:
         return arrays
 
-    def forward(self, inputs: Any) -> Any:
-        return self._program(**inputs)
-
-    def explain(self, inputs: Any, *, energy: bool = False) -> Explanation:
-        return self._program.explain(energy=energy, **inputs)
-
-    def work(self, inputs: Any) -> dict[str, int]:
-        return self._program.work(**inputs).to_json()
-
     def to_numpy(self, found: Any) -> NDArray[np.float32]:
         return np.asarray(found[self._signature.output] if isinstance(found, dict) else found)
-
-    def facts(self) -> dict[str, Any]:
-        return {**program_facts(self._program), **self._facts}
 
 
 def make_given(

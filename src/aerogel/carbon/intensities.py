@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aerogel.carbon.amount import Amount
+from aerogel.carbon.cells import number_in
 from aerogel.core.errors import InputError, require
 
 UNIT = "gCO2e/kWh"
@@ -96,8 +96,8 @@ def moment(text: str, where: str) -> float:
 
 
 def _intensity(row: Mapping[str, str | None], where: str, error: float | None) -> Amount:
-    value = _number(row, "g_per_kwh", where)
-    low, high = _number(row, "low", where), _number(row, "high", where)
+    value = number_in(row, "g_per_kwh", where)
+    low, high = number_in(row, "low", where), number_in(row, "high", where)
     if value is None:
         raise InputError(f"{where}: g_per_kwh is empty: leave out a row of which nothing is known")
     require((low is None) == (high is None), InputError, f"{where}: it has one bound of two")
@@ -105,18 +105,6 @@ def _intensity(row: Mapping[str, str | None], where: str, error: float | None) -
         return Amount(value, value * (1 - (error or 0)), value * (1 + (error or 0)), UNIT)
     require(low <= value <= high, InputError, f"{where}: {value:g} lies outside {low:g} to {high:g}")
     return Amount(value, low, high, UNIT)
-
-
-def _number(row: Mapping[str, str | None], name: str, where: str) -> float | None:
-    text = (row.get(name) or "").strip()
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    require(0 <= value < math.inf, InputError, f"{where}: {name} is {text!r}, not a number from 0 on")
-    return value
 
 
 def _slots(rows: Sequence[tuple[float, Amount]], where: str) -> tuple[Slot, ...]:

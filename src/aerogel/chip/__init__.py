@@ -9,14 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aerogel.chip.entry import ChipRun, CompiledChip, compile
+    from aerogel.chip.entry import CompiledChip, compile
     from aerogel.chip.fabric.fabric import Fabric
     from aerogel.chip.graph.build import Options as GraphOptions
+    from aerogel.chip.run import ChipRun
 
 __all__ = ["ChipRun", "CompiledChip", "Fabric", "GraphOptions", "compile"]
 
 _HOME = {
-    "ChipRun": "aerogel.chip.entry",
+    "ChipRun": "aerogel.chip.run",
     "CompiledChip": "aerogel.chip.entry",
     "Fabric": "aerogel.chip.fabric.fabric",
     "GraphOptions": "aerogel.chip.graph.build",

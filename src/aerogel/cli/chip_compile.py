@@ -9,7 +9,8 @@ from typing import IO
 import numpy as np
 
 from aerogel.chip.configure.layout import table
-from aerogel.chip.entry import CompiledChip
+from aerogel.chip.entry import numbered
+from aerogel.chip.graph.build import Plan
 from aerogel.chip.graph.dot import dot
 from aerogel.chip.graph.printer import text as printed
 from aerogel.chip.graph.svg import svg
@@ -40,21 +41,24 @@ def _run(args: argparse.Namespace) -> int:
     lines = [chip.explain()]
     if args.output is not None:
         _write(args.output, np.asarray(chip.configuration(), "<u4").tobytes())
+    written = [] if args.output is None else [args.output]
     if args.draw is not None:
-        chip.draw(args.draw)
+        written += chip.draw(args.draw)
     if args.graph is not None:
-        _write(args.graph, _graph(chip, args.graph.suffix).encode())
-    written = [str(path) for path in (args.output, args.draw, args.graph) if path is not None]
+        paths = numbered(args.graph, len(chip.parts))
+        for path, part in zip(paths, chip.parts, strict=True):
+            _write(path, _graph(part.translated.plan, path.suffix).encode())
+        written += paths
     lines += [f"wrote {path}" for path in written]
     if args.layout:
         lines += ["", table()]
-    show(args, {"assignment": args.text, **facts(chip), "written": written}, "\n".join(lines))
+    files = [str(path) for path in written]
+    show(args, {"assignment": args.text, **facts(chip), "written": files}, "\n".join(lines))
     return OK
 
 
-def _graph(chip: CompiledChip, suffix: str) -> str:
-    graph = chip.plan.graph
-    return {".svg": svg, ".dot": dot, ".txt": printed}[suffix](graph)
+def _graph(plan: Plan, suffix: str) -> str:
+    return {".svg": svg, ".dot": dot, ".txt": printed}[suffix](plan.graph)
 
 
 def _write(path: Path, raw: bytes) -> None:

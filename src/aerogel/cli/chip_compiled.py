@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from aerogel.chip.entry import CompiledChip, compile
+from aerogel.chip.firmware.turns import Part
 from aerogel.chip.graph.build import Options
 from aerogel.cli.command import Options as Parser
 from aerogel.cli.command import positive
@@ -44,10 +45,16 @@ def compiled(args: argparse.Namespace) -> CompiledChip:
 
 
 def facts(chip: CompiledChip) -> dict[str, Any]:
-    """What was compiled, for ``--json``."""
-    program, plan = chip.program, chip.plan
+    """What was compiled, for ``--json``. ``earlier``: parts that have their turn before the one that the rest
+    is about, where not all fits the fabric at once, for the reason ``turns``."""
+    earlier = [{"assignment": part.text, **_facts(part)} for part in chip.parts[:-1]]
+    turns = chip.reason or None
+    return {"fabric": chip.program.fabric.name, **_facts(chip.parts[-1]), "turns": turns, "earlier": earlier}
+
+
+def _facts(part: Part) -> dict[str, Any]:
+    program, plan = part.translated.program, part.translated.plan
     return {
-        "fabric": program.fabric.name,
         "order": list(plan.order),
         "formats": {name: storage.format.short for name, storage in program.tensors.items()},
         "result_format": plan.form.short,

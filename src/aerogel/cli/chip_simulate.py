@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from aerogel.chip.energy.model import load_model
-from aerogel.chip.entry import ChipRun
+from aerogel.chip.run import ChipRun
 from aerogel.cli.chip_compiled import add_compiling, compiled, facts
 from aerogel.cli.command import FAILED, OK, Command, show
 from aerogel.cli.operands import add_output, check_output, described, operands, result_line, write_result
@@ -90,6 +90,7 @@ def _document(args: argparse.Namespace, run: ChipRun, took: float) -> dict[str, 
         "pieces_run": run.work.run,
         "pieces_skipped": run.work.skipped,
         "runs": run.work.batches,
+        "earlier_cycles": [one.cycles for one in run.earlier],
         "host_additions": run.host_additions,
         "energy": run.energy(args.energy).to_json(),
         "simulated_in_s": took,

@@ -19,6 +19,7 @@ from aerogel.cli.command import (
     positive,
     show,
 )
+from aerogel.cli.prune_beyond import WEIGHTS, add_beyond, require_of_weights, run_beyond
 from aerogel.cli.recorded import Record, add_ledger, recorded
 from aerogel.cli.reported import add_report, require_reportable, write_report
 from aerogel.cli.stages import stages
@@ -65,6 +66,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     _how_options(parser.add_argument_group("which weights go"))
     _judging_options(parser.add_argument_group("how the result is judged", _JUDGED))
     _measuring_options(parser.add_argument_group("what is measured, beside the dense model"))
+    add_beyond(parser)
     add_report(parser)
     add_ledger(parser, role="cost")
 
@@ -132,7 +134,7 @@ def _judging_options(group: Options) -> None:
 def _measuring_options(group: Options) -> None:
     known = ", ".join(NEEDS)
     about = f"other runtimes to time the dense model on: {known} (default: torch)"
-    group.add_argument("--against", type=_parts, default=("torch",), metavar="A,B", help=about)
+    group.add_argument("--against", type=_parts, metavar="A,B", help=about)
     about = f"sequences x tokens to time (default: those of {','.join(SHAPES)} that the model takes)"
     group.add_argument("--shapes", type=_parts, metavar="BxS,...", help=about)
     about = "do not measure time and memory, which takes half a minute and more"
@@ -179,7 +181,7 @@ def _job(args: argparse.Namespace) -> PruneJob:
         checkpoint=args.checkpoint,
         force=args.force,
         measure=args.measure,
-        against=args.against,
+        against=("torch",) if args.against is None else args.against,
         shapes=args.shapes,
         threads=args.threads,
     )
@@ -198,6 +200,9 @@ def _job(args: argparse.Namespace) -> PruneJob:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.what != WEIGHTS:
+        return run_beyond(args)
+    require_of_weights(args)
     job = _job(args)
     # Said before torch is loaded, which takes seconds.
     job.check()
@@ -231,7 +236,8 @@ COMMAND = Command(
     "\nshow accuracy, size, memory and time beside the dense model's.",
     usage="MODEL --sparsity S -o OUT [options]",
     example="aerogel prune ./all-MiniLM-L6-v2 --sparsity 0.5 --data texts.jsonl --recover 10m -o ./pruned\n"
-    "  aerogel prune ./all-MiniLM-L6-v2 --sparsity 0.5 --eval check.py:accuracy --keep 0.99 -o minilm.aero",
+    "  aerogel prune ./all-MiniLM-L6-v2 --sparsity 0.5 --eval check.py:accuracy --keep 0.99 -o minilm.aero\n"
+    "  aerogel prune ./all-MiniLM-L6-v2 --what inputs --sparsity 0.4 --data texts.jsonl -o thresholds.json",
     options=_options,
     run=_run,
 )

@@ -30,14 +30,33 @@ _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def from_directory(path: Path) -> Source:
+    """An encoder of a kind in ``ARCHITECTURES``; InputError or UnsupportedError where it is none."""
+    config = _config(path)
+    kind = config.get("model_type")
+    known = ", ".join(ARCHITECTURES)
+    require(kind in ARCHITECTURES, UnsupportedError, f"{path}: model_type {kind!r} is not one of {known}")
+    module = _pretrained(path, config, _encoder_class(config))
+    return _source(path, config, module)
+
+
+def causal_from_directory(path: Path) -> Source:
+    """A causal language model of any kind that transformers has, whose experts can be removed; nothing here
+    compiles it. InputError where it is none."""
+    config = _config(path)
+    told = f"{path} is a {_head(config) or 'model of no kind that is said'}: give a causal language model"
+    require(_head(config).endswith("ForCausalLM"), InputError, told)
+    return _source(path, config, _pretrained(path, config, transformers.AutoModelForCausalLM))
+
+
+def _config(path: Path) -> dict[str, Any]:
     file = path / "config.json"
     require(file.is_file(), InputError, f"{path} has no {file.name}: it is not a model's directory")
     config = read_json_object(file)
     _require_safetensors(path)
-    kind = config.get("model_type")
-    known = ", ".join(ARCHITECTURES)
-    require(kind in ARCHITECTURES, UnsupportedError, f"{path}: model_type {kind!r} is not one of {known}")
-    module = _pretrained(path, config)
+    return config
+
+
+def _source(path: Path, config: dict[str, Any], module: Any) -> Source:
     vocabulary = int(module.config.vocab_size)
     pooled = pooling(path)
     if pooled is not None:
@@ -65,14 +84,23 @@ def _require_safetensors(path: Path) -> None:
     raise InputError(f"{path} has no model.safetensors: the weights are missing")
 
 
-def _pretrained(path: Path, config: dict[str, Any]) -> Any:
+def _encoder_class(config: dict[str, Any]) -> Any:
+    """The class that keeps the head a checkpoint was saved with, where it is one that is compiled."""
     classes = {
         "ForSequenceClassification": transformers.AutoModelForSequenceClassification,
         "ForTokenClassification": transformers.AutoModelForTokenClassification,
     }
+    head = _head(config)
+    return next((c for suffix, c in classes.items() if head.endswith(suffix)), transformers.AutoModel)
+
+
+def _head(config: dict[str, Any]) -> str:
+    """The class a checkpoint was saved from; empty where it is not said."""
     listed = config.get("architectures")
-    head = str(listed[0]) if isinstance(listed, list) and listed else ""
-    auto = next((c for suffix, c in classes.items() if head.endswith(suffix)), transformers.AutoModel)
+    return str(listed[0]) if isinstance(listed, list) and listed else ""
+
+
+def _pretrained(path: Path, config: dict[str, Any], auto: Any) -> Any:
     try:
         with quiet():
             module, found = auto.from_pretrained(

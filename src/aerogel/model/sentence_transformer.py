@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, UnsupportedError, refuse, require
 from aerogel.model import tensors, vectors
+from aerogel.model.evaluating import Evaluating
 from aerogel.model.graph_outputs import SENTENCE, TOKENS
 from aerogel.model.program import Program
 from aerogel.model.progress import counted
@@ -23,7 +24,7 @@ from aerogel.model.vector_form import Form, form, kept_features
 _IGNORED = ("task", "chunk_size")
 
 
-class SentenceEncoder:
+class SentenceEncoder(Evaluating):
     """Texts to vectors, where a ``SentenceTransformer`` is expected: same calls, same shapes and types.
 
         >>> encoder = aerogel.SentenceEncoder("model.aero")              # doctest: +SKIP
@@ -311,21 +312,6 @@ class SentenceEncoder:
         return {**features, SENTENCE: output}
 
     __call__ = forward
-
-    def eval(self) -> Self:
-        return self
-
-    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 (as torch has it)
-        require(not mode, UnsupportedError, "a compiled model cannot be trained: train the torch module")
-        return self
-
-    def to(self, *args: Any, **named: Any) -> Self:
-        """Itself, for the CPU and float32; UnsupportedError for anything else."""
-        for given in (*args, *named.values()):
-            single = str(given) in ("torch.float32", "float32")
-            if not single and not isinstance(given, bool):
-                tensors.require_cpu(given)
-        return self
 
     def cpu(self) -> Self:
         return self

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from aerogel.core.errors import InputError, MissingDependencyError, UnsupportedError, require
 from aerogel.model.compile import compile as compile_module
 from aerogel.model.compile import load
+from aerogel.model.evaluating import Evaluating
 from aerogel.model.program import Program
-from aerogel.model.tensors import require_cpu
 
 # What a call may ask for that makes no difference to what is computed.
 _IGNORED = ("use_cache", "return_dict")
 
 
-class TransformersModel:
+class TransformersModel(Evaluating):
     """A program with the face of the transformers model it came from, to be put in its place.
 
         >>> pipe = transformers.pipeline("text-classification", model=folder)    # doctest: +SKIP
@@ -86,20 +86,6 @@ class TransformersModel:
 
     def can_generate(self) -> bool:
         return False
-
-    def eval(self) -> Self:
-        return self
-
-    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 (as torch has it)
-        require(not mode, UnsupportedError, "a compiled model cannot be trained: train the torch module")
-        return self
-
-    def to(self, *args: Any, **named: Any) -> Self:
-        """Itself, for the CPU and float32; UnsupportedError for anything else."""
-        for given in (*args, *named.values()):
-            if str(given) != "torch.float32" and not isinstance(given, bool):
-                require_cpu(given)
-        return self
 
 
 def _program(model: Any, options: Mapping[str, Any]) -> tuple[Program, Any]:

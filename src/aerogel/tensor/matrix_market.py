@@ -92,18 +92,12 @@ def _coordinate(lines: Lines, header: _Header, shape: tuple[int, int], count: in
     kind = np.dtype(np.int32 if max(shape) < 2**31 else np.int64)
     ids: list[NDArray[Any]] = []
     values: list[NDArray[Any]] = []
-    found = 0
-    for rows in rows_of(lines, 2, header.field, b"%"):
-        found += len(rows.values)
-        if found > count:
-            line = int(rows.lines[count - found])
-            raise lines.fail(f"the header declares {count} entries, and here is one more", line)
+    told = f"the header declares {count} entries"
+    for rows in _all_of(lines, rows_of(lines, 2, header.field, b"%"), count, told):
         require_range(lines, rows, shape)
         _check_triangle(lines, header, rows)
         ids.append((rows.ids.T - 1).astype(kind))
         values.append(rows.values)
-    if found < count:
-        raise lines.fail(f"the header declares {count} entries, but the file ends after {found}")
     both = np.concatenate(ids, axis=1) if ids else np.zeros((2, 0), kind)
     numbers = joined(values, np.zeros(0, np.int64 if header.field == "int" else np.float64))
     if header.symmetry != "general":
@@ -112,6 +106,18 @@ def _coordinate(lines: Lines, header: _Header, shape: tuple[int, int], count: in
         both = np.concatenate([both, both[::-1, off]], axis=1)
         numbers = np.concatenate([numbers, sign * numbers[off]])
     return pack((both[0], both[1]), numbers, shape, by_rows(shape, numbers.size))
+
+
+def _all_of(lines: Lines, blocks: Iterator[Rows], count: int, told: str) -> Iterator[Rows]:
+    """``blocks`` of exactly ``count`` rows; where there are more or fewer, what ``told`` says is untrue."""
+    found = 0
+    for rows in blocks:
+        found += len(rows.values)
+        if found > count:
+            raise lines.fail(f"{told}, and here is one more", int(rows.lines[count - found]))
+        yield rows
+    if found < count:
+        raise lines.fail(f"{told}, but the file ends after {found}")
 
 
 def _check_square(lines: Lines, header: _Header, shape: tuple[int, int]) -> None:
@@ -142,16 +148,9 @@ def _array(lines: Lines, header: _Header, rows: int, columns: int) -> Storage:
     wanted = rows * columns
     if header.symmetry != "general":
         wanted = rows * (rows - 1) // 2 if strictly else rows * (rows + 1) // 2
-    parts: list[NDArray[Any]] = []
-    found = 0
-    for part in rows_of(lines, 0, header.field, b"%"):
-        found += len(part.values)
-        if found > wanted:
-            line = int(part.lines[wanted - found])
-            raise lines.fail(f"{rows} x {columns} numbers are declared, and here is one more", line)
-        parts.append(part.values)
-    if found < wanted:
-        raise lines.fail(f"the file ends after {found} numbers of {wanted}")
+    told = f"the header declares {wanted} numbers for {rows} x {columns}"
+    every = _all_of(lines, rows_of(lines, 0, header.field, b"%"), wanted, told)
+    parts = [part.values for part in every]
     values = joined(parts, np.zeros(0, np.int64 if header.field == "int" else np.float64))
     if header.symmetry == "general":
         return dense(values.reshape(columns, rows).T)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aerogel.bench.render import milliseconds
 from aerogel.energy import Reading
 from aerogel.measure import CaseResult
+from aerogel.trial.accuracy import Accuracy
 from aerogel.trial.outcome import Outcome
 from aerogel.trial.payback import PayBack
 from aerogel.trial.trade import DENSE, PRUNED, Trade
@@ -28,19 +29,24 @@ def outcome_text(found: Outcome) -> str:
 
 
 def _accuracy(found: Outcome) -> str:
-    seen = found.accuracy
+    shown = accuracy_text(found.accuracy, found.accuracy_missing, found.file_accuracy)
+    in_file = any(written.kind == "file" for written in found.written)
+    if found.accuracy is None or found.file_accuracy is not None or not in_file:
+        return shown
+    return f"{shown}\nJudged as a torch module; the file holds embedding tables as 8-bit integers."
+
+
+def accuracy_text(seen: Accuracy | None, missing: str | None, compiled: Accuracy | None = None) -> str:
+    """The numbers of both models, and how they were got; or why there are none (``missing``)."""
     if seen is None:
-        return f"accuracy: not measured ({found.accuracy_missing})"
-    columns = [seen] if found.file_accuracy is None else [seen, found.file_accuracy]
+        return f"accuracy: not measured ({missing})"
+    columns = [seen] if compiled is None else [seen, compiled]
     rows = [["accuracy", "dense", "pruned", "compiled"][: 2 + len(columns)]]
     rows += [
         [name, _number(dense), *(_number(column.pruned[name]) for column in columns)]
         for name, dense in seen.dense.items()
     ]
-    lines = [grid(rows), f"{seen.method[:1].upper()}{seen.method[1:]}."]
-    if found.file_accuracy is None and any(written.kind == "file" for written in found.written):
-        lines.append("Judged as a torch module; the file holds embedding tables as 8-bit integers.")
-    return "\n".join(lines)
+    return f"{grid(rows)}\n{seen.method[:1].upper()}{seen.method[1:]}."
 
 
 def _sizes(found: Outcome) -> str:
@@ -144,11 +150,17 @@ def _speedups(trade: Trade, over: str) -> str:
 
 
 def _end(found: Outcome) -> str:
-    lines = [f"below the bound: {words}" for words in found.missed]
-    if found.missed:
-        forced = "written all the same (--force)" if found.written else "nothing was written"
-        lines.append(f"{forced}; --recover 10m, a lower --sparsity or more --data may help")
-    return "\n".join([*lines, *(f"wrote {written.path}" for written in found.written)])
+    written = [written.path for written in found.written]
+    return end_text(found.missed, written, "--recover 10m, a lower --sparsity or more --data")
+
+
+def end_text(missed: Sequence[str], written: Sequence[str], advice: str) -> str:
+    """The bounds that are ``missed``, with what may help, and what was written."""
+    lines = [f"below the bound: {words}" for words in missed]
+    if missed:
+        forced = "written all the same (--force)" if written else "nothing was written"
+        lines.append(f"{forced}; {advice} may help")
+    return "\n".join([*lines, *(f"wrote {path}" for path in written)])
 
 
 def grid(rows: Sequence[Sequence[str]], words: int | None = None) -> str:

@@ -54,7 +54,7 @@ def prepare(
         return PruneData(None, None, (), "", None, None)
     calibrates = job.needs_data or texts is not None
     if calibrates:
-        _tell(job, shares, note)
+        tell_of(shares, note)
     described = shares.to_json() if calibrates else {**shares.to_json(), "calibration": 0}
     few = f"{shares.given} different texts are too few to hold {LEAST_TEXTS} out: give more, or --eval"
     return PruneData(
@@ -67,7 +67,8 @@ def prepare(
     )
 
 
-def _tell(job: PruneJob, shares: TextShares, note: Callable[[str], None]) -> None:
+def tell_of(shares: TextShares, note: Callable[[str], None]) -> None:
+    """Note where texts to calibrate on are few, or none of the user's."""
     count = len(shares.calibration)
     if shares.origin == DOCSTRINGS:
         note(f"calibrated on {count} {DOCSTRINGS}: texts like your own (--data) give a better model")

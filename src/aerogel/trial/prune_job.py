@@ -30,6 +30,18 @@ class Listener(Protocol):
     def note(self, words: str) -> None: ...
 
 
+class Noting:
+    """A listener that keeps what was noted."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.stage, self._note = listener.stage, listener.note
+        self.notes: list[str] = []
+
+    def note(self, words: str) -> None:
+        self.notes.append(words)
+        self._note(words)
+
+
 @dataclass(frozen=True, slots=True)
 class PruneJob:
     """``model``: as for ``load_model``; ``outputs``: directories, files that end in .aero, or sparse weights

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,9 +30,10 @@ from aerogel.trial.evaluate import ByFunction
 from aerogel.trial.forecast import forecast
 from aerogel.trial.outcome import Outcome, Written
 from aerogel.trial.prune_data import PruneData, prepare
-from aerogel.trial.prune_job import Listener, PruneJob
+from aerogel.trial.prune_job import Listener, Noting, PruneJob
 from aerogel.trial.spent import Phases
 from aerogel.trial.torch_memory import TorchMemory, measure_torch_memory
+from aerogel.trial.torch_threads import torch_threads
 from aerogel.trial.trade import Trade, Trading, cases, check_encoder, measure_trade, weight_bytes
 from aerogel.trial.writing import write_pruned
 
@@ -46,12 +45,12 @@ def carry_out(job: PruneJob, listener: Listener) -> Outcome:
     began = time.perf_counter()
     job.check()
     phases = Phases()
-    with tempfile.TemporaryDirectory(prefix="aerogel-") as scratch, _threads(job.threads), phases.run():
-        found = _carried_out(job, _Noting(listener), Path(scratch), phases)
+    with tempfile.TemporaryDirectory(prefix="aerogel-") as scratch, torch_threads(job.threads), phases.run():
+        found = _carried_out(job, Noting(listener), Path(scratch), phases)
     return replace(found, spent=phases.spent(), seconds=time.perf_counter() - began)
 
 
-def _carried_out(job: PruneJob, listener: _Noting, scratch: Path, phases: Phases) -> Outcome:
+def _carried_out(job: PruneJob, listener: Noting, scratch: Path, phases: Phases) -> Outcome:
     """All but what it took."""
     ready = _ready(job, listener, scratch)
     result = _pruned(ready, phases)
@@ -87,25 +86,13 @@ def _missed(job: PruneJob, found: Accuracy | None, of: str) -> tuple[str, ...]:
     return () if found is None else tuple(of + words for words in job.bounds.missed(found))
 
 
-class _Noting:
-    """A listener that keeps what was noted."""
-
-    def __init__(self, listener: Listener) -> None:
-        self.stage, self._note = listener.stage, listener.note
-        self.notes: list[str] = []
-
-    def note(self, words: str) -> None:
-        self.notes.append(words)
-        self._note(words)
-
-
 @dataclass(frozen=True)
 class _Ready:
     """All that is known before pruning. ``seen``: what ``judge`` saw in the dense model, both None without
     one; ``dense_file``: the dense model compiled, None where it was not, and then why (``uncompiled``)."""
 
     job: PruneJob
-    listener: _Noting
+    listener: Noting
     scratch: Path
     source: Source
     layers: list[Layer]
@@ -126,7 +113,7 @@ class _Measured:
     memory: TorchMemory | None = None
 
 
-def _readable(job: PruneJob, scratch: Path, listener: _Noting) -> PruneJob:
+def _readable(job: PruneJob, scratch: Path, listener: Noting) -> PruneJob:
     """With the model in a form that everything loads: others' sparse layouts are read here, once."""
     folder = Path(job.model)
     said = declared(folder) if folder.is_dir() else None
@@ -140,7 +127,7 @@ def _readable(job: PruneJob, scratch: Path, listener: _Noting) -> PruneJob:
     return replace(job, model=str(to))
 
 
-def _ready(job: PruneJob, listener: _Noting, scratch: Path) -> _Ready:
+def _ready(job: PruneJob, listener: Noting, scratch: Path) -> _Ready:
     # What is wrong with a file of texts is said before a model is loaded.
     texts = None if job.data is None else read_texts(job.data)
     origin = Path(job.model)
@@ -190,7 +177,7 @@ def _check_room(job: PruneJob, source: Source, scratch: Path) -> None:
         require_place(job.checkpoint, 4 * size)
 
 
-def _look(judge: Judge, module: Any, which: str, listener: _Noting) -> Any:
+def _look(judge: Judge, module: Any, which: str, listener: Noting) -> Any:
     listener.stage(f"judging the {which} model")
     return judge.look(module, which, lambda share: listener.stage(f"judging the {which} model", share))
 
@@ -202,7 +189,7 @@ def _judged(ready: _Ready, model: Any, which: str) -> Accuracy | None:
 
 
 def _dense_file(
-    job: PruneJob, source: Source, scratch: Path, listener: _Noting
+    job: PruneJob, source: Source, scratch: Path, listener: Noting
 ) -> tuple[Path | None, str | None]:
     """The dense model as a file of our own, the control of all that is measured; None, and why, where there
     is no need of it, or it cannot be. UnsupportedError if that is what was asked for."""
@@ -377,15 +364,3 @@ def _told(listener: Listener, step: Progress) -> None:
 def _checkpoint_bytes(ready: _Ready) -> int:
     folder = Path(ready.job.model)
     return checkpoint_bytes(folder) if folder.is_dir() else weight_bytes(ready.source)
-
-
-@contextmanager
-def _threads(count: int | None) -> Generator[None]:
-    """torch uses so many inside; None leaves it its own number."""
-    before = torch.get_num_threads()
-    try:
-        if count is not None:
-            torch.set_num_threads(count)
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -23,7 +23,7 @@ from aerogel.chip.machine.netlist import Netlist, Opcode
 from aerogel.chip.mapping.place_and_route import place_and_route
 from aerogel.core.errors import ChipError
 
-LARGE = Fabric("large", rows=8, columns=16)
+LARGE = Fabric("large", rows=8, columns=16, input_queue=3)
 
 
 def _ways(netlist: Netlist) -> Counter[tuple[object, ...]]:

@@ -169,6 +169,20 @@ def test_volts_seconds_and_memory_do_what_they_should(model: Model):
     assert hbm.dram_joules == pytest.approx(base.dram_joules * 4.05 / 8)
 
 
+def test_queues_at_inputs_are_charged_for_what_goes_through_and_what_stands(model: Model):
+    base, queued = (model.energy(COUNTS, replace(FABRIC, input_queue=depth)) for depth in (0, 3))
+    register = model.table.at("logic/register", FABRIC.volts) * 1e-12 * model.calibration.factor
+    through = {c.name: c.joules for c in queued.charges if c.name.startswith("queues of inputs")}
+    # Written and read: 16 bits, and the one that says whether it is a token.
+    assert through == {
+        "queues of inputs, crd": pytest.approx(500 * 2 * 17 * register),
+        "queues of inputs, val": pytest.approx(400 * 2 * 17 * register),
+    }
+    assert not [c for c in base.charges if c.name.startswith("queues of inputs")]
+    for group in ("clock", "leakage"):
+        assert queued.groups()[group] > base.groups()[group]
+
+
 def test_another_point_gives_another_factor():
     table = load_table()
     twice = replace(published_point(), picojoules=2 * PUBLISHED_PICOJOULES)

@@ -130,16 +130,13 @@ def test_a_fabric_with_too_few_tiles() -> None:
 
 
 def test_a_fabric_with_too_few_tracks() -> None:
-    operands: dict[str, Any] = {"B": sparse(3, 3, 3), "C": sparse(3, 3), "D": sparse(3, 3)}
+    # Below max nothing can be cut into parts that take turns.
+    narrow = replace(load("onyx-like"), tracks=1)
+    operands: dict[str, Any] = {name: sparse(3, 3) for name in "BCDE"}
     with pytest.raises(
         ChipError, match=r"wires find no way on onyx-like, tracks = 1: .* more tracks or tiles"
     ):
-        compiled(
-            "X(i,j) = B(i,k,l) * C(j,k) * D(j,l)",
-            replace(load("onyx-like"), tracks=1),
-            order="ijlk",
-            **operands,
-        )
+        compiled("X(i,j) = max(B(i,k) * C(k,j), max(D(i,j), E(i,j)))", narrow, order="ijk", **operands)
 
 
 def test_more_copies_than_there_are_segments() -> None:
@@ -264,7 +261,8 @@ def chip() -> CompiledChip:
 def run_with(chip: CompiledChip, words: Sequence[int]) -> ChipRun:
     """The same program with other words."""
     program = replace(chip.program, words=tuple(words))
-    other = replace(chip, translated=replace(chip.translated, program=program))
+    part = replace(chip.parts[0], translated=replace(chip.translated, program=program))
+    other = replace(chip, parts=(part,))
     return other.simulate(simulate=BRIEF)
 
 

@@ -59,6 +59,44 @@ def test_copies_share_the_work(text: str, operands: dict[str, Any]) -> None:
     assert run.work.batches == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "order", "operands"),
+    [
+        (
+            "X(i,j,k) = T(i,j,l) * C(k,l)",
+            "lkij",
+            {"T": _sparse(6, 5, 4, form="csf"), "C": _sparse(7, 4, density=0.3)},
+        ),
+        (
+            "C(i,k) = D(i,k) * relu(A(i,j) * B(j,k))",
+            "jik",
+            {"A": _sparse(9, 8), "B": _sparse(8, 9, seed=2), "D": _sparse(9, 9, density=0.4)},
+        ),
+        ("C(i,j) = A(i,j) / (1 + sum(k, B(i,k)))", "kji", {"A": _sparse(9, 8), "B": _sparse(9, 7, seed=2)}),
+    ],
+)
+def test_the_longer_ways_round_are_cut_as_all_others(text: str, order: str, operands: dict[str, Any]) -> None:
+    """Joined levels, fibers that are sifted, a sum computed anew."""
+    chip, _ = _run(text, NARROW, 2, order, **operands)
+    assert chip.cuts.pieces > 1
+
+
+def test_fewer_copies_are_made_where_more_would_crowd_the_buffer() -> None:
+    operands = {name: _sparse(40, 40, seed=at) for at, name in enumerate("ABC")}
+    text, small = "X(i,j) = A(i,j) + B(i,j) + C(i,j)", replace(NARROW, buffer_bytes=1 << 13)
+    with pytest.raises(ChipError, match=r"bytes of operands and result, .* fewer copies, or a larger fabric"):
+        ag.chip.compile(text, fabric=small, copies=8, order="ij", **operands)
+    chip, _ = _run(text, small, None, "ij", **operands)
+    assert 1 <= chip.program.copies < 8
+
+
+def test_a_sum_that_is_computed_anew_is_told() -> None:
+    chip = ag.chip.compile(
+        "C(i,j) = A(i,j) / (1 + sum(k, B(i,k)))", fabric=ROOMY, order="kji", A=_sparse(9, 8), B=_sparse(9, 7)
+    )
+    assert "loops: k > j > i, sums apart: j > k > i" in chip.explain()
+
+
 def test_a_summed_index_is_cut_where_nothing_else_helps() -> None:
     chip, run = _run("y(i) = A(i,j) * x(j)", NARROW, 1, A=_sparse(8, 300, density=0.02), x=_dense(300))
     assert chip.cuts.parts("j") >= 2

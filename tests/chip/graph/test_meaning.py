@@ -24,6 +24,7 @@ from aerogel.chip.graph.blocks import (
     Block,
     Buffer,
     Drop,
+    Fill,
     Fork,
     Join,
     Locate,
@@ -106,7 +107,7 @@ def test_merges_are_those_of_sets(a: set[int], b: set[int]) -> None:
 
 def test_locate_and_array() -> None:
     assert made(Locate("A", 0, 10), ([3, 4], 1), ([2, None], 1)) == [[3, 4], [23, None]]
-    assert made(Array("A"), ([[0, 3], [None]], 2)) == [[[5.0, 8.0], [0.0]]]
+    assert made(Array("A"), ([[0, 3], [None]], 2)) == [[[5.0, 8.0], [None]]]
 
 
 def test_arithmetic() -> None:
@@ -118,6 +119,26 @@ def test_arithmetic() -> None:
     assert math.isnan(operate("max", math.nan, 1.0))
     assert [operate(op, 2.0, 3.0) for op in ("lt", "ge", "pair", "and", "or", "min")] == [1, 0, 1, 1, 1, 2]
     assert [folded(op, []) for op in ("add", "mul", "min", "max")] == [0, 1, math.inf, -math.inf]
+
+
+def test_what_is_absent_stays_absent() -> None:
+    """As the einsum interpreter has it: of each operation and each function, on a value and on nothing."""
+    assert made(Alu("div"), ([None, 1.0, None], 1), ([2.0, None, None], 1)) == [[None, math.inf, None]]
+    assert made(Alu("mul"), ([None, 1.0], 1), ([2.0, None], 1)) == [[None, None]]
+    assert made(Alu("add"), ([None, 1.0, None], 1), ([2.0, None, None], 1)) == [[2.0, 1.0, None]]
+    assert made(AluConstant("gt", 0.5), ([None, 1.0], 1)) == [[None, 1.0]]
+    assert made(AluConstant("lt", 0.5), ([None, 1.0], 1)) == [[1.0, 0.0]]
+    assert made(AluConstant("div", 2.0, reverse=True), ([None, 1.0], 1)) == [[math.inf, 2.0]]
+    assert made(AluFunction("sqrt"), ([None], 1)) == [[None]]
+    assert made(AluFunction("exp"), ([None], 1)) == [[1.0]]
+    assert made(Fill(math.inf), ([None, 1.0], 1)) == [[math.inf, 1.0]]
+    assert made(Reduce(sparse=True), ([[None, 2.0], [None], []], 2)) == [[2.0, None, None]]
+    assert made(Reduce("min"), ([[None, 2.0]], 2)) == [[0.0]]
+    twice = ([[1, 2], [2]], 2)
+    assert made(VectorReduce(3), twice, ([[None, 2.0], [None]], 2)) == [[2], [2.0]]
+    assert made(VectorReduce(3, "min"), twice, ([[None, 2.0], [None]], 2)) == [[1, 2], [0.0, 0.0]]
+    rows = ([[0, 1]], 2), ([[[2], [0]]], 3), ([[[None], [4.0]]], 3)
+    assert made(MatrixReduce((3, 3)), *rows) == [[1], [[0]], [[4.0]]]
 
 
 def test_reducers() -> None:

@@ -48,7 +48,7 @@ def shares(count: int, *, buffer: int = 0) -> tuple[Netlist, Arrays]:
         Cell(Opcode.SCAN_DENSE, (count,), (0,), (1, 2), "scan"),
         Cell(Opcode.ARRAY, (0,), (2,), (3,), "array"),
         Cell(Opcode.FORK, (2,), (3,), (4, 5), "fork"),
-        Cell(Opcode.REDUCE, (0,), (5,), (6,), "sum"),
+        Cell(Opcode.REDUCE, (0, 0), (5,), (6,), "sum"),
         Cell(Opcode.REPEAT, (), (9, 6), (7,), "repeat"),
         Cell(Opcode.ALU, (OPERATIONS.index("div"),), (straight, 7), (8,), "share"),
         Cell(Opcode.WRITE_VALUES, (1,), (8,), (), "write"),

@@ -49,6 +49,8 @@ CASES: dict[str, tuple[str, tuple[str, ...], Options, Fabric]] = {
         Options(),
         ROOMY,
     ),
+    "quotient": ("x(i) = sum(j, A(i,j) * b(j)) / c(i) - relu(c(i))", ("i", "j"), Options(), ROOMY),
+    "paired": ("X(i,j) = pair(A(i,k) * B(k,j), C(i,j)) + (C(i,j) > 2)", ("i", "j", "k"), Options(), ROOMY),
     "scalar": ("a = A(i,j) * B(i,j)", ("i", "j"), Options(), ROOMY),
 }
 

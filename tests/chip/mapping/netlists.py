@@ -86,7 +86,7 @@ def product() -> Netlist:
             (Opcode.ARRAY, (2,), [(6, 1)], 1),
             (Opcode.ARRAY, (2,), [(6, 2)], 1),
             (Opcode.ALU, (2,), [(7, 0), (8, 0)], 1),
-            (Opcode.REDUCE, (0,), [(9, 0)], 1),
+            (Opcode.REDUCE, (0, 0), [(9, 0)], 1),
             (Opcode.WRITE_LEVEL, (0, 1), [(1, 0)], 0),
             (Opcode.WRITE_VALUES, (2,), [(10, 0)], 0),
         ]

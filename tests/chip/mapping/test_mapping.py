@@ -118,7 +118,7 @@ def test_a_fork_beside_its_source_may_take_two_tracks() -> None:
 def test_one_track_is_enough_for_a_chain_and_not_for_a_crowd() -> None:
     thin = replace(SMALL, tracks=1)
     chain: list[tuple[Opcode, tuple[int, ...], list[tuple[int, int]], int]] = [(Opcode.ROOT, (), [], 1)]
-    chain += [(Opcode.ARRAY if at % 3 else Opcode.REDUCE, (0,), [(at, 0)], 1) for at in range(11)]
+    chain += [(Opcode.ARRAY if at % 3 else Opcode.ALU_FUNCTION, (0,), [(at, 0)], 1) for at in range(11)]
     verify(place_and_route(wired(chain), thin))
     with pytest.raises(ChipError, match=r"wires find no way on onyx-small, tracks = 1: .* around tiles"):
         place_and_route(_crowd(), thin)

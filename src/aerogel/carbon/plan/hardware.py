@@ -9,13 +9,13 @@ own work goes before any such table.
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from aerogel.carbon.cells import positive_in
 from aerogel.carbon.factor import Grade
 from aerogel.core.errors import InputError, require
 from aerogel.core.suggest import meant
@@ -139,10 +139,10 @@ def _entry(row: Mapping[str, str | None], where: str, *, own: bool) -> Hardware:
         form in get_args(Form), InputError, f"{where}: form {form!r} is none of {', '.join(get_args(Form))}"
     )
     require(grade in get_args(Grade), InputError, f"{where}: no grade is called {grade!r}")
-    peaks = {dtype: _number(row, dtype, where) for dtype in DTYPES}
-    watts, year = _number(row, "watts", where), _number(row, "year", where)
+    peaks = {dtype: positive_in(row, dtype, where) for dtype in DTYPES}
+    watts, year = positive_in(row, "watts", where), positive_in(row, "year", where)
     assert watts is not None and year is not None
-    memory, bandwidth = _number(row, "memory_gb", where), _number(row, "gb_per_s", where)
+    memory, bandwidth = positive_in(row, "memory_gb", where), positive_in(row, "gb_per_s", where)
     return Hardware(
         key=said["key"],
         name=said["name"],
@@ -152,23 +152,10 @@ def _entry(row: Mapping[str, str | None], where: str, *, own: bool) -> Hardware:
         peaks={dtype: peak * 1e12 for dtype, peak in peaks.items() if peak is not None},
         grade=cast("Grade", grade),
         source=said["source"],
-        mean_watts=_number(row, "mean_w", where),
-        least_watts=_number(row, "least_w", where),
+        mean_watts=positive_in(row, "mean_w", where),
+        least_watts=positive_in(row, "least_w", where),
         memory_bytes=None if memory is None else memory * 1e9,
         bytes_per_s=None if bandwidth is None else bandwidth * 1e9,
         embodied=(row.get("embodied") or "").strip() or None,
         own=own,
     )
-
-
-def _number(row: Mapping[str, str | None], name: str, where: str) -> float | None:
-    """A number above 0, or None where nothing stands."""
-    text = (row.get(name) or "").strip()
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    require(0 < value < math.inf, InputError, f"{where}: {name} is {text!r}, not a number above 0")
-    return value

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aerogel.carbon.amount import Amount
+from aerogel.carbon.cells import number_in
 from aerogel.carbon.run import Run
 from aerogel.core.errors import InputError, require
 
@@ -184,8 +185,8 @@ def _candidate(row: Mapping[str, str | None], where: str, by: str) -> Candidate:
 
 
 def _cost(row: Mapping[str, str | None], where: str, name: str, unit: str) -> Amount:
-    value = _number(row, f"{name}_per_item", where)
-    low, high = _number(row, f"{name}_low", where), _number(row, f"{name}_high", where)
+    value = number_in(row, f"{name}_per_item", where)
+    low, high = number_in(row, f"{name}_low", where), number_in(row, f"{name}_high", where)
     require((low is None) == (high is None), InputError, f"{where}: the cost has one bound of two")
     if low is None or high is None:
         return Amount.unknown(unit) if value is None else Amount.exact(value, unit)
@@ -195,11 +196,11 @@ def _cost(row: Mapping[str, str | None], where: str, name: str, unit: str) -> Am
 
 
 def _accuracy(row: Mapping[str, str | None], where: str) -> Amount:
-    value = _number(row, "accuracy", where)
+    value = number_in(row, "accuracy", where)
     if value is None:
         raise InputError(f"{where}: no accuracy")
-    low, high = _number(row, "accuracy_low", where), _number(row, "accuracy_high", where)
-    tested = _number(row, "tested", where)
+    low, high = number_in(row, "accuracy_low", where), number_in(row, "accuracy_high", where)
+    tested = number_in(row, "tested", where)
     if low is not None and high is not None:
         require(low <= value <= high, InputError, f"{where}: accuracy {value} lies outside {low} to {high}")
         return Amount(value, low, high, "")
@@ -210,15 +211,3 @@ def _accuracy(row: Mapping[str, str | None], where: str) -> Amount:
         require(value <= 1 and tested >= 1, InputError, said)
         return wilson(value, tested)
     return Amount(value, 0.0, max(1.0, value), "")
-
-
-def _number(row: Mapping[str, str | None], name: str, where: str) -> float | None:
-    text = (row.get(name) or "").strip()
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    require(0 <= value < math.inf, InputError, f"{where}: {name} is {text!r}, not a number from 0 on")
-    return value

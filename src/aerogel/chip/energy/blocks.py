@@ -54,6 +54,7 @@ BLOCKS: dict[Opcode, Parts] = {
     Opcode.SPLIT: Parts(registers=1, adders=1, comparators=1, multipliers=1),
     Opcode.SIFT_INTERSECT: Parts(registers=1),
     Opcode.SIFT_UNION: Parts(registers=1),
+    Opcode.FILL: Parts(value_registers=1),
     Opcode.DROP: Parts(registers=1, comparators=1),
     Opcode.WRITE_LEVEL: _COUNT,
     Opcode.WRITE_VALUES: _COUNT,

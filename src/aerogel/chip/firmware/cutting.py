@@ -55,18 +55,18 @@ class Short:
 
 
 class UncutError(ChipError):
-    """No cuts make a piece fit. ``why``: in words."""
+    """No cuts make a piece fit. ``why``: in words; ``copies``: of the graph, that run pieces at once."""
 
-    def __init__(self, why: str, fabric: Fabric) -> None:
-        super().__init__(f"{why}: give another order of loops, or a larger fabric than {fabric.name}")
-        self.why, self.fabric = why, fabric
+    def __init__(self, why: str, fabric: Fabric, copies: int) -> None:
+        self.why = why
+        self.larger = f"{'fewer copies, or ' if copies > 1 else ''}a larger fabric than {fabric.name}"
+        super().__init__(f"{why}: give another order of loops, or {self.larger}")
 
     def instead(self, order: tuple[str, ...] | None) -> ChipError:
         """The same, with the order of loops that fits; None: none does."""
-        larger = f"a larger fabric than {self.fabric.name}"
         if order is None:
-            return ChipError(f"{self.why}; no other order of loops fits: give {larger}")
-        return ChipError(f"{self.why}: give the order {','.join(order)}, which fits, or {larger}")
+            return ChipError(f"{self.why}; no other order of loops fits: give {self.larger}")
+        return ChipError(f"{self.why}: give the order {','.join(order)}, which fits, or {self.larger}")
 
 
 class Cutter:
@@ -368,6 +368,7 @@ class Cutter:
             f"one piece has {short.what}; it would have to be cut over {over}, but over none of these can "
             "the results of pieces be put together",
             self.fabric,
+            self.copies,
         )
 
     def help_of(

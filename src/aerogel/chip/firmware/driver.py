@@ -8,7 +8,7 @@ which the result vanishes are not run at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any, Never
 
@@ -72,6 +72,9 @@ class Work:
     reused: int = 0
     waits: int = 0
     commands: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(*(getattr(self, at.name) + getattr(other, at.name) for at in fields(Work)))
 
 
 class Driver:

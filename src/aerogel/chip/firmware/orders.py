@@ -106,12 +106,12 @@ class Chooser:
         best = sorted(found, key=lambda order: found[order])
         return Choice({order: found[order] for order in best}, len(self.known) - len(found))
 
-    def fitting(self, order: Order) -> Order | None:
-        """The best order but this one of which the pieces fit, as far as it was looked for; None: none."""
+    def fitting(self, order: Order, copies: int) -> Order | None:
+        """The best order but this one with which pieces fit, as far as it was looked for; None: none."""
         for other in self.choice(order).cycles:
             plan = self.built(other, self.ways)
             try:
-                Cutter(plan, plan.stored(self.tensors), self.fabric, 1).cuts()
+                Cutter(plan, plan.stored(self.tensors), self.fabric, copies).cuts()
             except ChipError:
                 continue
             return other

@@ -20,11 +20,13 @@ from aerogel.chip.graph.build import Options as Ways
 from aerogel.chip.machine.assemble import assemble
 from aerogel.chip.machine.netlist import Cell, Netlist, Opcode
 from aerogel.chip.machine.opcodes import OPCODES
+from aerogel.chip.mapping.fit import FitError
 from aerogel.chip.mapping.mapping import Mapping as Mapped
 from aerogel.chip.mapping.place_and_route import place_and_route
 from aerogel.core.errors import ChipError, InputError, require
 from aerogel.einsum.nodes import Assignment, accesses
 from aerogel.formats.storage import Storage
+from aerogel.formats.tensor_format import Format
 from aerogel.tensor.request import Request, used_by
 from aerogel.tensor.tensor import Tensor
 
@@ -65,20 +67,13 @@ def translated(
 
     Every access has a tensor of its own, so that each can be cut in its own way.
     """
-    used = used_by(request, given)
-    formats = _formats(request, options.formats)
-    tensors = {name: Tensor(storage) for name, storage in used.items()}
-    plan = build(request.assignment, tensors, options.order, formats=formats, options=options.graph)
-
-    def worth(plan: Plan, stored: Mapping[str, Storage], netlist: Netlist) -> int:
-        return _most(plan, stored, netlist, options.copies)
-
-    chooser = Chooser(request, tensors, formats, fabric, options.graph, worth)
+    plan, chooser = _begun(request, given, fabric, options)
+    tensors, formats = chooser.tensors, chooser.formats
     if options.order is not None or len(plan.order) < 2:
         try:
             return _mapped(plan, tensors, fabric, options.copies)
         except UncutError as error:
-            raise error.instead(chooser.fitting(plan.order)) from error
+            raise error.instead(chooser.fitting(plan.order, options.copies or 1)) from error
 
     choice = chooser.choice(plan.order)
     refused: ChipError | None = None
@@ -93,18 +88,63 @@ def translated(
     return _mapped(plan, tensors, fabric, options.copies)
 
 
+def foretold(
+    request: Request, given: Mapping[str, Storage], fabric: Fabric, options: Options
+) -> tuple[float, Format]:
+    """About how many cycles ``translated`` gives an assignment, and the format of the result; ChipError where
+    no order can be done. Whether wires find a way is not looked into."""
+    plan, chooser = _begun(request, given, fabric, options)
+    if options.order is None and len(plan.order) > 1:
+        cycles = chooser.choice(plan.order).cycles
+    else:
+        found = chooser.cycles(plan.order)
+        cycles = {} if found is None else {plan.order: found}
+    require(cycles, FitError, f"no order of loops can be done on {fabric.name}")
+    best = next(iter(cycles))
+    return cycles[best], chooser.built(best, options.graph).form
+
+
+def _begun(
+    request: Request, given: Mapping[str, Storage], fabric: Fabric, options: Options
+) -> tuple[Plan, Chooser]:
+    """The graph of the order that is given, or of the first that there is, and what compares orders."""
+    formats = _formats(request, options.formats)
+    tensors = {name: Tensor(storage) for name, storage in used_by(request, given).items()}
+    plan = build(request.assignment, tensors, options.order, formats=formats, options=options.graph)
+
+    def worth(plan: Plan, stored: Mapping[str, Storage], netlist: Netlist) -> int:
+        return _most(plan, stored, netlist, options.copies)
+
+    return plan, Chooser(request, tensors, formats, fabric, options.graph, worth)
+
+
 def _mapped(plan: Plan, tensors: Mapping[str, Tensor], fabric: Fabric, copies: int | None) -> Translated:
     stored = plan.stored(tensors)
     whole = assemble(plan.graph, stored, fabric).netlist
     most = _most(plan, stored, whole, copies)
-    mapping = mapped(whole, fabric, most, exactly=copies is not None)
-    return _cut(plan, stored, mapping, None)
+    while True:
+        mapping = mapped(whole, fabric, most, exactly=copies is not None)
+        try:
+            return _cut(plan, stored, mapping, None)
+        except UncutError:
+            # Pieces of many copies may crowd the buffer however small they are.
+            if copies is not None or mapping.copies == 1:
+                raise
+            most = mapping.copies // 2
 
 
 def recut(done: Translated) -> Translated:
     """The same, cut finer, for a result had no room; ChipError where nothing gives it more."""
     cut = _cut(done.plan, done.program.tensors, done.mapping, done.program.cuts)
     return replace(cut, choice=done.choice)
+
+
+def renewed(done: Translated, tensors: Mapping[str, Storage]) -> Translated:
+    """The same graph on the same tiles for other operands of the same shapes: cut anew. ``tensors``: by the
+    names that the assignment has for them."""
+    plan = done.plan
+    stored = plan.stored({name: Tensor(storage) for name, storage in tensors.items()})
+    return replace(_cut(plan, stored, done.mapping, None), choice=done.choice)
 
 
 def _cut(plan: Plan, tensors: Mapping[str, Storage], mapping: Mapped, crowded: Cuts | None) -> Translated:

@@ -1,18 +1,52 @@
-"""What operations are on the values of a stream: in doubles, one at a time. Empty, None, counts as 0."""
+"""What operations are on the values of a stream: in doubles, one at a time.
+
+Empty is None. It means that nothing is stored, and the rules of absence are those of ``einsum/semiring.py``:
+a result that is not there either is Empty again; everywhere else Empty counts as 0.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any, assert_never
+from typing import Any, assert_never, get_args
 
 import numpy as np
 
 from aerogel.chip.graph.blocks import Fold, Function, Operation
+from aerogel.einsum.semiring import lattice_rule, reduce_rule, unary_rule
+
+_RULES = {op: lattice_rule(op, 0) for op in get_args(Operation)}
+LEFT = frozenset(op for op, rule in _RULES.items() if rule.left_absent == "absent")
+RIGHT = frozenset(op for op, rule in _RULES.items() if rule.right_absent == "absent")
+BOTH = frozenset(op for op, rule in _RULES.items() if rule.both_absent == "absent")
+"""Operations that give Empty where the left operand is Empty, the right one, both."""
+SKIP = frozenset(op for op in get_args(Fold) if reduce_rule(op, 0) == "skip")
+"""Folds in which Empty takes no part; in the others it counts as 0."""
+KEPT = frozenset(op for op in get_args(Function) if unary_rule(op, 0) == "absent")
+"""Functions of which Empty is Empty."""
+
+
+def number(a: Any) -> Any:
+    """What a value counts as: None as 0."""
+    return 0.0 if a is None else a
+
+
+def absent(op: Operation, *, left: bool, right: bool) -> bool:
+    """Whether ``op`` gives Empty where its left operand, or its right one, is Empty."""
+    return (left and op in LEFT) or (right and op in RIGHT) or (left and right and op in BOTH)
+
+
+def with_constant(op: Operation, value: float, a: Any, *, reverse: bool) -> Any:
+    """``a op value``, or ``value op a``. Empty also where 0 for ``a`` gives 0, as ``a > 0.5``."""
+    found = operate(op, value, number(a)) if reverse else operate(op, number(a), value)
+    gone = absent(op, left=not reverse, right=reverse) or found == 0
+    return None if a is None and gone else found
 
 
 def operate(op: Operation, a: Any, b: Any) -> Any:  # noqa: C901 (a case per operation)
-    """``a op b`` in doubles; None counts as 0."""
-    a, b = (0.0 if a is None else a), (0.0 if b is None else b)
+    """``a op b`` in doubles; None where that is not there."""
+    if absent(op, left=a is None, right=b is None):
+        return None
+    a, b = number(a), number(b)
     match op:
         case "add":
             return a + b
@@ -49,9 +83,11 @@ def operate(op: Operation, a: Any, b: Any) -> Any:  # noqa: C901 (a case per ope
             assert_never(op)
 
 
-def function(op: Function, a: Any) -> float:
-    """A function of one value, in doubles; None counts as 0."""
-    a = 0.0 if a is None else a
+def function(op: Function, a: Any) -> Any:
+    """A function of one value, in doubles; of None it is None, or that of 0."""
+    if a is None and op in KEPT:
+        return None
+    a = number(a)
     with np.errstate(all="ignore"):
         match op:
             case "neg":
@@ -87,9 +123,13 @@ IDENTITY: dict[Fold, float] = {
 """What a fold starts from, and gives of an empty fiber."""
 
 
-def folded(op: Fold, fiber: list[Any]) -> float:
-    """A fiber folded, first to last, beginning with the identity."""
+def folded(op: Fold, fiber: list[Any], *, sparse: bool = False) -> Any:
+    """A fiber folded, first to last, beginning with the identity. ``sparse``: what is None takes no part, and
+    of nothing comes None; else None counts as 0."""
+    some = [value for value in fiber if value is not None] if sparse else fiber
+    if sparse and not some:
+        return None
     total: float = IDENTITY[op]
-    for value in fiber:
-        total = operate(op, total, value)
+    for value in some:
+        total = operate(op, total, number(value))
     return total

@@ -110,14 +110,15 @@ class Locate:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """The value of ``tensor`` at each reference; 0 for Empty."""
+    """The value of ``tensor`` at each reference; Empty for Empty."""
 
     tensor: str
 
 
 @dataclass(frozen=True, slots=True)
 class Alu:
-    """``a op b``, value by value; Empty counts as 0."""
+    """``a op b``, value by value. Empty where the rules of absence say so (``arithmetic.absent``): a quotient
+    whose dividend is not there, a sum of two that are not; else Empty counts as 0."""
 
     op: Operation
 
@@ -140,9 +141,20 @@ class AluFunction:
 
 @dataclass(frozen=True, slots=True)
 class Reduce:
-    """Each innermost fiber folded to one value, one less deep; an empty one gives the fold's identity."""
+    """Each innermost fiber folded to one value, one less deep; an empty one gives the fold's identity.
+
+    ``sparse``: what is Empty takes no part, and of nothing at all comes Empty; else Empty counts as 0.
+    """
 
     op: Fold = "add"
+    sparse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """``value`` for Empty: where what is not stored is not 0."""
+
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +266,7 @@ class Serialize:
 
 
 Plain = Root | Scan | BitScan | Repeat | Merge | BitMerge | BitExpand | Locate | Array
-Computing = Alu | AluConstant | AluFunction | Reduce | VectorReduce | MatrixReduce | Join | Split
+Computing = Alu | AluConstant | AluFunction | Reduce | VectorReduce | MatrixReduce | Join | Split | Fill
 Ending = Sift | Drop | WriteLevel | WriteValues | Fork | Buffer | Parallelize | Serialize
 Block = Plain | Computing | Ending
 
@@ -283,7 +295,7 @@ def inputs(block: Block) -> Ports:  # noqa: C901 (a case per kind)
             return ("crd", _CRD), ("ref", _REF)
         case Alu():
             return ("a", _VAL), ("b", _VAL)
-        case AluConstant() | AluFunction() | Reduce() | WriteValues():
+        case AluConstant() | AluFunction() | Reduce() | Fill() | WriteValues():
             return (("val", _VAL),)
         case VectorReduce():
             return ("crd", _CRD), ("val", _VAL)
@@ -325,7 +337,7 @@ def outputs(block: Block) -> Ports:  # noqa: C901 (a case per kind)
             return ("bits", _BITS), ("ref_a", _REF), ("ref_b", _REF)
         case BitExpand(references=count):
             return (("crd", _CRD), *_several("ref", count, _REF))
-        case Array() | Alu() | AluConstant() | AluFunction() | Reduce():
+        case Array() | Alu() | AluConstant() | AluFunction() | Reduce() | Fill():
             return (("val", _VAL),)
         case VectorReduce() | Join():
             return ("crd", _CRD), ("val", _VAL)

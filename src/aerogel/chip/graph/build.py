@@ -79,7 +79,8 @@ class Plan:
     ``operands``: by the name the graph has for a tensor. The result is called ``out``, has the format
     ``form`` and the shape ``shape``; ``order``: of loops, outermost first. ``workspaces``: for each reducer
     of more than one value, the indices it is over; ``queues``: of the fibers that wait in a buffer, alike.
-    ``options``: what it was built with.
+    ``loops``: as they are wired: k' is that of a second sum over k, and a sum may stand within a loop that
+    ``order`` has further in. ``options``: what it was built with.
     """
 
     graph: Graph
@@ -92,6 +93,7 @@ class Plan:
     shape: tuple[int, ...]
     workspaces: tuple[tuple[str, ...], ...] = ()
     queues: tuple[tuple[str, ...], ...] = ()
+    loops: tuple[str, ...] = ()
     options: Options = DEFAULT
 
     def stored(self, tensors: Mapping[str, Any]) -> dict[str, Storage]:
@@ -270,7 +272,8 @@ def _wired(
         tuple(tuple(map(unprimed, names)) for names in found)
         for found in (composer.workspaces, composer.queues)
     )
-    return Plan(graph, assignment, operands, order, extents, name, form, shape, workspaces, queues, options)
+    held = workspaces, queues, loops
+    return Plan(graph, assignment, operands, order, extents, name, form, shape, *held, options)
 
 
 def _told_apart(expr: Expr) -> tuple[Expr, dict[Access, str]]:

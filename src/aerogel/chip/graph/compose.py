@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from aerogel.chip.graph.blocks import (
     AluConstant,
     Array,
+    Fill,
     Join,
     MatrixReduce,
     Parallelize,
@@ -28,7 +29,7 @@ from aerogel.chip.graph.graph import Port
 from aerogel.chip.graph.streams import Kind
 from aerogel.chip.graph.wiring import Wiring, room
 from aerogel.core.errors import ChipError, require
-from aerogel.einsum.nodes import Access, Binary, Expr, Reduce, accesses, children, rebuilt, walk
+from aerogel.einsum.nodes import Access, Expr, Reduce, accesses, children, rebuilt, walk
 from aerogel.einsum.semiring import reduce_rule
 
 
@@ -83,7 +84,6 @@ class Composer:
         ``signals``: coordinates of the loops around. ``every``: all of them, since a fold around wants to
         know what is not stored."""
         if not loops:
-            _check_pairs(expr, feeds)
             values = {access: self.loaded(feeds[access]).stream for access in accesses(expr)}
             sums = any(access.tensor.startswith(_SUM) for access in values)
             return Made((), computed(self.wiring, expr, values), sums)
@@ -122,6 +122,8 @@ class Composer:
         if feed.indices or feed.kind is Kind.VALUE:
             return feed
         (val,) = self.wiring.add(Array(feed.tensor), f"array_{feed.tensor}", feed.stream)
+        if feed.gaps and self.zero != 0:
+            (val,) = self.wiring.add(Fill(self.zero), f"fill_{feed.tensor}", val)
         return replace(feed, stream=val, kind=Kind.VALUE)
 
     def inner_sum(
@@ -160,7 +162,8 @@ class Composer:
         name = f"reduce_{expr.index}"
         match made.axes:
             case ():
-                (val,) = self.wiring.add(ReduceBlock(expr.op), name, made.val)
+                sparse = self.zero == 0 and reduce_rule(expr.op, 0) == "skip"
+                (val,) = self.wiring.add(ReduceBlock(expr.op, sparse), name, made.val)
                 if expr.op in ("min", "max") and not self.extents[expr.index]:
                     # The greatest of nothing at all is what is not stored is, not -inf.
                     (val,) = self.wiring.add(AluConstant(expr.op, self.zero), f"{name}_of_none", val)
@@ -232,20 +235,6 @@ AHEAD = 8
 """Fibers that each lane may be ahead of the slowest."""
 _SUM = "%"
 """What the name of a sum begins with where it stands as an operand: no tensor is called so."""
-
-
-def _check_pairs(expr: Expr, feeds: Feeds) -> None:
-    """``pair`` asks what is stored; blocks know it only where nothing but that brought them here: a value
-    that is not there, beside one of a union that is, they take for 0, and so the sum of nothing."""
-    for node in walk(expr):
-        if isinstance(node, Binary) and node.op == "pair":
-            unsure = [a for a in accesses(node) if feeds[a].gaps or a.tensor.startswith(_SUM)]
-            require(
-                not unsure,
-                ChipError,
-                "pair counts what is stored, but blocks take what is not for 0 where it meets other operands "
-                "or is a sum: compute the pairs in an expression of their own",
-            )
 
 
 def _open(expr: Expr) -> frozenset[str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
-from aerogel.chip.graph.blocks import Locate, Merge, Repeat, Root, Scan, Sift, outputs
+from aerogel.chip.graph.blocks import Fill, Locate, Merge, Repeat, Root, Scan, Sift, outputs
 from aerogel.chip.graph.graph import Port
 from aerogel.chip.graph.streams import Kind
 from aerogel.chip.graph.wiring import Wiring
@@ -165,12 +165,6 @@ class Meeting:
             f"put the sum it comes from after {self.index}",
         )
         a, b = ([(x, feed) for x, feed in s.feeds.items() if x not in fibers] for s in (left, right))
-        require(
-            op == "intersect" or self.zero == 0,
-            ChipError,
-            f"what is not stored is {self.zero} here, but blocks take it for 0 where operands are united at "
-            f"{self.index}: only products of what is stored can be computed so",
-        )
         assert left.crd is not None
         assert right.crd is not None
         gaps = op == "union"
@@ -184,7 +178,10 @@ class Meeting:
             sources = [left.crd, *(f.stream for _, f in some), right.crd, *(f.stream for _, f in others)]
             found, *made = self.wiring.add(block, f"{op}_{self.index}", *sources)
             crd = crd or found
-            for (access, feed), stream in zip((*some, *others), made, strict=True):
+            for (access, feed), along in zip((*some, *others), made, strict=True):
+                stream = along
+                if gaps and feed.kind is Kind.VALUE and self.zero != 0:
+                    (stream,) = self.wiring.add(Fill(self.zero), f"fill_{feed.tensor}_{self.index}", along)
                 feeds[access] = replace(feed, stream=stream, gaps=feed.gaps or gaps)
         if fibers:
             feeds |= self.sifted(op, left, right)

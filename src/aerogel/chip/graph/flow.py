@@ -20,6 +20,7 @@ from aerogel.chip.graph.blocks import (
     Block,
     Buffer,
     Drop,
+    Fill,
     Fork,
     Join,
     Locate,
@@ -194,6 +195,8 @@ class _Follower:
             case Alu(op=op):
                 a, b = taken
                 return [replace(a, data=a.data & b.data if op == "mul" else a.data | b.data)]
+            case Fill():
+                return [replace(taken[0], data=np.ones_like(taken[0].data))]
             case AluConstant(op=op) | AluFunction(op=op):
                 (val,) = taken
                 return [val if op in _OF_ZERO_ZERO else replace(val, data=np.ones_like(val.data))]

@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 from numpy.typing import NDArray
 
-from aerogel.chip.graph.arithmetic import IDENTITY, folded, function, operate
+from aerogel.chip.graph.arithmetic import IDENTITY, SKIP, folded, function, number, operate, with_constant
 from aerogel.chip.graph.blocks import (
     WORD_SHIFT,
     Alu,
@@ -28,6 +28,7 @@ from aerogel.chip.graph.blocks import (
     Block,
     Buffer,
     Drop,
+    Fill,
     Fold,
     Fork,
     Join,
@@ -119,12 +120,15 @@ def run_block(block: Block, taken: list[Stream], world: World) -> list[Stream]: 
         case Alu(op=op):
             return [_each(partial(operate, op), taken)]
         case AluConstant():
-            return [_each(partial(_with_constant, block), taken)]
+            constant = partial(with_constant, block.op, block.value, reverse=block.reverse)
+            return [_each(constant, taken)]
         case AluFunction(op=op):
             return [_each(partial(function, op), taken)]
-        case Reduce(op=op):
+        case Reduce(op=op, sparse=sparse):
             depth = taken[0].depth - 1
-            return [Stream(mapped(partial(folded, op), depth, taken[0].nested), depth)]
+            return [Stream(mapped(partial(folded, op, sparse=sparse), depth, taken[0].nested), depth)]
+        case Fill(value=value):
+            return [_each(partial(_filled, value), taken)]
         case VectorReduce(op=op):
             return _vector_reduced(op, *taken)
         case MatrixReduce(op=op):
@@ -174,12 +178,12 @@ def _located(size: int, crd: int, ref: int | None) -> int | None:
     return None if ref is None else ref * size + crd
 
 
-def _value(values: NDArray[Any], ref: int | None) -> float:
-    return 0.0 if ref is None else float(values[ref])
+def _value(values: NDArray[Any], ref: int | None) -> float | None:
+    return None if ref is None else float(values[ref])
 
 
-def _with_constant(block: AluConstant, a: Any) -> float:
-    return operate(block.op, block.value, a) if block.reverse else operate(block.op, a, block.value)
+def _filled(value: float, a: Any) -> Any:
+    return value if a is None else a
 
 
 def _scanned(scan: Scan, tensors: Mapping[str, Storage], ref: int | None) -> tuple[list[int], list[int]]:
@@ -233,12 +237,18 @@ def _by_coordinate(crd: list[int], *along: list[Any]) -> dict[int, tuple[Any, ..
     return {c: tuple(part[at] for part in along) for at, c in enumerate(crd)}
 
 
+def _some(op: Fold, crd: list[int], val: list[Any]) -> list[tuple[int, Any]]:
+    """The coordinates that a workspace gets, and their values."""
+    pairs = list(zip(crd, val, strict=True))
+    return [(c, v) for c, v in pairs if v is not None] if op in SKIP else pairs
+
+
 def _vector_reduced(op: Fold, crd: Stream, val: Stream) -> list[Stream]:
     def vector(crds: list[list[int]], vals: list[list[Any]]) -> tuple[list[int], list[float]]:
         sums: dict[int, float] = {}
         for c, v in zip(crds, vals, strict=True):
-            for at, value in zip(c, v, strict=True):
-                sums[at] = operate(op, sums.get(at, IDENTITY[op]), value)
+            for at, value in _some(op, c, v):
+                sums[at] = operate(op, sums.get(at, IDENTITY[op]), number(value))
         return sorted(sums), [sums[at] for at in sorted(sums)]
 
     depth = crd.depth - 2
@@ -251,9 +261,9 @@ def _matrix_reduced(op: Fold, outer: Stream, inner: Stream, val: Stream) -> list
         sums: dict[int, dict[int, float]] = {}
         for row, c, v in zip(rows, crds, vals, strict=True):
             for i, js, numbers in zip(row, c, v, strict=True):
-                for j, value in zip(js, numbers, strict=True):
+                for j, value in _some(op, js, numbers):
                     found = sums.setdefault(i, {})
-                    found[j] = operate(op, found.get(j, IDENTITY[op]), value)
+                    found[j] = operate(op, found.get(j, IDENTITY[op]), number(value))
         places = sorted(sums)
         return (
             places,

@@ -11,6 +11,7 @@ from aerogel.chip.graph.blocks import (
     Block,
     Buffer,
     Drop,
+    Fill,
     Join,
     MatrixReduce,
     Reduce,
@@ -52,6 +53,7 @@ def fill(block: Block) -> str:
             | MatrixReduce()
             | Join()
             | Split()
+            | Fill()
         ):
             return "#d6ecd9"
         case Drop() | WriteLevel() | WriteValues():

@@ -18,6 +18,7 @@ from aerogel.chip.graph.blocks import (
     Block,
     Buffer,
     Drop,
+    Fill,
     Fork,
     Join,
     Locate,
@@ -87,6 +88,8 @@ def label(block: Block) -> str:  # noqa: C901 (a case per kind)
             return op
         case Reduce(op=op):
             return f"reduce {op}"
+        case Fill(value=value):
+            return f"fill in {value:g}"
         case VectorReduce(extent=extent, op=op):
             return f"reduce vector {op} {extent}"
         case MatrixReduce(extents=(rows, columns), op=op):

@@ -136,6 +136,11 @@ FUNCTION: dict[str, Callable[[float], float]] = {
 """Named as in ``opcodes.OPERATIONS`` and ``FUNCTIONS``."""
 
 
+def filled(value: float, values: Values) -> float:
+    """What stands for what is not stored: an int16 has no infinity, but its greatest or its least value."""
+    return min(max(value, -32768.0), 32767.0) if values == "int16" else value
+
+
 def identity(op: str, values: Values) -> float:
     """What a fold of nothing gives; of ``min`` and ``max`` the greatest and the least value there is."""
     match op:

@@ -22,6 +22,7 @@ from aerogel.chip.graph.blocks import (
     Block,
     Buffer,
     Drop,
+    Fill,
     Fork,
     Join,
     Locate,
@@ -137,8 +138,10 @@ class _Assembly:
                 return Opcode.ALU_CONSTANT, (OPERATIONS.index(op), float_bits(value), int(reverse))
             case AluFunction(op=op):
                 return Opcode.ALU_FUNCTION, (FUNCTIONS.index(op),)
-            case Reduce(op=op):
-                return Opcode.REDUCE, (OPERATIONS.index(op),)
+            case Reduce(op=op, sparse=sparse):
+                return Opcode.REDUCE, (OPERATIONS.index(op), int(sparse))
+            case Fill(value=value):
+                return Opcode.FILL, (float_bits(value),)
             case VectorReduce(extent=extent, op=op):
                 return Opcode.VECTOR_REDUCE, (OPERATIONS.index(op), extent)
             case MatrixReduce(extents=extents, op=op):

@@ -57,6 +57,7 @@ class Opcode(IntEnum):
     SPLIT = 30
     SIFT_INTERSECT = 31
     SIFT_UNION = 32
+    FILL = 33
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ OPCODES: dict[Opcode, Spec] = {
     Opcode.ALU: Spec("processing", (_OP,)),
     Opcode.ALU_CONSTANT: Spec("processing", (_OP, Parameter("f32", 32), Parameter("reverse", 1))),
     Opcode.ALU_FUNCTION: Spec("processing", (_OP,)),
-    Opcode.REDUCE: Spec("processing", (_OP,)),
+    Opcode.REDUCE: Spec("processing", (_OP, Parameter("sparse", 1))),
     Opcode.VECTOR_REDUCE: Spec("memory", (_OP, _SIZE)),
     Opcode.MATRIX_REDUCE: Spec("memory", (_OP, Parameter("outer", 32), Parameter("inner", 32))),
     Opcode.DROP: Spec("processing", (Parameter("values", 1),)),
@@ -92,4 +92,5 @@ OPCODES: dict[Opcode, Spec] = {
     Opcode.SPLIT: Spec("processing", (_SIZE,)),
     Opcode.SIFT_INTERSECT: Spec("processing", (_LEVELS,)),
     Opcode.SIFT_UNION: Spec("processing", (_LEVELS,)),
+    Opcode.FILL: Spec("processing", (Parameter("f32", 32),)),
 }

@@ -26,6 +26,7 @@ _FIXED: dict[Opcode, tuple[int, int]] = {
     Opcode.BUFFER: (1, 1),
     Opcode.SCAN_SKIP: (2, 2),
     Opcode.ADDRESS: (0, 1),
+    Opcode.FILL: (1, 1),
     Opcode.JOIN: (3, 2),
     Opcode.SPLIT: (2, 3),
     Opcode.SIFT_INTERSECT: (3, 1),

@@ -18,7 +18,6 @@ from aerogel.chip.machine.step_state import (
     below,
     deeper,
     is_payload,
-    number,
     shallower,
     whole,
 )
@@ -50,7 +49,7 @@ def _matrix_reduce(cell: State) -> Act:
     if not 0 <= column < cell.params[2]:
         raise Faulty(Fault.COORDINATE, column)
     take = (0, 1, 2) if taking else (1, 2)
-    act = accumulate(cell, row * cell.params[2] + column, number(val), take)
+    act = accumulate(cell, row * cell.params[2] + column, val, take)
     return Act(act.take, {}, {"phase": "row", "fiber": row}, act.reads, act.writes, act.operations, act.then)
 
 

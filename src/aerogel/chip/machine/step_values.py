@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from aerogel.chip.graph.streams import DONE, Done, Empty, Stop, Token
-from aerogel.chip.machine.arithmetic import FUNCTION, OPERATION, OutOfRangeError, identity, rounded
+from aerogel.chip.graph.arithmetic import KEPT, SKIP, absent
+from aerogel.chip.graph.streams import DONE, EMPTY, Done, Empty, Stop, Token
+from aerogel.chip.machine.arithmetic import FUNCTION, OPERATION, OutOfRangeError, filled, identity, rounded
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.netlist import Opcode
 from aerogel.chip.machine.opcodes import FUNCTIONS, OPERATIONS
@@ -30,7 +31,7 @@ def _array(cell: State) -> Act:
     if isinstance(token, Stop | Done):
         return Act(take=(0,), give={0: token}, state=HALT if token is DONE else {})
     if isinstance(token, Empty):
-        return Act(take=(0,), give={0: 0.0})
+        return Act(take=(0,), give={0: EMPTY})
     reference = whole(token)
     if not 0 <= reference < cell.size(0):
         raise Faulty(Fault.REFERENCE, reference)
@@ -44,6 +45,8 @@ def _alu(cell: State) -> Act:
         if a != b:
             raise Faulty(Fault.MISALIGNED)
         return Act(take=(0, 1), give={0: a}, state=HALT if a is DONE else {})
+    if absent(OPERATIONS[cell.params[0]], left=isinstance(a, Empty), right=isinstance(b, Empty)):
+        return Act(take=(0, 1), give={0: EMPTY})
     value = _fold(cell, number(a), number(b))
     return Act(take=(0, 1), give={0: value}, operations=1)
 
@@ -52,9 +55,10 @@ def _alu_constant(cell: State) -> Act:
     (a,) = cell.heads(0)
     if isinstance(a, Stop | Done):
         return Act(take=(0,), give={0: a}, state=HALT if a is DONE else {})
-    constant, reverse = float_of(cell.params[1]), cell.params[2]
-    pair = (constant, number(a)) if reverse else (number(a), constant)
-    return Act(take=(0,), give={0: _fold(cell, *pair)}, operations=1)
+    constant, reverse = float_of(cell.params[1]), bool(cell.params[2])
+    value = _fold(cell, *((constant, number(a)) if reverse else (number(a), constant)))
+    gone = value == 0.0 or absent(OPERATIONS[cell.params[0]], left=not reverse, right=reverse)
+    return Act(take=(0,), give={0: EMPTY if isinstance(a, Empty) and gone else value}, operations=1)
 
 
 def float_of(bits: int) -> float:
@@ -66,8 +70,16 @@ def _alu_function(cell: State) -> Act:
     (a,) = cell.heads(0)
     if isinstance(a, Stop | Done):
         return Act(take=(0,), give={0: a}, state=HALT if a is DONE else {})
+    if isinstance(a, Empty) and FUNCTIONS[cell.params[0]] in KEPT:
+        return Act(take=(0,), give={0: EMPTY})
     value = _rounded(cell, FUNCTION[FUNCTIONS[cell.params[0]]](number(a)))
     return Act(take=(0,), give={0: value}, operations=1)
+
+
+def _fill(cell: State) -> Act:
+    (a,) = cell.heads(0)
+    value = filled(float_of(cell.params[0]), cell.values) if isinstance(a, Empty) else a
+    return Act(take=(0,), give={0: value}, state=HALT if a is DONE else {})
 
 
 def _reduce(cell: State) -> Act:
@@ -75,7 +87,9 @@ def _reduce(cell: State) -> Act:
     (token,) = cell.heads(0)
     if isinstance(token, Done):
         return Act(take=(0,), give={0: DONE}, state=HALT)
-    start = identity(OPERATIONS[cell.params[0]], cell.values)
+    start, sparse = identity(OPERATIONS[cell.params[0]], cell.values), bool(cell.params[1])
+    if sparse and isinstance(token, Empty):
+        return Act(take=(0,))
     if not isinstance(token, Stop):
         total = start if cell.total is None else cell.total
         return Act(take=(0,), state={"total": _fold(cell, total, number(token))}, operations=1)
@@ -83,10 +97,11 @@ def _reduce(cell: State) -> Act:
         if token.level == 0:
             raise Faulty(Fault.DEPTH)
         return Act(take=(0,), give={0: shallower(token)}, state={"phase": "idle"})
-    total = start if cell.total is None else cell.total
+    nothing: Token = EMPTY if sparse else start
     last = token.level == 0
     state = {"total": None, "phase": "idle" if last else "closing"}
-    return Act(take=(0,) if last else (), give={0: total}, state=state)
+    given = nothing if cell.total is None else cell.total
+    return Act(take=(0,) if last else (), give={0: given}, state=state)
 
 
 OCCUPANCY_BITS = 64
@@ -115,11 +130,15 @@ def _vector_reduce(cell: State) -> Act:
     coordinate, extent = whole(crd), cell.params[1]
     if not 0 <= coordinate < extent:
         raise Faulty(Fault.COORDINATE, coordinate)
-    return accumulate(cell, coordinate, number(val), (0, 1))
+    return accumulate(cell, coordinate, val, (0, 1))
 
 
-def accumulate(cell: State, place: int, value: float, take: tuple[int, ...]) -> Act:
-    """One more value for a word of the workspace. An operation only where there is one already."""
+def accumulate(cell: State, place: int, token: Token, take: tuple[int, ...]) -> Act:
+    """One more value for a word of the workspace. An operation only where there is one already; what is
+    Empty takes no part in most folds."""
+    if isinstance(token, Empty) and OPERATIONS[cell.params[0]] in SKIP:
+        return Act(take=take)
+    value = number(token)
     old = cell.store.get(place)
     new = value if old is None else _fold(cell, old, value)
 
@@ -271,6 +290,7 @@ VALUES: dict[Opcode, Callable[[State], Act]] = {
     Opcode.ALU_CONSTANT: _alu_constant,
     Opcode.ALU_FUNCTION: _alu_function,
     Opcode.REDUCE: _reduce,
+    Opcode.FILL: _fill,
     Opcode.VECTOR_REDUCE: _vector_reduce,
     Opcode.DROP: _drop,
     Opcode.WRITE_LEVEL: _write_level,

@@ -13,8 +13,13 @@ from aerogel.chip.mapping.region import Needs, Region, needs, on_memory, whole
 from aerogel.core.errors import ChipError, require
 
 
+class FitError(ChipError):
+    """A netlist has no place on a fabric: too few tiles, or wires that find no way. The message says what is
+    short."""
+
+
 def require_fit(nets: Nets, fabric: Fabric, copies: int = 1) -> None:
-    """ChipError, with all that takes the tiles, where the cells need more of a kind than there are; or where
+    """FitError, with all that takes the tiles, where the cells need more of a kind than there are; or where
     there are more segments than numbers for them."""
     cells = nets.cells
     need, has = needs(cells), whole(fabric).has
@@ -27,10 +32,10 @@ def require_fit(nets: Nets, fabric: Fabric, copies: int = 1) -> None:
         each = f"{copies} copies of " if copies > 1 else ""
         advice = "map fewer copies" if copies > 1 else "split the expression or choose a larger fabric"
         told = f"needs {wanted} {kind} tiles, {fabric.name} has {there}: {each}{listed}; {advice}"
-        require(wanted <= there, ChipError, told)
+        require(wanted <= there, FitError, told)
     segments = len(nets.segments) * copies
     told = f"{copies} copies of {len(nets.segments)} segments are {segments}: {_numbers()} have numbers"
-    require(segments <= _numbers(), ChipError, f"{told}; map fewer copies")
+    require(segments <= _numbers(), FitError, f"{told}; map fewer copies")
 
 
 def most_copies(nets: Nets, fabric: Fabric) -> int:

@@ -9,7 +9,7 @@ from itertools import islice
 from aerogel.chip.fabric.fabric import Fabric
 from aerogel.chip.machine.netlist import Netlist
 from aerogel.chip.mapping.balance import balanced
-from aerogel.chip.mapping.fit import loose, most_copies, require_fit, tight
+from aerogel.chip.mapping.fit import FitError, loose, most_copies, require_fit, tight
 from aerogel.chip.mapping.mapping import Mapping
 from aerogel.chip.mapping.nets import Nets, nets_of
 from aerogel.chip.mapping.place import place
@@ -34,7 +34,7 @@ def place_and_route(
     The cells that take a tile keep their order and come first, then the forks, which are made anew where
     routes branch. The same netlist and fabric give the same mapping.
 
-    ChipError where there are not enough tiles of a kind, or where wires find no way: it says what is short.
+    FitError where there are not enough tiles of a kind, or where wires find no way: it says what is short.
     """
     for asked in (copies, most):
         require(asked is None or asked >= 1, ChipError, f"{asked} copies are none: ask for 1 or more")
@@ -56,18 +56,18 @@ def _several(nets: Nets, fabric: Fabric, copies: int) -> Iterator[Region]:
 
 
 def _settled(nets: Nets, regions: Iterator[Region], copies: int, fabric: Fabric) -> Mapping:
-    """The mapping in the first region where it succeeds; ChipError where it does in none."""
+    """The mapping in the first region where it succeeds; FitError where it does in none."""
     found = _tried(nets, regions, copies)
     if isinstance(found, Mapping):
         return found
     if found is None:
-        raise ChipError(
+        raise FitError(
             f"{copies} copies do not fit {fabric.name} side by side, though it has the tiles: map fewer, "
             "or ask for as many as fit"
         )
     where = Counter(str(link.tile) for link in found.links)
     busiest = ", ".join(tile for tile, _ in where.most_common(4))
-    raise ChipError(
+    raise FitError(
         f"wires find no way on {fabric.name}, tracks = {fabric.tracks}: {len(found.links)} links are "
         f"wanted twice, most around tiles {busiest}; use a fabric with more tracks or tiles, or fewer copies"
     )

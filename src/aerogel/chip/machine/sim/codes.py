@@ -16,7 +16,7 @@ from aerogel.chip.machine.sim.results import drop, write_level, write_values
 from aerogel.chip.machine.sim.scanners import locate, scan_compressed, scan_dense
 from aerogel.chip.machine.sim.sifting import sift
 from aerogel.chip.machine.sim.skips import scan_skip
-from aerogel.chip.machine.sim.values import alu, alu_constant, alu_function, array, reduce_
+from aerogel.chip.machine.sim.values import alu, alu_constant, alu_function, array, fill, reduce_
 from aerogel.chip.machine.sim.visit import Visit
 from aerogel.chip.machine.sim.workspaces import vector_reduce
 
@@ -48,6 +48,7 @@ CODE: dict[Opcode, Callable[[Visit], None]] = {
     Opcode.SERIALIZE: serialize,
     Opcode.SCAN_SKIP: scan_skip,
     Opcode.INTERSECT_SKIP: lambda v: merge(v, union=False, skip=True),
+    Opcode.FILL: fill,
     Opcode.JOIN: join,
     Opcode.SPLIT: split,
     Opcode.SIFT_INTERSECT: lambda v: sift(v, union=False),

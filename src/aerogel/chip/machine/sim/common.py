@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 from aerogel.chip.machine.faults import Fault
 from aerogel.chip.machine.sim.arithmetic import always
 from aerogel.chip.machine.sim.layout import LEVEL, SHALLOWER_BOTH
-from aerogel.chip.machine.sim.visit import Head, Visit, eq
+from aerogel.chip.machine.sim.visit import Head, Visit, eq, ne
 from aerogel.loop.build import i64
 from aerogel.loop.nodes import Expr, Select
 
@@ -29,6 +30,12 @@ def alike(v: Visit, outs: int) -> None:
         finish(v, v.first)
 
     v.cases((eq(v.first.kind, v.second.kind), on), (always(), lambda: v.fault(Fault.MISALIGNED)))
+
+
+def among(op: Expr, names: Sequence[str], some: AbstractSet[str]) -> Expr:
+    """Whether number ``op`` of ``names`` is one of ``some``."""
+    bits = sum(1 << at for at, name in enumerate(names) if name in some)
+    return ne((i64(bits) >> op) & 1, 0)
 
 
 def finish(v: Visit, head: Head) -> None:

@@ -35,7 +35,7 @@ class _Matrix(Rows):
 
     def kept(self, row: Expr, take: int) -> None:
         place = self.v.let(row * self.columns + self.inner.payload, "place")
-        accumulate(self.v, place, self.extent, self.v.number(self.val), take)
+        accumulate(self.v, place, self.extent, self.val, take)
 
     def ended(self) -> None:
         def idle() -> None:

@@ -16,7 +16,7 @@ from aerogel.chip.graph.streams import DONE as DONE_TOKEN
 from aerogel.chip.graph.streams import EMPTY as EMPTY_TOKEN
 from aerogel.chip.graph.streams import Kind, Stop, Token
 from aerogel.chip.machine.affine import LOOPS, Affine
-from aerogel.chip.machine.arithmetic import identity
+from aerogel.chip.machine.arithmetic import filled, identity
 from aerogel.chip.machine.memory import Place, places
 from aerogel.chip.machine.netlist import Cell, Channel, Netlist, Opcode, Values
 from aerogel.chip.machine.opcodes import OPERATIONS
@@ -227,6 +227,8 @@ def _cell(record: Words, cell: Cell, netlist: Netlist) -> None:
         record[C.AT] = Affine.of(cell.params[1:]).base
     if cell.opcode is Opcode.ALU_CONSTANT:
         record[C.P1] = _bits(float_of(cell.params[1]))
+    if cell.opcode is Opcode.FILL:
+        record[C.P0] = _bits(filled(float_of(cell.params[0]), netlist.values))
     if cell.opcode is Opcode.REDUCE:
         record[C.IDENTITY] = _bits(identity(OPERATIONS[cell.params[0]], netlist.values))
     for port, channel in enumerate(cell.inputs):

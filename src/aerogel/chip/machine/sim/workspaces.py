@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from aerogel.chip.graph.arithmetic import SKIP
 from aerogel.chip.machine.faults import Fault
+from aerogel.chip.machine.opcodes import OPERATIONS
 from aerogel.chip.machine.sim.arithmetic import always, unsigned_less
-from aerogel.chip.machine.sim.common import FLUSHING, IDLE, shallower
+from aerogel.chip.machine.sim.common import FLUSHING, IDLE, among, shallower
 from aerogel.chip.machine.sim.layout import DONE, LEVEL, PAYLOAD, C
-from aerogel.chip.machine.sim.visit import WORK, Visit, eq, ne, not_
+from aerogel.chip.machine.sim.visit import WORK, Head, Visit, eq, ne, not_
 from aerogel.loop.build import i64
 from aerogel.loop.nodes import Binary, Compare, Expr, Load, Select, Unary
 
@@ -21,8 +23,16 @@ def words_of(v: Visit, extent: Expr) -> Expr:
     return v.let(v.own(C.WORK) + extent, "used")
 
 
-def accumulate(v: Visit, place: Expr, extent: Expr, value: Expr, take: int | Expr) -> None:
-    """One more value for a place. ``EXTRA``: places in use; ``MORE``: the lowest of them."""
+def accumulate(v: Visit, place: Expr, extent: Expr, value: Head, take: int | Expr) -> None:
+    """One more value for a place; what is Empty takes no part in most folds."""
+    v.cases(
+        (v.let(value.empty & among(v.param(0), OPERATIONS, SKIP), "left_out"), lambda: v.act(take)),
+        (always(), lambda: _accumulate(v, place, extent, v.number(value), take)),
+    )
+
+
+def _accumulate(v: Visit, place: Expr, extent: Expr, value: Expr, take: int | Expr) -> None:
+    """``EXTRA``: places in use; ``MORE``: the lowest of them."""
     code = v.code
     used = words_of(v, extent)
     group = v.let(used + (place >> 6), "group")
@@ -138,7 +148,7 @@ class _Vector:
         sound = unsigned_less(self.crd.payload, self.extent)
         self.v.cases(
             (bad, lambda: self.v.fault(Fault.MISALIGNED)),
-            (sound, lambda: accumulate(self.v, self.crd.payload, self.extent, self.v.number(self.val), 3)),
+            (sound, lambda: accumulate(self.v, self.crd.payload, self.extent, self.val, 3)),
             (always(), lambda: self.v.fault(Fault.COORDINATE, self.crd.payload)),
         )
 
