@@ -74,8 +74,8 @@ class Storage:
     def seen_as(self, format: Format, shape: tuple[int, ...]) -> Storage:  # noqa: A002 (what it is)
         """The very same arrays under a format and shape that they suit as well."""
         found = Storage(format, shape, self.levels, self.values, self.fill, self.index)
-        if "addresses" in self.memo:
-            found.memo["addresses"] = self.memo["addresses"]
+        # Worked out once for all that share them.
+        found.memo["addresses"] = self.addresses()
         return found
 
     def counts(self) -> tuple[int, ...]:

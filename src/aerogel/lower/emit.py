@@ -12,12 +12,13 @@ from aerogel.einsum.nodes import Access, Binary, Expr, Reduce, ReduceOp, accesse
 from aerogel.loop import nodes as n
 from aerogel.loop.build import Code, i64
 from aerogel.loop.nodes import Buf, BufferType, Function, Load, Module, Param, Var
+from aerogel.lower.absent import restrict
 from aerogel.lower.ahead import ask
 from aerogel.lower.algebra import Term, fold_of, nested, terms
-from aerogel.lower.coiterate import Body, loop, most
+from aerogel.lower.coiterate import Body, loop, most, walked_here
 from aerogel.lower.operand import size_of
 from aerogel.lower.scheduled import PARTS, Scheduled
-from aerogel.lower.state import Context, State, retyped
+from aerogel.lower.state import Context, Place, State, retyped
 from aerogel.lower.values import Tile, combine, partial, shared, value, values
 from aerogel.lower.walker import Range, Walker
 from aerogel.lower.workspace import Workspace
@@ -121,8 +122,7 @@ class _Kernel:
             case "dense" if scheduled.scatter:
                 self.scattered(expr, bound)
             case "dense" | "pattern":
-                loops = scheduled.order[: scheduled.outer]
-                self.nest(State(), self.inward(expr), loops, self.store, bound)
+                self.stored(self.inward(expr), scheduled.order[: scheduled.outer], bound)
             case "rows" | "coordinates":
                 self.appended(expr, bound)
 
@@ -203,6 +203,51 @@ class _Kernel:
         self.tile = None
 
     # --- dense output -----------------------------------------------------------------------
+
+    def stored(self, expr: Expr, loops: tuple[str, ...], part: Range) -> None:
+        """Loops over what is stored at its place. Those along the first levels of a pattern are one, where
+        nothing else asks in which fiber it is."""
+        state, count = State(), self.flat(expr, loops)
+        if count < 2:
+            self.nest(state, expr, loops, self.store, part)
+            return
+        ctx, twin = self.ctx, self.twin()
+        code, kind = ctx.code, ctx.stored(twin)
+        w = Walker.of(ctx, state, twin, part)
+        begin, end, last = w.begin, w.end, count - 1
+        for depth in range(1, count):
+            # The fibers below consecutive positions lie side by side.
+            view = kind.view(depth)
+            begin, end = (code.let(view.at("pos", at), "edge") for at in (begin, end))
+        w = Walker(twin, kind.level(last), kind.view(last), last, begin, end)
+        index = loops[last]
+        with code.for_(begin, end, f"q.{index}") as q:
+            ask(ctx, state, expr, index, w, q, None)
+            coordinate = code.let(w.coordinate(q), index)
+            here = state.moved({twin: w.place(q, q)}).at(index, coordinate)
+            self.nest(here, expr, loops[count:], self.store)
+
+    def flat(self, expr: Expr, loops: tuple[str, ...]) -> int:
+        """How many of the first loops walk nothing but the output's pattern, and only the last of them says
+        something of any other operand."""
+        scheduled, ctx = self.scheduled, self.ctx
+        if scheduled.assembly != "pattern" or scheduled.hoists:
+            return 0
+        twin, state, count = self.twin(), State(), 0
+        kind = ctx.stored(twin)
+        others = {index for access in accesses(expr) if access != twin for index in access.indices}
+        for depth, index in enumerate(loops[: scheduled.appended]):
+            level = kind.level(depth)
+            walked = walked_here(ctx, state, expr, index)
+            if walked != [twin] or ctx.here(state, expr, index) != [twin] or not level.unique:
+                break
+            if restrict(expr, walked, ctx.zero) is not None or (depth and level.branchless):
+                break
+            count = depth + 1
+            if index in others:
+                break
+            state = state.at(index, i64(0)).moved({twin: Place(depth + 1, i64(0))})
+        return count
 
     def store(self, state: State, expr: Expr) -> None:
         found = value(self.ctx, state, expr, self.tile)
