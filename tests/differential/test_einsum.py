@@ -34,7 +34,8 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     monkeypatch.setenv("AEROGEL_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "native-cache"))
     monkeypatch.setattr("aerogel.native.cache.store", lambda key, code: None)
     monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
-    monkeypatch.setattr("aerogel.tensor.request.LARGE", 0.0)
+    monkeypatch.setattr("aerogel.tensor.request.WORTH_A_THREAD", 1e-9)
+    monkeypatch.setattr("aerogel.tensor.request.WORTH_WAKING", 0.0)
 
 
 def target_of(case: Case) -> tuple[Target, ...]:

@@ -290,3 +290,27 @@ def test_wake_latency() -> None:
             f"{name}: median {np.median(times) * 1e6:.1f} us, 90th {np.quantile(times, 0.9) * 1e6:.1f} us"
         )
     assert len(times) == 200
+
+
+def test_who_asks_again_soon_finds_workers_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [10**9]
+    monkeypatch.setattr(pools, "perf_counter_ns", lambda: now[0])
+    pool = pools.Pool()
+    assert not pool.lively(), "nobody has asked yet"
+    now[0] += pools.SOON_NS - 1
+    assert pool.lively()
+    now[0] += pools.SOON_NS
+    assert not pool.lively(), "asked too long ago"
+
+
+def test_a_run_on_several_threads_leaves_them_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [10**9]
+    monkeypatch.setattr(pools, "perf_counter_ns", lambda: now[0])
+    pool = pools.Pool()
+    monkeypatch.setattr(pool, "_start", lambda *_: None)
+    monkeypatch.setattr(pool, "_grow", lambda count: count)
+    pool.launch(0, 0, 1)
+    assert not pool.lively()
+    now[0] += pools.SOON_NS
+    pool.launch(0, 0, 2)
+    assert pool.lively()

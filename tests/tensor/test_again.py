@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import aerogel as ag
 from aerogel.core.errors import AerogelError
-from aerogel.tensor import again, request
+from aerogel.tensor import again, entry, request
 
 SPMV = "y(i) = A(i,j) * x(j)"
 
@@ -88,7 +89,8 @@ def test_every_kind_of_result_twice(fmt: str, text: str, numpy: object) -> None:
 
 def test_callers_at_once_each_have_their_own_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
-    monkeypatch.setattr(request, "LARGE", 0.0)
+    monkeypatch.setattr(request, "WORTH_A_THREAD", 1e-9)
+    monkeypatch.setattr(request, "WORTH_WAKING", 0.0)
     dense = matrix(3, (300, 200))
     A = ag.tensor(dense, "csr")
 
@@ -108,3 +110,22 @@ def test_a_pattern_is_shared_and_read_only() -> None:
         found = ag.evaluate("C(i,j) = A(i,j) * U(i,k) * V(j,k)", A=A, U=u, V=v)
         np.testing.assert_allclose(found.to_numpy(), dense * (u @ v.T))
         assert not found.storage.values.flags.writeable
+
+
+def test_little_work_wakes_no_thread_and_much_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    dense = matrix(1)
+    ag.evaluate(SPMV, A=ag.tensor(dense, "csr"), x=np.ones(30))
+    prepared = list(entry._plans.values())[-1]
+    crew = request.pool()
+    monkeypatch.setattr(crew, "ready", lambda wanted: wanted)
+
+    def threads(work: float, *, lively: bool, wanted: int = 8) -> int:
+        monkeypatch.setattr(crew, "lively", lambda: lively)
+        return replace(prepared, choice=replace(prepared.choice, work=work)).threads(wanted)
+
+    assert threads(request.WORTH_A_THREAD, lively=True) == 1
+    assert threads(3 * request.WORTH_A_THREAD, lively=True) == 3
+    assert threads(3 * request.WORTH_A_THREAD, lively=True, wanted=2) == 2
+    assert threads(3 * request.WORTH_A_THREAD, lively=False) == 1
+    assert threads(request.WORTH_WAKING, lively=False) == 8
+    assert threads(request.WORTH_WAKING, lively=False, wanted=1) == 1

@@ -10,6 +10,7 @@ import ctypes
 import logging
 import os
 import threading
+from time import perf_counter_ns
 
 from aerogel.core.errors import InputError
 from aerogel.native import cores
@@ -17,6 +18,8 @@ from aerogel.native.lock import LOCK
 from aerogel.native.runtime import IDLE_SPIN_TICKS, PARKING, SPIN_TICKS, Layout, runtime
 
 _log = logging.getLogger("aerogel")
+SOON_NS = 800_000
+"""Calls no further apart find the workers of the last one awake: these spin somewhat longer."""
 
 
 def _memory() -> int:
@@ -37,6 +40,7 @@ class Pool:
         self._busy = threading.Lock()
         self._joined = threading.Condition()
         self._workers = 0
+        self._asked = -SOON_NS
         for offset, word in (
             (Layout.BARRIER, self._runtime.barrier),
             (Layout.SYSCALL, PARKING.syscall_address()),
@@ -57,6 +61,15 @@ class Pool:
         # Only calls stand inside, no loops: an interrupt cannot fall between the lock and its release.
         with self._busy:
             self._start(self.state, function, block, self._grow(count))
+        self._asked = perf_counter_ns()
+
+    def lively(self) -> bool:
+        """Whether little work is worth a second thread: who asked, or ran on several, a moment ago has them
+        awake, or pays once for waking them. Else that would take longer than the work."""
+        now = perf_counter_ns()
+        soon = now - self._asked < SOON_NS
+        self._asked = now
+        return soon
 
     def threads(self, wanted: object) -> int:
         """How many threads a call for ``wanted`` gets; InputError below 1."""

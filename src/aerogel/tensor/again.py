@@ -73,7 +73,6 @@ class _Filled:
     cuts_at: int
     out_at: int
     address: int
-    shared: bool
     covered: bool
     levels: tuple[tuple[NDArray[Any], ...], ...] | None
     index: DType
@@ -81,7 +80,7 @@ class _Filled:
     shares: dict[int, NDArray[np.int64]] = field(default_factory=dict[int, NDArray[np.int64]])
 
     def run(self, operands: Sequence[Any], threads: int) -> Any:
-        count = pool().ready(threads) if self.shared and threads > 1 else 1
+        count = self.prepared.threads(threads)
         try:
             free = self.blocks[count]
             block, address = free.pop()
@@ -250,7 +249,6 @@ def _filled(
         cuts_at=len(words),
         out_at=len(words) + 1,
         address=prepared.kernel.phase("run").address,
-        shared=prepared.shared,
         covered=prepared.kernel.covers,
         levels=None if twin is None else prepared.kernel.pattern_levels(twin),
         index=scheduled.index if twin is None else twin.index,

@@ -16,7 +16,7 @@ from aerogel.einsum.dtypes import compute_dtype, result_dtype
 from aerogel.einsum.nodes import Access, Assignment, Binary, Expr, accesses, children, rebuilt
 from aerogel.formats.storage import Storage
 from aerogel.formats.tensor_format import Format, format_of, named
-from aerogel.lower.choose import LARGE, Choice, Wanted, choose
+from aerogel.lower.choose import Choice, Wanted, choose
 from aerogel.lower.counts import Counts, counts
 from aerogel.lower.estimate import Sizes
 from aerogel.lower.kernel import Call, Kernel, Listed, kernel
@@ -24,6 +24,11 @@ from aerogel.lower.operand import OperandType
 from aerogel.native.pool import pool
 from aerogel.tensor.diagonals import diagonal
 from aerogel.tensor.listed import storage_of
+
+# In nanoseconds, roughly, as ``Choice.work`` is: what a thread should get at least; and from what work on
+# even one that sleeps is woken, which takes a millisecond on some virtual machines.
+WORTH_A_THREAD = 20_000.0
+WORTH_WAKING = 1_000_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +126,13 @@ class Prepared:
         """The result of operands under their own names."""
         return self.made(self.call(given, self.threads(threads)))
 
-    @property
-    def shared(self) -> bool:
-        """Whether threads share the work: little is not worth a second one."""
-        return self.choice.scheduled.parallel and self.choice.work > LARGE
-
     def threads(self, wanted: int) -> int:
-        """How many threads a call for ``wanted`` gets."""
-        return pool().ready(wanted) if self.shared and wanted > 1 else 1
+        """How many threads a call for ``wanted`` gets: little work is not worth waking another."""
+        work = self.choice.work
+        if wanted == 1 or work < 2 * WORTH_A_THREAD or not self.choice.scheduled.parallel:
+            return 1
+        lively = work >= WORTH_WAKING or pool().lively()
+        return pool().ready(min(wanted, int(work / WORTH_A_THREAD))) if lively else 1
 
     def call(self, given: Mapping[str, Storage], threads: int) -> Call:
         """A call for operands under their own names, on as many threads as ``threads`` said."""
