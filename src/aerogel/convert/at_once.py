@@ -49,6 +49,7 @@ from aerogel.loop.nodes import (
 )
 
 _RANK = 2
+_COORDINATES = (np.dtype(np.int32), np.dtype(np.int64))
 # What ``look`` leaves of two columns: the least, the most, whether they fall from the first on.
 _LEAST, _MOST, _FALLS = 0, _RANK, 2 * _RANK
 # Behind it: whether a coordinate was lost in the copy, and whether all is well.
@@ -62,7 +63,7 @@ def fits(columns: Sequence[NDArray[Any]], values: NDArray[Any], wanted: Wanted) 
     return (
         0 < len(values) < 2 * WORTH_A_THREAD
         and len(columns) == _RANK
-        and first.dtype in (np.int32, np.int64)
+        and first.dtype in _COORDINATES
         and all(c.dtype == first.dtype and c.shape == values.shape for c in columns)
         and all(array.flags.c_contiguous and array.flags.aligned for array in (*columns, values))
         and min(wanted.shape) >= 0
