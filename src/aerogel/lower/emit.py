@@ -12,15 +12,15 @@ from aerogel.einsum.nodes import Access, Binary, Expr, Reduce, ReduceOp, accesse
 from aerogel.loop import nodes as n
 from aerogel.loop.build import Code, i64
 from aerogel.loop.nodes import Buf, BufferType, Function, Load, Module, Param, Var
-from aerogel.lower.absent import restrict
-from aerogel.lower.ahead import ask
+from aerogel.lower.abreast import abreast, shared
 from aerogel.lower.algebra import Term, fold_of, nested, terms
-from aerogel.lower.coiterate import Body, loop, most, walked_here
+from aerogel.lower.coiterate import Body, loop, most
+from aerogel.lower.flat import along, flat, flattened
 from aerogel.lower.operand import size_of
 from aerogel.lower.scheduled import PARTS, Scheduled
-from aerogel.lower.state import Context, Place, State, retyped
-from aerogel.lower.values import Tile, combine, partial, shared, value, values
-from aerogel.lower.walker import Range, Walker
+from aerogel.lower.state import Context, State, retyped
+from aerogel.lower.values import Tile, combine, partial, value
+from aerogel.lower.walker import Range
 from aerogel.lower.workspace import Workspace
 
 Phase = Literal["run", "bound", "once", "count", "fill"]
@@ -28,8 +28,6 @@ Phase = Literal["run", "bound", "once", "count", "fill"]
 appends, then ``fill``; or ``bound``, at most how much each thread appends, then ``once``, which fills it in
 and says where each row ends."""
 _COUNTING = ("bound", "count")
-ABREAST = (4, 1)
-"""Inner products that are computed at a time: as many as there are, by these numbers."""
 
 CUTS = Buf("cuts", BufferType(DType.I64, const=True))
 """Where each thread's part of the outermost loop begins, and one element more."""
@@ -156,26 +154,9 @@ class _Kernel:
         if not others and not self.scheduled.scatter and body == self.store and part is None:
             walker = shared(self.ctx, state, expr, index)
             if walker is not None:
-                self.together(state, expr, index, walker)
+                abreast(self.ctx, state, expr, index, walker, lambda s, x: self.put(self.place(s), [x]))
                 return
         loop(self.ctx, state, expr, index, lambda s, e: self.nest(s, e, tuple(others), body), part)
-
-    def together(self, state: State, expr: Expr, index: str, w: Walker) -> None:
-        """A fiber several positions at a time: of their inner products, what is the same is loaded once."""
-        ctx, code = self.ctx, self.ctx.code
-        at = w.begin
-        for count in ABREAST:
-            whole = w.end if count == 1 else code.let(at + (w.end - at) // count * count, "whole")
-            with code.for_(at, whole, f"q.{index}", count) as q:
-                states: list[State] = []
-                for k in range(count):
-                    here = code.let(q + k if k else q, "q")
-                    ask(ctx, state, expr, index, w, here, None)
-                    coordinate = code.let(w.coordinate(here), index)
-                    states.append(state.moved({w.access: w.place(here, here)}).at(index, coordinate))
-                for there, x in zip(states, values(ctx, states, expr, 2), strict=True):
-                    self.put(self.place(there), [x])
-            at = whole
 
     def tiles(self, state: State, expr: Expr, part: Range, body: Body) -> None:
         """The vector index in tiles of several vectors, then fewer, then one by one."""
@@ -205,49 +186,16 @@ class _Kernel:
     # --- dense output -----------------------------------------------------------------------
 
     def stored(self, expr: Expr, loops: tuple[str, ...], part: Range) -> None:
-        """Loops over what is stored at its place. Those along the first levels of a pattern are one, where
-        nothing else asks in which fiber it is."""
-        state, count = State(), self.flat(expr, loops)
-        if count < 2:
-            self.nest(state, expr, loops, self.store, part)
+        """Loops over what is stored at its place; along the pattern it has, several may be one."""
+        scheduled = self.scheduled
+        twin = self.twin() if scheduled.assembly == "pattern" and not scheduled.hoists else None
+        count = 0 if twin is None else flat(self.ctx, expr, twin, loops[: scheduled.appended])
+        if twin is None or count < 2:
+            self.nest(State(), expr, loops, self.store, part)
             return
-        ctx, twin = self.ctx, self.twin()
-        code, kind = ctx.code, ctx.stored(twin)
-        w = Walker.of(ctx, state, twin, part)
-        begin, end, last = w.begin, w.end, count - 1
-        for depth in range(1, count):
-            # The fibers below consecutive positions lie side by side.
-            view = kind.view(depth)
-            begin, end = (code.let(view.at("pos", at), "edge") for at in (begin, end))
-        w = Walker(twin, kind.level(last), kind.view(last), last, begin, end)
-        index = loops[last]
-        with code.for_(begin, end, f"q.{index}") as q:
-            ask(ctx, state, expr, index, w, q, None)
-            coordinate = code.let(w.coordinate(q), index)
-            here = state.moved({twin: w.place(q, q)}).at(index, coordinate)
-            self.nest(here, expr, loops[count:], self.store)
-
-    def flat(self, expr: Expr, loops: tuple[str, ...]) -> int:
-        """How many of the first loops walk nothing but the output's pattern, and only the last of them says
-        something of any other operand."""
-        scheduled, ctx = self.scheduled, self.ctx
-        if scheduled.assembly != "pattern" or scheduled.hoists:
-            return 0
-        twin, state, count = self.twin(), State(), 0
-        kind = ctx.stored(twin)
-        others = {index for access in accesses(expr) if access != twin for index in access.indices}
-        for depth, index in enumerate(loops[: scheduled.appended]):
-            level = kind.level(depth)
-            walked = walked_here(ctx, state, expr, index)
-            if walked != [twin] or ctx.here(state, expr, index) != [twin] or not level.unique:
-                break
-            if restrict(expr, walked, ctx.zero) is not None or (depth and level.branchless):
-                break
-            count = depth + 1
-            if index in others:
-                break
-            state = state.at(index, i64(0)).moved({twin: Place(depth + 1, i64(0))})
-        return count
+        rest: Body = lambda s, e: self.nest(s, e, loops[count:], self.store)  # noqa: E731
+        walker = flattened(self.ctx, twin, count, part)
+        along(self.ctx, State(), expr, loops[count - 1], walker, rest)
 
     def store(self, state: State, expr: Expr) -> None:
         found = value(self.ctx, state, expr, self.tile)

@@ -45,7 +45,7 @@ def value(ctx: Context, state: State, expr: Expr, tile: Tile | None = None) -> l
     code = ctx.code
     match expr:
         case Access():
-            return _load(ctx, state, expr, tile)
+            return load(ctx, state, expr, tile)
         case Number(value=number):
             return [ctx.number(number)]
         case Unary(op=op, a=a):
@@ -92,7 +92,7 @@ def _found(ctx: Context, state: State, expr: Expr) -> n.Expr:
             assert_never(expr)
 
 
-def _load(ctx: Context, state: State, access: Access, tile: Tile | None) -> list[n.Expr]:
+def load(ctx: Context, state: State, access: Access, tile: Tile | None) -> list[n.Expr]:
     stored = ctx.stored(access)
     buffer = stored.operand.values
     if tile is None or tile.index not in access.indices:
@@ -228,7 +228,7 @@ def _reduce(
 ) -> list[n.Expr]:
     if tile is not None and not tile.touches(expr):
         tile = None
-    if tile is None and _is_dense_run(ctx, state, expr):
+    if tile is None and is_dense_run(ctx, state, expr):
         return [_dense_run(ctx, state, expr, part or (i64(0), size_of(expr.index)))]
     width, lanes = (tile.count, tile.lanes) if tile else (1, 1)
     walker = _single(ctx, state, expr, part)
@@ -303,7 +303,7 @@ def _with_absent(ctx: Context, expr: Reduce, visits: n.Expr, found: list[n.Expr]
 # --- sums over dense runs ---------------------------------------------------------------------
 
 
-def _is_dense_run(ctx: Context, state: State, expr: Reduce) -> bool:
+def is_dense_run(ctx: Context, state: State, expr: Reduce) -> bool:
     """Whether a sum runs along memory: every operand with its index has it side by side."""
     if expr.op != "add" or ctx.lanes == 1 or ctx.here(state, expr.body, expr.index):
         return False
@@ -316,12 +316,10 @@ def _is_dense_run(ctx: Context, state: State, expr: Reduce) -> bool:
 
 
 def _dense_run(ctx: Context, state: State, expr: Reduce, part: Range) -> n.Expr:
-    return _dense_runs(ctx, [state], expr, part, CHAINS)[0]
+    return dense_runs(ctx, [state], expr, part, CHAINS)[0]
 
 
-def _dense_runs(
-    ctx: Context, states: Sequence[State], expr: Reduce, part: Range, chains: int
-) -> list[n.Expr]:
+def dense_runs(ctx: Context, states: Sequence[State], expr: Reduce, part: Range, chains: int) -> list[n.Expr]:
     """In vectors, in each state: lanes and chains are summed apart, and put together at the end."""
     code, lanes = ctx.code, ctx.lanes
     start, stop = part
@@ -347,44 +345,6 @@ def _dense_runs(
         across = code.let(n.Reduce("add", total.total(ctx)[0]), "sum")
         found.append(code.let(combine(ctx, "add", across, tail.total(ctx)[0]), "sum"))
     return found
-
-
-# --- several positions of a fiber at once -------------------------------------------------------
-
-
-def shared(ctx: Context, state: State, expr: Expr, index: str) -> Walker | None:
-    """The one fiber of the loop over ``index`` if ``values`` can take several of its positions at once, and
-    sums along memory are what each of them takes."""
-    walked = walked_here(ctx, state, expr, index)
-    if len(walked) != 1 or ctx.here(state, expr, index) != walked or state.given:
-        return None
-    if restrict(expr, walked, ctx.zero) is not None or any(a in state.masked for a in accesses(expr)):
-        return None
-    level = ctx.stored(walked[0]).level(state.place(walked[0]).level)
-    there = state.at(index, i64(0))
-    sums = [node for node in walk(expr) if isinstance(node, Reduce)]
-    plain = all(isinstance(node, Access | Reduce) or _is_product(node) for node in walk(expr))
-    runs = bool(sums) and all(_is_dense_run(ctx, there, node) for node in sums)
-    return Walker.of(ctx, state, walked[0], None) if level.unique and plain and runs else None
-
-
-def _is_product(node: Expr) -> bool:
-    return isinstance(node, Binary) and node.op == "mul"
-
-
-def values(ctx: Context, states: Sequence[State], expr: Expr, chains: int) -> list[n.Expr]:
-    """The value of what ``shared`` takes in each state: what they have in common is loaded once."""
-    match expr:
-        case Access():
-            return [_load(ctx, state, expr, None)[0] for state in states]
-        case Reduce():
-            return _dense_runs(ctx, states, expr, (i64(0), size_of(expr.index)), chains)
-        case Binary(a=a, b=b):
-            left, right = values(ctx, states, a, chains), values(ctx, states, b, chains)
-            pairs = zip(left, right, strict=True)
-            return [ctx.code.let(functions.BINARY[expr.op](ctx.code, x, y)) for x, y in pairs]
-        case _:
-            raise AssertionError(f"no product: {expr}")
 
 
 def partial(ctx: Context, expr: Reduce, part: Range) -> n.Expr:
