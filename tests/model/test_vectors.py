@@ -101,7 +101,7 @@ def test_a_name_of_a_similarity() -> None:
         "cosine",
     )
     for wrong in ("angle", 3, ["dot"]):
-        with pytest.raises(InputError, match="choose from cosine, dot"):
+        with pytest.raises(InputError, match="is unknown"):
             require_similarity(wrong)
 
 

@@ -23,6 +23,7 @@ from aerogel.lower.kernel import Call, Kernel, Listed, kernel
 from aerogel.lower.operand import OperandType
 from aerogel.native.pool import pool
 from aerogel.tensor.diagonals import diagonal
+from aerogel.tensor.hollow import hollow, interpreted
 from aerogel.tensor.listed import storage_of
 
 # In nanoseconds, roughly, as ``Choice.work`` is: what a thread should get at least; and from what work on
@@ -124,7 +125,14 @@ class Prepared:
 
     def run(self, given: Mapping[str, Storage], threads: int) -> Storage:
         """The result of operands under their own names."""
+        if self.hollow(given):
+            found = interpreted(self.request.assignment, self.stored(given))
+            return converted(found, self.out, self.request.assignment.zero)
         return self.made(self.call(given, self.threads(threads)))
+
+    def hollow(self, given: Mapping[str, Storage]) -> bool:
+        """Whether loops over what is stored would miss what is folded from nothing."""
+        return hollow(self.request.assignment, self.extents(given))
 
     def threads(self, wanted: int) -> int:
         """How many threads a call for ``wanted`` gets: little work is not worth waking another."""

@@ -242,7 +242,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="did you mean .sparse-bitmask"):
+    with pytest.raises(InputError, match="did you mean 'sparse-bitmask'"):
         write_checkpoint(Net(), tmp_path, "bitmask")
     with pytest.raises(InputError, match="none gets smaller"):
         write_checkpoint(Net(), tmp_path)
