@@ -29,3 +29,8 @@ def test_times_what_is_stored_and_in_a_format_that_is_asked_for() -> None:
 def test_one_coordinate_is_not_nothing() -> None:
     a = ag.tensor(np.array([[0.0], [5.0]]), "coo")
     np.testing.assert_array_equal(ag.evaluate("y(i) = reduce_mul(j, A(i,j))", A=a), [0, 5])
+
+
+def test_with_a_number_in_it() -> None:
+    a = ag.tensor(np.zeros(0), "sv")
+    assert ag.evaluate("y = c * reduce_mul(j, A(j))", A=a, c=3.0) == 3

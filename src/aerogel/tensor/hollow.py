@@ -30,5 +30,6 @@ def interpreted(assignment: Assignment, used: Mapping[str, Storage]) -> Storage:
         places, values = coordinates(storage)
         arrays[name] = np.zeros(storage.shape, storage.values.dtype)
         masks[name] = np.zeros(storage.shape, np.bool_)
-        arrays[name][places], masks[name][places] = values, True
+        # Of a number there is one place, and it is no list.
+        arrays[name][places], masks[name][places] = values if places else values[0], True
     return dense(np.asarray(interpret(assignment, arrays, masks)), assignment.zero)
