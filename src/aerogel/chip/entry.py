@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from aerogel.chip.defined import require_defined
 from aerogel.chip.fabric.fabric import Fabric
@@ -27,7 +27,7 @@ from aerogel.chip.mapping.mapping import Mapping as Mapped
 from aerogel.chip.mapping.usage import usage
 from aerogel.chip.run import ChipRun, run_part
 from aerogel.core.errors import InputError, require
-from aerogel.core.files import replace_file
+from aerogel.core.files import write_file
 from aerogel.einsum.check import extents
 from aerogel.einsum.parse import parse
 from aerogel.einsum.printer import text as written
@@ -119,7 +119,7 @@ class CompiledChip:
         require(path.suffix == ".svg", InputError, f"{path}: pictures are SVG: give a name that ends in .svg")
         paths = numbered(path, len(self.parts))
         for one, part in zip(paths, self.parts, strict=True):
-            _write(one, svg(part.translated.mapping).encode())
+            write_file(one, svg(part.translated.mapping).encode())
         return paths
 
     def explain(self) -> str:
@@ -157,13 +157,6 @@ def _explained(part: Part) -> str:
     lines.append(f"  cut: {cut} ({program.cuts.pieces} pieces)" if cut else "  in one piece")
     lines.append(f"  configuration: {len(program.words)} words for {program.fabric.name}")
     return "\n".join(lines)
-
-
-def _write(path: Path, raw: bytes) -> None:
-    def fill(file: IO[bytes]) -> None:
-        file.write(raw)
-
-    replace_file(path, fill)
 
 
 def compile(  # noqa: A001, PLR0913 (the word of the public face; keywords, each a choice of its own)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from aerogel.chip.graph.svg import svg
 from aerogel.cli.chip_compiled import add_compiling, compiled, facts
 from aerogel.cli.command import OK, Command, show
 from aerogel.core.errors import InputError, require
-from aerogel.core.files import replace_file
+from aerogel.core.files import write_file
 
 _GRAPHS = (".svg", ".dot", ".txt")
 
@@ -40,14 +39,14 @@ def _run(args: argparse.Namespace) -> int:
     chip = compiled(args)
     lines = [chip.explain()]
     if args.output is not None:
-        _write(args.output, np.asarray(chip.configuration(), "<u4").tobytes())
+        write_file(args.output, np.asarray(chip.configuration(), "<u4").tobytes())
     written = [] if args.output is None else [args.output]
     if args.draw is not None:
         written += chip.draw(args.draw)
     if args.graph is not None:
         paths = numbered(args.graph, len(chip.parts))
         for path, part in zip(paths, chip.parts, strict=True):
-            _write(path, _graph(part.translated.plan, path.suffix).encode())
+            write_file(path, _graph(part.translated.plan, path.suffix).encode())
         written += paths
     lines += [f"wrote {path}" for path in written]
     if args.layout:
@@ -59,13 +58,6 @@ def _run(args: argparse.Namespace) -> int:
 
 def _graph(plan: Plan, suffix: str) -> str:
     return {".svg": svg, ".dot": dot, ".txt": printed}[suffix](plan.graph)
-
-
-def _write(path: Path, raw: bytes) -> None:
-    def fill(file: IO[bytes]) -> None:
-        file.write(raw)
-
-    replace_file(path, fill)
 
 
 COMMAND = Command(

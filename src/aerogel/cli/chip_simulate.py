@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from time import perf_counter
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from aerogel.cli.command import FAILED, OK, Command, show
 from aerogel.cli.operands import add_output, check_output, described, operands, result_line, write_result
 from aerogel.cli.stages import stages
 from aerogel.core.errors import InputError, require
-from aerogel.core.files import replace_file
+from aerogel.core.files import write_file
 from aerogel.tensor.entry import evaluate
 
 _TRACED = 10_000
@@ -66,7 +66,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.output is not None:
         write_result(args.output, run.output)
     if args.vcd is not None:
-        _write(args.vcd, run.trace())
+        write_file(args.vcd, run.trace().encode())
     document = {"assignment": args.text, **facts(chip), **_document(args, run, took), "difference": wrong}
     show(args, document, "\n".join(_lines(args, run, document)))
     return OK if wrong is None or wrong <= _tolerance(run) else FAILED
@@ -130,13 +130,6 @@ def _difference(args: argparse.Namespace, run: ChipRun) -> float:
 def _tolerance(run: ChipRun) -> float:
     """What rounding after every operation may come to, for sums of a few hundred terms."""
     return {"bf16": 0.1, "int16": 0.0, "f32": 1e-4, "f64": 1e-10}[run.fabric.values]
-
-
-def _write(path: Path, text: str) -> None:
-    def fill(file: IO[bytes]) -> None:
-        file.write(text.encode())
-
-    replace_file(path, fill)
 
 
 COMMAND = Command(

@@ -53,6 +53,15 @@ def replace_file(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
                 Path(temporary).unlink()
 
 
+def write_file(path: Path, raw: bytes) -> None:
+    """``replace_file`` with what is known beforehand."""
+
+    def fill(file: IO[bytes]) -> None:
+        file.write(raw)
+
+    replace_file(path, fill)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -13,10 +13,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from aerogel.core.errors import InputError, MeasureError, require
-from aerogel.core.files import read_json_object, replace_file
+from aerogel.core.files import read_json_object, write_file
 from aerogel.energy.reading import Reading, joules_text
 from aerogel.measure.intervals import median
 from aerogel.measure.machine import machine
@@ -129,11 +129,7 @@ def judge(old: Baseline, new: Baseline, *, by: By | None = None, tolerance: floa
 def write_baseline(baseline: Baseline, path: Path) -> None:
     """Whole or not at all."""
     text = json.dumps(baseline.to_json(), indent=2, allow_nan=False) + "\n"
-
-    def fill(file: IO[bytes]) -> None:
-        file.write(text.encode())
-
-    replace_file(path, fill)
+    write_file(path, text.encode())
 
 
 def read_baseline(path: Path) -> Baseline:

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import AerogelError, CacheError, FormatError, require
-from aerogel.core.files import replace_file
+from aerogel.core.files import write_file
 from aerogel.core.memory import CACHE_LINE
 from aerogel.core.target import Target
 from aerogel.formats.bitmap import LANES, Form
@@ -109,12 +109,9 @@ def recipe(kept: Kept, graph: Graph, target: Target) -> Recipe | None:
 def remember(kept: Kept, graph: Graph, target: Target, recipe: Recipe) -> None:
     """Keep ``recipe``, if the cache folder allows."""
     text = json.dumps(asdict(recipe)).encode()
-
-    def fill(file: IO[bytes]) -> None:
-        file.write(text + b"\n" + hashlib.sha256(text).hexdigest().encode())
-
+    raw = text + b"\n" + hashlib.sha256(text).hexdigest().encode()
     try:
-        replace_file(_recipe_path(kept, graph, target), fill)
+        write_file(_recipe_path(kept, graph, target), raw)
     except AerogelError as error:
         _log.warning("recipe not kept: %s", error)
 

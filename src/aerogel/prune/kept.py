@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from aerogel.core.errors import FormatError, InputError, require
-from aerogel.core.files import replace_file
+from aerogel.core.files import write_file
 from aerogel.model.torch_grid import put_scale, scale_of
 from aerogel.prune.batches import Call
 from aerogel.prune.layers import Layer
@@ -70,11 +70,7 @@ class KeptLayers:
         told = f"checkpoint {folder} holds {found[:1]}, which pruning did not write: name another folder"
         require(not found, InputError, told)
         text = json.dumps({"version": _VERSION, "run": run, "shares": dict(shares)})
-
-        def fill(file: IO[bytes]) -> None:
-            file.write(text.encode())
-
-        replace_file(folder / _RUN, fill)
+        write_file(folder / _RUN, text.encode())
         return cls(folder, run, dict(shares))
 
     def keep(self, layer: Layer, outcome: Outcome) -> None:

@@ -19,10 +19,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aerogel.core.errors import InputError, UnsupportedError, require
-from aerogel.core.files import replace_file
+from aerogel.core.files import write_file
 from aerogel.core.suggest import meant
 from aerogel.prune.entry import prune
 from aerogel.prune.pattern import pattern_named, wanted_sparsity
@@ -129,11 +129,7 @@ class PruneRecipe:
 
     def save(self, path: str | Path) -> None:
         """``to_yaml`` into a file; InputError where it cannot be written."""
-
-        def fill(file: IO[bytes]) -> None:
-            file.write(self.to_yaml().encode())
-
-        replace_file(Path(path), fill)
+        write_file(Path(path), self.to_yaml().encode())
 
     # --- doing -----------------------------------------------------------------------------------
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from aerogel.core.errors import InputError, require
-from aerogel.core.files import replace_file
+from aerogel.core.files import write_file
 from aerogel.model.loaded import Source
 from aerogel.model.pretrained import causal_from_directory
 from aerogel.model.save_pretrained import checkpoint_bytes, save_pretrained
@@ -153,7 +152,8 @@ def _written(
     if pruned.thresholds is None:
         save_pretrained(pruned.model, Path(job.model), job.output, record)
     else:
-        replace_file(job.output, _filling({"thresholds": pruned.thresholds, **record}))
+        said = {"thresholds": pruned.thresholds, **record}
+        write_file(job.output, (json.dumps(said, indent=2, allow_nan=False) + "\n").encode())
     return job.output
 
 
@@ -161,12 +161,3 @@ def _tell_of_size(origin: Path, report: ExpertsReport, listener: Listener) -> No
     """A directory may be as large as before, with fewer experts."""
     if report.bytes_before > 1.5 * checkpoint_bytes(origin):
         listener.note("the weights are written as fp32, those of the dense checkpoint are in fewer bits")
-
-
-def _filling(said: dict[str, Any]) -> Callable[[IO[bytes]], None]:
-    text = json.dumps(said, indent=2, allow_nan=False) + "\n"
-
-    def fill(file: IO[bytes]) -> None:
-        file.write(text.encode())
-
-    return fill
