@@ -12,9 +12,8 @@ from aerogel.einsum.nodes import Access, Binary, Expr, Reduce, accesses, walk
 from aerogel.loop import nodes as n
 from aerogel.loop.build import i64
 from aerogel.lower import functions
-from aerogel.lower.absent import restrict
 from aerogel.lower.ahead import ask
-from aerogel.lower.coiterate import walked_here
+from aerogel.lower.coiterate import lone
 from aerogel.lower.operand import size_of
 from aerogel.lower.state import Context, State
 from aerogel.lower.values import dense_runs, is_dense_run, load
@@ -29,17 +28,16 @@ CHAINS = 2
 def shared(ctx: Context, state: State, expr: Expr, index: str) -> Walker | None:
     """The one fiber of the loop over ``index`` where ``abreast`` can take several of its positions at once,
     and sums along memory are what each of them takes."""
-    walked = walked_here(ctx, state, expr, index)
-    if len(walked) != 1 or ctx.here(state, expr, index) != walked or state.given:
+    access = lone(ctx, state, expr, index)
+    if access is None or ctx.here(state, expr, index) != [access] or state.given:
         return None
-    if restrict(expr, walked, ctx.zero) is not None or any(a in state.masked for a in accesses(expr)):
+    if any(a in state.masked for a in accesses(expr)):
         return None
-    level = ctx.stored(walked[0]).level(state.place(walked[0]).level)
     there = state.at(index, i64(0))
     sums = [node for node in walk(expr) if isinstance(node, Reduce)]
     plain = all(isinstance(node, Access | Reduce) or _is_product(node) for node in walk(expr))
     runs = bool(sums) and all(is_dense_run(ctx, there, node) for node in sums)
-    return Walker.of(ctx, state, walked[0], None) if level.unique and plain and runs else None
+    return Walker.of(ctx, state, access, None) if plain and runs else None
 
 
 def _is_product(node: Expr) -> bool:

@@ -107,24 +107,26 @@ def _flat(expr: Expr, fold: ReduceOp) -> Expr:
 
 def _sunk(index: str, fold: ReduceOp, body: Expr) -> Expr:
     product = OVER.get(fold)
-    factors = _factors(body, product)
+    factors = factors_of(body, product)
     inside = [f for f in factors if index in indices(f)]
     outside = [f for f in factors if index not in indices(f)]
     if not inside or not outside:
         return Reduce(fold, index, body)
-    whole: Expr = Reduce(fold, index, _product(inside, product))
-    return Binary(product, _product(outside, product), whole) if product else whole
+    whole: Expr = Reduce(fold, index, product_of(inside, product))
+    return Binary(product, product_of(outside, product), whole) if product else whole
 
 
-def _factors(expr: Expr, product: BinaryOp | None) -> list[Expr]:
+def factors_of(expr: Expr, product: BinaryOp | None) -> list[Expr]:
+    """What ``product`` puts together to ``expr``; that alone where it is no product."""
     match expr:
         case Binary(op=op, a=a, b=b) if op == product:
-            return [*_factors(a, product), *_factors(b, product)]
+            return [*factors_of(a, product), *factors_of(b, product)]
         case _:
             return [expr]
 
 
-def _product(factors: list[Expr], product: BinaryOp | None) -> Expr:
+def product_of(factors: list[Expr], product: BinaryOp | None) -> Expr:
+    """One expression again; a single factor needs no ``product``."""
     whole = factors[0]
     for factor in factors[1:]:
         assert product is not None

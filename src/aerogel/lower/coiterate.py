@@ -88,6 +88,21 @@ def walked_here(ctx: Context, state: State, expr: Expr, index: str) -> list[Acce
     return found
 
 
+def lone(ctx: Context, state: State, expr: Expr, index: str) -> Access | None:
+    """The access whose fiber is all that the loop over ``index`` walks and visits, each coordinate once; None
+    where there is none, or several meet."""
+    walked = walked_here(ctx, state, expr, index)
+    if len(walked) != 1 or restrict(expr, walked, ctx.zero) is not None:
+        return None
+    (access,) = walked
+    return access if ctx.stored(access).level(state.place(access).level).unique else None
+
+
+def along(ctx: Context, state: State, expr: Expr, index: str, w: Walker, body: Body) -> None:
+    """The loop over the positions of ``w``, of which ``index`` is the coordinate."""
+    _alone(_Run(ctx, index, body, None, masks=False), state, expr, w)
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """One loop: its index, its body, its part."""

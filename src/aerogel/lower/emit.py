@@ -14,8 +14,8 @@ from aerogel.loop.build import Code, i64
 from aerogel.loop.nodes import Buf, BufferType, Function, Load, Module, Param, Var
 from aerogel.lower.abreast import abreast, shared
 from aerogel.lower.algebra import Term, fold_of, nested, terms
-from aerogel.lower.coiterate import Body, loop, most
-from aerogel.lower.flat import along, flat, flattened
+from aerogel.lower.coiterate import Body, along, loop, most
+from aerogel.lower.flat import flat, flattened
 from aerogel.lower.operand import size_of
 from aerogel.lower.scheduled import PARTS, Scheduled
 from aerogel.lower.state import Context, State, retyped

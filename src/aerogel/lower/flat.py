@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from aerogel.einsum.nodes import Access, Expr, accesses
 from aerogel.loop.build import i64
-from aerogel.lower.absent import restrict
-from aerogel.lower.ahead import ask
-from aerogel.lower.coiterate import Body, walked_here
+from aerogel.lower.coiterate import lone
 from aerogel.lower.state import Context, Place, State
 from aerogel.lower.walker import Range, Walker
 
@@ -21,10 +19,9 @@ def flat(ctx: Context, expr: Expr, twin: Access, loops: tuple[str, ...]) -> int:
     kind, state, count = ctx.stored(twin), State(), 0
     others = {index for access in accesses(expr) if access != twin for index in access.indices}
     for depth, index in enumerate(loops):
-        level, walked = kind.level(depth), walked_here(ctx, state, expr, index)
-        if walked != [twin] or ctx.here(state, expr, index) != [twin] or not level.unique:
+        if lone(ctx, state, expr, index) != twin or ctx.here(state, expr, index) != [twin]:
             break
-        if restrict(expr, walked, ctx.zero) is not None or (depth and level.branchless):
+        if depth and kind.level(depth).branchless:
             break
         count = depth + 1
         if index in others:
@@ -41,11 +38,3 @@ def flattened(ctx: Context, twin: Access, count: int, part: Range) -> Walker:
         view = kind.view(depth)
         begin, end = (ctx.code.let(view.at("pos", at), "edge") for at in (begin, end))
     return Walker(twin, kind.level(last), kind.view(last), last, begin, end)
-
-
-def along(ctx: Context, state: State, expr: Expr, index: str, w: Walker, body: Body) -> None:
-    """The loop over the positions of ``w``, of which ``index`` is the coordinate."""
-    with ctx.code.for_(w.begin, w.end, f"q.{index}") as q:
-        ask(ctx, state, expr, index, w, q, None)
-        coordinate = ctx.code.let(w.coordinate(q), index)
-        body(state.moved({w.access: w.place(q, q)}).at(index, coordinate), expr)

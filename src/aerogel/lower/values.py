@@ -16,9 +16,8 @@ from aerogel.einsum.semiring import reduce_rule, rule_of
 from aerogel.loop import nodes as n
 from aerogel.loop.build import i64
 from aerogel.lower import functions
-from aerogel.lower.absent import restrict
 from aerogel.lower.ahead import ask
-from aerogel.lower.coiterate import Body, enter, loop, walked_here
+from aerogel.lower.coiterate import Body, enter, lone, loop
 from aerogel.lower.operand import size_of
 from aerogel.lower.state import Context, State, retyped
 from aerogel.lower.walker import Range, Walker, both
@@ -93,6 +92,7 @@ def _found(ctx: Context, state: State, expr: Expr) -> n.Expr:
 
 
 def load(ctx: Context, state: State, access: Access, tile: Tile | None) -> list[n.Expr]:
+    """The stored value of an access, or a tile of them."""
     stored = ctx.stored(access)
     buffer = stored.operand.values
     if tile is None or tile.index not in access.indices:
@@ -248,13 +248,8 @@ def _single(ctx: Context, state: State, expr: Reduce, part: Range | None) -> Wal
     """The one fiber that a reduction walks, where it walks no other and holds no loop of its own."""
     if any(isinstance(node, Reduce) for node in walk(expr.body)):
         return None
-    walked = walked_here(ctx, state, expr.body, expr.index)
-    if len(walked) != 1 or restrict(expr.body, walked, ctx.zero) is not None:
-        return None
-    place = state.place(walked[0])
-    if not ctx.stored(walked[0]).level(place.level).unique:
-        return None
-    return Walker.of(ctx, state, walked[0], part)
+    access = lone(ctx, state, expr.body, expr.index)
+    return None if access is None else Walker.of(ctx, state, access, part)
 
 
 def _unrolled(ctx: Context, state: State, expr: Reduce, w: Walker, total: _Sum, tile: Tile | None) -> None:

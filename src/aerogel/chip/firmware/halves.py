@@ -26,7 +26,7 @@ from aerogel.einsum.nodes import (
     indices,
 )
 from aerogel.einsum.sums import free_indices, place_sums
-from aerogel.lower.algebra import OVER, terms
+from aerogel.lower.algebra import OVER, factors_of, product_of, terms
 
 _KEEPS_ZERO = frozenset({"neg", "abs", "sqrt", "square", "relu", "sign", "tanh"})
 _BETWEEN: dict[float, frozenset[BinaryOp]] = {
@@ -131,7 +131,7 @@ def _of_products(expr: Expr, fold: ReduceOp, zero: float) -> Iterator[_Cut]:
     """Parts of a product, or of a sum of products: some factors, summed over what the others do not have."""
     (term,) = terms(expr, fold)
     product = OVER.get(fold)
-    factors = _factors(term.body, product)
+    factors = factors_of(term.body, product)
     for at, factor in enumerate(factors):
         around = _joined(factors[:at], factors[at + 1 :], product)
         yield from _within(
@@ -159,7 +159,7 @@ def _choices(factors: Sequence[Expr]) -> Iterator[tuple[int, ...]]:
 
 
 def _summed(whole: Expr, fold: ReduceOp, over: tuple[str, ...]) -> Expr:
-    if all(isinstance(factor, Access | Number) for factor in _factors(whole, OVER.get(fold))):
+    if all(isinstance(factor, Access | Number) for factor in factors_of(whole, OVER.get(fold))):
         # Where the notation has its sums: so it reads like what was written.
         return place_sums(whole, set(free_indices(whole)) - set(over), fold)
     for index in reversed(over):
@@ -167,25 +167,9 @@ def _summed(whole: Expr, fold: ReduceOp, over: tuple[str, ...]) -> Expr:
     return whole
 
 
-def _factors(expr: Expr, product: BinaryOp | None) -> list[Expr]:
-    match expr:
-        case Binary(op=op, a=a, b=b) if op == product:
-            return [*_factors(a, product), *_factors(b, product)]
-        case _:
-            return [expr]
-
-
 def _joined(before: Sequence[Expr], after: Sequence[Expr], product: BinaryOp | None) -> _Refilled:
     """The product of factors with one more between them."""
-
-    def whole(other: Expr) -> Expr:
-        first, *others = (*before, other, *after)
-        for factor in others:
-            assert product is not None
-            first = Binary(product, first, factor)
-        return first
-
-    return whole
+    return lambda other: product_of([*before, other, *after], product)
 
 
 def _connected(factors: list[Expr]) -> bool:

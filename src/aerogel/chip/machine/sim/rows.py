@@ -5,6 +5,7 @@ Registers: PHASE is ROW while a row is open, and FIBER which.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from aerogel.chip.machine.faults import Fault
@@ -17,7 +18,7 @@ from aerogel.loop.nodes import Expr
 ROW = 1
 
 
-class Rows:
+class Rows(ABC):
     """Rows of fewer than ``columns`` places, their coordinates below ``rows``; ``outs``: outputs.
 
     ``kept`` says what becomes of a value, ``ended`` what of the stop that ends all rows.
@@ -27,11 +28,11 @@ class Rows:
         self.v, self.rows, self.columns, self.outs = v, rows, columns, outs
         self.outer, self.inner, self.val = v.first, v.second, v.head(2)
 
-    def kept(self, row: Expr, take: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def kept(self, row: Expr, take: int) -> None: ...
 
-    def ended(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def ended(self) -> None: ...
 
     def fresh(self) -> None:
         """With the heads of inputs 1 and 2."""
