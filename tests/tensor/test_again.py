@@ -129,3 +129,4 @@ def test_little_work_wakes_no_thread_and_much_does(monkeypatch: pytest.MonkeyPat
     assert threads(3 * request.WORTH_A_THREAD, lively=False) == 1
     assert threads(request.WORTH_WAKING, lively=False) == 8
     assert threads(request.WORTH_WAKING, lively=False, wanted=1) == 1
+    assert threads(np.inf, lively=False) == 8

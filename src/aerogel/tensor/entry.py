@@ -191,7 +191,7 @@ def _called_anew(
     wanted = (semiring, _hashable(out_format), _hashable(order), parallel, workspace)
     prepared = _prepared((how, text), given, wanted)
     result = prepared.run(given, threads)
-    if key is not None and isinstance(text, str) and not prepared.hollow(given):
+    if key is not None and isinstance(text, str) and not prepared.hollow:
         again.keep(key, prepared, names, operands, given)
     return presented(result)
 

@@ -88,7 +88,8 @@ def _accumulated(assignment: Assignment) -> Assignment:
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A schedule with its kernel. ``out``: the format the result is to have.
-    ``modes``: which index each mode of each given operand is, to be checked at every call."""
+    ``modes``: which index each mode of each given operand is, to be checked at every call.
+    ``hollow``: whether loops over what is stored would miss what is folded from nothing."""
 
     request: Request
     choice: Choice
@@ -96,6 +97,7 @@ class Prepared:
     out: Format
     modes: tuple[tuple[str, int, str], ...]
     uses: tuple[tuple[str, str, Format], ...]
+    hollow: bool = False
 
     def extents(self, given: Mapping[str, Storage]) -> dict[str, int]:
         """The extent of every index; InputError where operands do not fit each other."""
@@ -125,14 +127,10 @@ class Prepared:
 
     def run(self, given: Mapping[str, Storage], threads: int) -> Storage:
         """The result of operands under their own names."""
-        if self.hollow(given):
+        if self.hollow:
             found = interpreted(self.request.assignment, self.stored(given))
             return converted(found, self.out, self.request.assignment.zero)
         return self.made(self.call(given, self.threads(threads)))
-
-    def hollow(self, given: Mapping[str, Storage]) -> bool:
-        """Whether loops over what is stored would miss what is folded from nothing."""
-        return hollow(self.request.assignment, self.extents(given))
 
     def threads(self, wanted: int) -> int:
         """How many threads a call for ``wanted`` gets: little work is not worth waking another."""
@@ -140,7 +138,7 @@ class Prepared:
         if wanted == 1 or work < 2 * WORTH_A_THREAD or not self.choice.scheduled.parallel:
             return 1
         lively = work >= WORTH_WAKING or pool().lively()
-        return pool().ready(min(wanted, int(work / WORTH_A_THREAD))) if lively else 1
+        return pool().ready(int(min(wanted, work / WORTH_A_THREAD))) if lively else 1
 
     def call(self, given: Mapping[str, Storage], threads: int) -> Call:
         """A call for operands under their own names, on as many threads as ``threads`` said."""
@@ -206,7 +204,14 @@ def prepare(request: Request, given: Mapping[str, Storage], wanted: Wanted) -> P
     )
     uses = tuple((name, source, choice.formats[name]) for name, source in sources.items())
     return Prepared(
-        request, choice, kernel(choice.scheduled, current()), wanted.out or choice.out, modes, uses
+        request,
+        choice,
+        kernel(choice.scheduled, current()),
+        wanted.out or choice.out,
+        modes,
+        uses,
+        # Sizes that share a plan are all 0, or none is.
+        hollow(assignment, extents),
     )
 
 
