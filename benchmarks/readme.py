@@ -218,8 +218,11 @@ def rooflines(data: Mapping[str, Any]) -> str:
 ALGEBRA = (
     "Two threads, f64 and f32, real patterns with drawn values. Each case is over the best of SciPy, torch"
     " (MKL), PyData/sparse, GraphBLAS and loops written for numba in the same run. Everyone prepares operands"
-    " beforehand and allocates results in the call. The worst case is most often the smallest matrix, where a"
-    " call costs more than the work. `benchmarks/results/einsum.json` has every time of everyone."
+    " beforehand and allocates results in the call, which is made again and again with the same operands: of"
+    " these aerogel's tensors keep what a call found out, such as the size of its result"
+    " (docs/adr/0025-what-a-call-costs.md says what calls with new ones take). An aim is set against the best"
+    " library, or the one it names. The worst case is most often the smallest matrix, where a call costs more"
+    " than the work. `benchmarks/results/einsum.json` has every time of everyone."
 )
 
 
@@ -230,14 +233,17 @@ def algebra(data: Mapping[str, Any]) -> str:
         found, first = operation["overall"], operation["first_call"]
         if found is None:
             continue
-        mean, worst = found["over_best_peer"], found["worst"]
+        mean, worst, rival = found["over_best_peer"], found["worst"], found["over_rival"]
+        aim = f"{operation['claim']['wanted']:g} x"
+        if rival is not None:
+            aim += f" over {rival['over']}: {interval(rival['value'], rival['low'], rival['high'], ' x')}"
         rows.append(
             [
                 found["title"],
                 str(found["cases"]),
                 interval(mean["value"], mean["low"], mean["high"], " x"),
                 interval(worst["value"], worst["low"], worst["high"], " x") + f" {worst['case']}",
-                f"{operation['claim']['wanted']:g} x",
+                aim,
                 "yes" if operation["claim"]["holds"] else "**no**",
                 f"{first['compile_s']:.2f} s" if first else "",
             ]

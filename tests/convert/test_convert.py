@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.convert.tensors import FORMATS, Entries, entries, fits, held, same, same_bits
 
-from aerogel.convert import chunks
+from aerogel.convert import buckets, chunks, counting, transpose
 from aerogel.convert.convert import convert
 from aerogel.convert.pack import pack
 from aerogel.core.dtypes import DType
@@ -23,6 +23,7 @@ from aerogel.formats.tensor_format import named
 @pytest.fixture(autouse=True)
 def little_work_takes_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(chunks, "WORTH_WAKING", 0)
     monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
 
 
@@ -94,6 +95,48 @@ def test_transposition_is_that_of_scipy(
     assert result.index is index
     back = convert(result, named("csr", 2), threads=threads)
     assert np.array_equal(back.levels[1][1], array.indices) and np.array_equal(back.values, array.data)
+
+
+@pytest.mark.parametrize("near", [0, 40, 1 << 40])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_entries_go_to_the_same_places_near_and_far(
+    monkeypatch: pytest.MonkeyPatch, near: int, threads: int
+) -> None:
+    """Whether memory is asked for beforehand changes nothing, up to the last entry."""
+    array = sp.random_array((30, 20), density=0.2, rng=np.random.default_rng(3), format="coo")
+    order = np.random.default_rng(4).permutation(array.nnz)
+    coords = tuple(column[order].astype(np.int32) for column in array.coords)
+    monkeypatch.setattr(counting, "NEAR", near)
+    for kernel in (transpose._kernel, buckets._kernel):
+        kernel.cache_clear()
+    try:
+        packed = pack(coords, array.data[order], (30, 20), named("csr", 2), threads=threads)
+        turned = convert(packed, named("csc", 2), threads=threads)
+    finally:
+        for kernel in (transpose._kernel, buckets._kernel):
+            kernel.cache_clear()
+    for found, other in ((packed, array.tocsr()), (turned, array.tocsc())):
+        other.sort_indices()
+        for mine, theirs in zip(
+            (*found.levels[1], found.values), (other.indptr, other.indices, other.data), strict=True
+        ):
+            assert np.array_equal(mine, theirs)
+
+
+def test_little_work_wakes_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "WORTH_A_THREAD", 100)
+    monkeypatch.setattr(chunks, "WORTH_WAKING", 1000)
+    monkeypatch.setattr(chunks, "thread_limit", lambda: 8)
+    for lively, work, threads in (
+        (True, 199, 1),
+        (True, 200, 2),
+        (False, 999, 1),
+        (False, 1000, 8),
+        (True, 10_000, 8),
+    ):
+        monkeypatch.setattr(chunks.pool(), "lively", lambda lively=lively: lively)
+        assert chunks.thread_count(work, None) == threads
+        assert chunks.thread_count(work, 1) == 1 and chunks.thread_count(work, 2) == min(threads, 2)
 
 
 @pytest.mark.parametrize("row", [0, 2, 4])

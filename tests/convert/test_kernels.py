@@ -67,6 +67,7 @@ def ran(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
     monkeypatch.setattr(native, "compile", everywhere, raising=False)
     monkeypatch.setattr(chunks, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(chunks, "WORTH_WAKING", 0)
     monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
     for kernel in KERNELS:
         kernel.cache_clear()

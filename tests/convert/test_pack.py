@@ -23,6 +23,7 @@ from aerogel.formats.tensor_format import Format, named
 @pytest.fixture(autouse=True)
 def little_work_takes_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(chunks, "WORTH_WAKING", 0)
     monkeypatch.setenv("AEROGEL_OVERSUBSCRIBE", "1")
 
 

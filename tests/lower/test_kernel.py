@@ -112,6 +112,78 @@ def test_results_share_no_memory_with_each_other_or_with_operands_that_change() 
         assert not any(np.shares_memory(values[0], s.values) for s in used.values())
 
 
+# --- a call that is made again ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limits", [{}, {"COPIED_BYTES": 0}, {"ROOM": 3}], ids=["", "in_place", "counted"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_call_made_again_is_filled_in_its_place(
+    monkeypatch: pytest.MonkeyPatch, limits: dict[str, int], threads: int
+) -> None:
+    """The second time it is known how much each thread, or each row, makes: the same bits, in new memory."""
+    for name, value in limits.items():
+        monkeypatch.setattr(kernels, name, value)
+    for known in KNOWN:
+        operands = known.operands()
+        plan = known.prepared(operands)
+        kernel = Kernel(plan.choice.scheduled, available()[0])
+        used, sizes = known.used(plan, operands), plan.extents(operands)
+        count = threads if plan.choice.scheduled.parallel else 1
+        call = kernel.call(used, sizes, count)
+        found = [kernel.make(call) for _ in range(3)]
+        for again in found[1:]:
+            assert_same(again, found[0], known.name)
+            assert not np.shares_memory(arrays_of(again)[-1], arrays_of(found[0])[-1]), known.name
+            assert arrays_of(again)[-1].base is None, f"{known.name} keeps more than it holds"
+        if plan.choice.scheduled.assembly == "rows":
+            assert call.exact or call.counted is not None, known.name
+
+
+def test_a_call_made_again_is_counted_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "ROOM", 3)
+    known = BY_NAME["add_csr"]
+    operands = known.operands()
+    plan = known.prepared(operands)
+    kernel = Kernel(plan.choice.scheduled, available()[0])
+    call = kernel.call(known.used(plan, operands), plan.extents(operands), 1)
+    first = kernel.make(call)
+    del kernel._phases["count"]
+    assert_same(kernel.make(call), first, "again")
+    assert "count" not in kernel._phases
+
+
+@pytest.mark.parametrize("name", ["spgemm", "add_csr", "add_dcsr", "multiply_csr"])
+def test_threads_of_python_make_one_call_at_once(name: str) -> None:
+    known = BY_NAME[name]
+    operands = known.operands(0, {"i": 60, "j": 60, "k": 60})
+    plan = known.prepared(operands)
+    kernel = Kernel(plan.choice.scheduled, available()[0])
+    used, sizes = known.used(plan, operands), plan.extents(operands)
+    alone = Kernel(plan.choice.scheduled, available()[0])(used, sizes, 1)
+    for _ in range(10):
+        call, wrong = kernel.call(used, sizes, 2), list[BaseException]()
+        start = threading.Barrier(4)
+
+        def caller(
+            call: kernels.Call = call,
+            start: threading.Barrier = start,
+            wrong: list[BaseException] = wrong,
+        ) -> None:
+            try:
+                start.wait()
+                for _ in range(4):
+                    assert_same(kernel.make(call), alone, name)
+            except BaseException as error:  # noqa: BLE001
+                wrong.append(error)
+
+        callers = [threading.Thread(target=caller) for _ in range(4)]
+        for each in callers:
+            each.start()
+        for each in callers:
+            each.join()
+        assert not wrong, wrong[0]
+
+
 # --- results that are too large ---------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from aerogel import native
 from aerogel.convert.assemble import Wanted
 from aerogel.convert.bits import BITS
 from aerogel.convert.buckets import suits, to_columns
-from aerogel.convert.chunks import WORTH_A_THREAD
+from aerogel.convert.chunks import WORTH_WAKING
 from aerogel.convert.counting import BUCKETS, counts_of, histogram, narrowed, places, widened
 from aerogel.convert.survey import LANES, look
 from aerogel.convert.transpose import COUNT, ROWS, to_rows
@@ -61,7 +61,7 @@ def fits(columns: Sequence[NDArray[Any]], values: NDArray[Any], wanted: Wanted) 
     """Whether ``rows_at_once`` takes them: few entries, for which CSR or CSC is made by counting."""
     first, *_ = columns or (values,)
     return (
-        0 < len(values) < 2 * WORTH_A_THREAD
+        0 < len(values) < WORTH_WAKING
         and len(columns) == _RANK
         and first.dtype in _COORDINATES
         and all(c.dtype == first.dtype and c.shape == values.shape for c in columns)

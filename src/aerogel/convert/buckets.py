@@ -18,17 +18,17 @@ from aerogel import native
 from aerogel.convert.bits import BITS
 from aerogel.convert.chunks import CHUNKS, each_part
 from aerogel.convert.counting import (
-    AHEAD,
     AT,
     BEGIN,
     BUCKETS,
     END,
     add_one,
-    ask_for,
+    ask_ahead,
     call_places,
     counts_of,
     histogram,
     narrowed,
+    near_or_far,
     places,
     sum_of,
     total,
@@ -39,7 +39,7 @@ from aerogel.core.dtypes import DType
 from aerogel.core.scratch import Scratch
 from aerogel.formats.tensor_format import Format, named
 from aerogel.loop.build import Code, i64
-from aerogel.loop.nodes import Alloc, Binary, Buf, BufferType, Call, Function, Load, Module
+from aerogel.loop.nodes import Alloc, Buf, BufferType, Call, Function, Load, Module
 
 Rows = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 """Where each row begins, the columns in it, and the values."""
@@ -117,11 +117,15 @@ def by_column_module(source: DType, index: DType, bits: DType) -> Module:
 def to_columns(rows: Buf, columns: Buf, values: Buf, counts: Buf, out_rows: Buf, out_values: Buf) -> Function:
     """``to_columns(begin, end, at, rows, columns, values, counts, out_rows, out_values)``: one piece."""
     code = Code()
-    with code.for_(BEGIN, END, "p") as p:
-        ahead = code.let(Binary("min", p + AHEAD, END - 1), "ahead")
-        ask_for(code, (out_rows, out_values), Load(counts, AT + widened(Load(columns, ahead))))
-        place = code.let(add_one(code, counts, AT + widened(Load(columns, p))), "place")
-        code.store(out_rows, place, narrowed(Load(rows, p), out_rows.type.dtype))
-        code.store(out_values, place, Load(values, p))
+
+    def entries(*, far: bool) -> None:
+        with code.for_(BEGIN, END, "p") as p:
+            if far:
+                ask_ahead(code, (out_rows, out_values), counts, columns, p)
+            place = code.let(add_one(code, counts, AT + widened(Load(columns, p))), "place")
+            code.store(out_rows, place, narrowed(Load(rows, p), out_rows.type.dtype))
+            code.store(out_values, place, Load(values, p))
+
+    near_or_far(code, entries)
     params = (BEGIN, END, AT, rows, columns, values, counts, out_rows, out_values)
     return Function("to_columns", params, code.done())

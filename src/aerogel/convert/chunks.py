@@ -18,9 +18,11 @@ from aerogel.core.errors import InputError
 from aerogel.loop.build import Code
 from aerogel.loop.nodes import I64, Buf, BufferType, Expr, Load, ThreadCount, ThreadId, Var
 from aerogel.native import thread_limit
+from aerogel.native.pool import pool
 
-# Fewer entries than this for each are done before another thread has woken up.
-WORTH_A_THREAD = 1 << 16
+# Entries: what a thread should get at least; and from how many on even one that sleeps is woken.
+WORTH_A_THREAD = 1 << 15
+WORTH_WAKING = 1 << 17
 
 
 class Runs(Protocol):
@@ -41,6 +43,8 @@ def thread_count(work: int, threads: int | None) -> int:
         raise InputError(f"threads={threads!r}: give a whole number from 1 on")
     if work < 2 * WORTH_A_THREAD:
         # Asking the system how many there are takes longer than a tiny conversion.
+        return 1
+    if work < WORTH_WAKING and threads != 1 and not pool().lively():
         return 1
     most = thread_limit() if threads is None else min(threads, thread_limit())
     return max(1, min(most, work // WORTH_A_THREAD))

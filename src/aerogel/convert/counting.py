@@ -7,6 +7,7 @@ that waits at a barrier sees its memory change.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from aerogel.convert.chunks import CHUNKS
 from aerogel.core.dtypes import DType
@@ -14,6 +15,7 @@ from aerogel.loop.build import Code, i64
 from aerogel.loop.nodes import (
     I64,
     Barrier,
+    Binary,
     Broadcast,
     Buf,
     BufferType,
@@ -38,8 +40,18 @@ from aerogel.loop.nodes import (
 BUCKETS, SHIFT, MASK = Var("buckets", I64), Var("shift", I64), Var("mask", I64)
 BEGIN, END, AT = Var("begin", I64), Var("end", I64), Var("at", I64)
 LANES = 8
+
+
+class Move(Protocol):
+    """Writes the loop that moves entries; ``far``: they go where memory has to be fetched first."""
+
+    def __call__(self, *, far: bool) -> None: ...
+
+
 # How many entries ahead memory is asked for what will be written: about as many as it takes to come.
 AHEAD = 16
+# Up to so many entries, what they are written to stays in a core's own cache, and asking costs more.
+NEAR = 1 << 16
 
 
 def counts_of(index: DType) -> Buf:
@@ -112,6 +124,21 @@ def ask_for(code: Code, arrays: Sequence[Buf], place: Expr) -> None:
     there = code.let(widened(place), "there")
     for array in arrays:
         code.add(Prefetch(array, there))
+
+
+def ask_ahead(code: Code, arrays: Sequence[Buf], counts: Buf, key: Buf, p: Expr) -> None:
+    """``ask_for`` where the entry ``AHEAD`` of entry ``p`` of a piece will go, by its ``key``."""
+    ahead = code.let(Binary("min", p + AHEAD, END - 1), "ahead")
+    ask_for(code, arrays, Load(counts, AT + widened(Load(key, ahead))))
+
+
+def near_or_far(code: Code, move: Move) -> None:
+    """The entries of a piece, moved by the code that ``move`` writes: once for few, once for many."""
+    with code.block() as near:
+        move(far=False)
+    with code.block() as far:
+        move(far=True)
+    code.branch(Compare("le", END - BEGIN, i64(NEAR)), tuple(near), tuple(far))
 
 
 def places(counts: Buf, starts: Buf | None = None) -> Function:

@@ -13,17 +13,17 @@ from aerogel import native
 from aerogel.convert.bits import BITS
 from aerogel.convert.chunks import CHUNKS, each_part, thread_count
 from aerogel.convert.counting import (
-    AHEAD,
     AT,
     BEGIN,
     BUCKETS,
     END,
     add_one,
-    ask_for,
+    ask_ahead,
     call_places,
     counts_of,
     histogram,
     narrowed,
+    near_or_far,
     places,
     sum_of,
     total,
@@ -143,16 +143,20 @@ def to_rows(pos: Buf, crd: Buf, values: Buf, counts: Buf, out: Buf, out_values: 
     """``to_rows(begin, end, at, rows, pos, crd, values, counts, out, out_values)``: one piece, row by row."""
     code = Code()
     row, at = _row_of(code, pos, BEGIN), code.define(BEGIN, "next")
-    with code.while_(at < END):
-        stop = code.let(Binary("min", widened(Load(pos, row + 1)), END), "stop")
-        narrow = code.let(narrowed(row, out.type.dtype), "narrow")
-        with code.for_(at, stop, "p") as p:
-            ahead = code.let(Binary("min", p + AHEAD, END - 1), "ahead")
-            ask_for(code, (out, out_values), Load(counts, AT + widened(Load(crd, ahead))))
-            place = code.let(add_one(code, counts, AT + widened(Load(crd, p))), "place")
-            code.store(out, place, narrow)
-            code.store(out_values, place, Load(values, p))
-        code.assign(at, stop)
-        code.assign(row, row + 1)
+
+    def rows(*, far: bool) -> None:
+        with code.while_(at < END):
+            stop = code.let(Binary("min", widened(Load(pos, row + 1)), END), "stop")
+            narrow = code.let(narrowed(row, out.type.dtype), "narrow")
+            with code.for_(at, stop, "p") as p:
+                if far:
+                    ask_ahead(code, (out, out_values), counts, crd, p)
+                place = code.let(add_one(code, counts, AT + widened(Load(crd, p))), "place")
+                code.store(out, place, narrow)
+                code.store(out_values, place, Load(values, p))
+            code.assign(at, stop)
+            code.assign(row, row + 1)
+
+    near_or_far(code, rows)
     params = (BEGIN, END, AT, ROWS, pos, crd, values, counts, out, out_values)
     return Function("to_rows", params, code.done())

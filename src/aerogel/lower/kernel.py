@@ -53,7 +53,9 @@ class Listed:
 class Call:
     """One call: its operands, extents and threads, and the words that machine code takes first. ``cuts``: in
     memory of their own, or None for one thread, whose part is all of the outermost loop. ``room``: where each
-    thread's part of a result of rows begins, once that is known; None where it would be too much."""
+    thread's part of a result of rows begins, once that is known; None where it would be too much. At first
+    it is ``bounded``; once the call was made it is ``exact``, and no part has to be moved again. ``counted``:
+    of a result that is counted first, where each row, or each thread's part, begins."""
 
     storages: Mapping[str, Storage]
     extents: Mapping[str, int]
@@ -62,6 +64,8 @@ class Call:
     cuts: NDArray[np.int64] | None
     room: NDArray[np.int64] | None = None
     bounded: bool = False
+    exact: bool = False
+    counted: NDArray[np.int64] | None = None
 
 
 class Kernel:
@@ -218,8 +222,7 @@ class Kernel:
         if self.scheduled.scatter:
             self._run("bound", call, [counts[1:]])
         else:
-            order = self.scheduled.order
-            edges = [0, call.extents[order[0]]] if call.cuts is None else call.cuts
+            edges = _edges(call, call.extents[self.scheduled.order[0]])
             counts[1:] = row_bound(self.scheduled, call.storages, edges)
         starts = np.cumsum(counts)
         return starts if starts[-1] <= ROOM else None
@@ -230,7 +233,7 @@ class Kernel:
         rows, room = extents[scheduled.order[0]], int(starts[-1])
         index, dtype = scheduled.index.numpy(), scheduled.dtype.numpy()
         # Where little may be needed it is filled in memory that stays, and copied; else where it is to stay.
-        copied = room * (index.itemsize + dtype.itemsize) <= COPIED_BYTES
+        copied = not call.exact and room * (index.itemsize + dtype.itemsize) <= COPIED_BYTES
         with Scratch() as scratch:
             array = scratch.array if copied else np.empty
             ends, crd, values = scratch.array(rows, np.int64), array(room, index), array(room, dtype)
@@ -254,6 +257,8 @@ class Kernel:
             # Pages that were never written cost nothing, but a caller may keep the result for long.
             crd.resize(total, refcheck=False)
             values.resize(total, refcheck=False)
+        # Operands do not change: made again, the call leaves as much in each part.
+        call.room, call.exact = pos[_edges(call, rows)].astype(np.int64), True
         levels = ((), (pos, made[0]))
         zero = scheduled.assignment.zero
         return Storage(scheduled.out, self.shape(extents), levels, made[1], zero, scheduled.index)
@@ -262,11 +267,8 @@ class Kernel:
         """Rows counted in one pass, and filled in in a second."""
         scheduled, extents = self.scheduled, call.extents
         heads, tails = self._split(extents)
-        rows = prod(heads[:-1])
-        starts = np.zeros(rows + 1, np.int64)
         spaces = self._borrow(call)
-        self._run("count", call, [starts[1:], *spaces])
-        np.cumsum(starts, out=starts)
+        starts = self._counts(call, prod(heads[:-1]), spaces)
         total = int(starts[-1])
         self._check_index(total)
         block = prod(tails)
@@ -282,10 +284,8 @@ class Kernel:
     def _listed(self, call: Call) -> Listed:
         scheduled = self.scheduled
         heads, tails = self._split(call.extents)
-        counts = np.zeros(call.threads + 1, np.int64)
         spaces = self._borrow(call)
-        self._run("count", call, [counts[1:], *spaces])
-        starts = np.cumsum(counts)
+        starts = self._counts(call, call.threads, spaces)
         total = int(starts[-1])
         block = prod(tails)
         coordinates = [np.empty(total, scheduled.index.numpy()) for _ in heads]
@@ -293,6 +293,14 @@ class Kernel:
         self._run("fill", call, [starts, *coordinates, values, *spaces])
         self._give_back(call, spaces)
         return Listed(scheduled.out_indices[: len(heads)], tuple(coordinates), values)
+
+    def _counts(self, call: Call, parts: int, spaces: list[NDArray[Any]]) -> NDArray[np.int64]:
+        """Where each part of the result begins, and where the last one ends: counted when first asked."""
+        if call.counted is None:
+            counts = np.zeros(parts + 1, np.int64)
+            self._run("count", call, [counts[1:], *spaces])
+            call.counted = np.cumsum(counts, out=counts)
+        return call.counted
 
     def _split(self, extents: Mapping[str, int]) -> tuple[list[int], list[int]]:
         """Extents of the levels that are appended to, or stand above one, and of the dense ones below."""
@@ -340,6 +348,11 @@ class Kernel:
     def _give_back(self, call: Call, spaces: list[NDArray[Any]]) -> None:
         if spaces:
             self._spaces.append(((call.extents[self.scheduled.out_indices[-1]], call.threads), spaces))
+
+
+def _edges(call: Call, rows: int) -> NDArray[np.int64]:
+    """The rows at which the threads' parts begin, and where the last one ends."""
+    return np.array([0, rows]) if call.cuts is None else call.cuts
 
 
 def _together(

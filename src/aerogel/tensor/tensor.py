@@ -201,6 +201,10 @@ class Tensor(Operators):
 
     def transpose(self, *axes: Any) -> Self:
         """Modes in another order (none given: reversed). Nothing moves: CSR becomes CSC of the transpose."""
+        own = self.storage
+        if not axes:
+            order = tuple(range(own.rank - 1, -1, -1))
+            return self._own(own.seen_as(own.format.turned(order), own.shape[::-1]))
         given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
         order = tuple(reversed(range(self.ndim))) if not given else tuple(int(axis) for axis in given)
         sound = len(order) == self.ndim and all(-self.ndim <= axis < self.ndim for axis in order)
@@ -210,7 +214,6 @@ class Tensor(Operators):
             InputError,
             f"axes {order} do not name each of the {self.ndim} modes once",
         )
-        own = self.storage
         shape = tuple([own.shape[mode] for mode in order])
         return self._own(own.seen_as(self.format.turned(order), shape))
 

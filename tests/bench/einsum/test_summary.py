@@ -19,15 +19,19 @@ from aerogel.measure import CaseResult, Comparison, Contender, ContenderFacts, S
 SHORT = Settings(rounds=6, block_s=1e-4, warm_s=0.0, min_runs=1)
 
 
-def comparison(times: dict[str, dict[str, float]], unordered: tuple[str, ...] = ()) -> Comparison:
+def comparison(
+    times: dict[str, dict[str, float]], unordered: tuple[str, ...] = (), operation: str = "spgemm"
+) -> Comparison:
     """``times``: seconds by data and contender."""
     cases: list[CaseResult] = []
     for data, by in times.items():
         timings = tuple(Timing(name, (seconds,) * 6, 6, 0.95) for name, seconds in by.items())
-        params: Any = {"operation": "spgemm", "data": data, "dtype": "f64"}
+        params: Any = {"operation": operation, "data": data, "dtype": "f64"}
         cases.append(CaseResult(data, params, SHORT, timings))
     facts = tuple(
-        ContenderFacts(Contender(name, "a:b"), 0.0, "", None, {"in_order": {"spgemm": name not in unordered}})
+        ContenderFacts(
+            Contender(name, "a:b"), 0.0, "", None, {"in_order": {operation: name not in unordered}}
+        )
         for name in next(iter(times.values()))
     )
     return Comparison(machine(), SHORT, next(iter(next(iter(times.values())))), facts, tuple(cases))
@@ -50,6 +54,17 @@ def test_the_best_of_each_case_counts_and_beside_it_the_best_that_does_as_much()
     assert told["best_peer"] == "x" and told["unordered"] == ["x"] and told["stored"] == 10
     assert told["timings"]["aerogel"]["median_s"] == 2.0
     assert overall("spmv", rows) is None
+
+
+def test_an_aim_that_names_a_library_is_set_against_that_one() -> None:
+    times = {"a": {"aerogel": 2.0, "scipy": 4.0, "y": 1.0}, "b": {"aerogel": 1.0, "scipy": 8.0, "y": 4.0}}
+    rows = rows_of(comparison(times, operation="transpose"), {"a": 10, "b": 20})
+    total = overall("transpose", rows)
+    assert total is not None and total.rival is not None and total.rival.over == "scipy"
+    assert total.rival.value == pytest.approx(4.0) and total.mean.value == pytest.approx(2**0.5)
+    assert rows[0].to_json()["over_rival"]["value"] == 2.0
+    plain = overall("spgemm", rows_of(comparison(times), {"a": 10, "b": 20}))
+    assert plain is not None and plain.rival is None and plain.to_json()["over_rival"] is None
 
 
 def test_without_us_there_are_times_and_no_ratios() -> None:

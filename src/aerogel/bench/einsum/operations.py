@@ -20,13 +20,15 @@ LEAST_STORED: dict[Kind, int] = {"matrix": 12_000, "graph": 10_000, "tensor": 5_
 @dataclass(frozen=True, slots=True)
 class Operation:
     """``notation``: what it computes. ``kind``: the patterns it is timed on. ``left_out``: those it is not
-    timed on although they are large enough, with the reason."""
+    timed on although they are large enough, with the reason. ``rival``: the one library that the aim is set
+    against, the one people do this with; "" where it is the best of all."""
 
     name: str
     title: str
     notation: str
     kind: Kind = "matrix"
     left_out: tuple[tuple[str, str], ...] = ()
+    rival: str = ""
 
 
 # Of ``spgemm``, B is A itself, or its transpose where A is not square.
@@ -41,9 +43,11 @@ OPERATIONS: dict[str, Operation] = {
         Operation("spgemm", "SpGEMM", "C(i,k) = A(i,j) * B(j,k), C in CSR", left_out=(_ENRON,)),
         Operation("sddmm", "SDDMM", f"C(i,j) = A(i,j) * X(i,k) * Y(j,k), {INNER} long, C in CSR"),
         Operation("add3", "Sum of three", "D(i,j) = A(i,j) + B(i,j) + C(i,j), D in CSR"),
-        Operation("transpose", "Transposition", "B(j,i) = A(i,j), both in CSR"),
-        Operation("coo_to_csr", "COO to CSR", "entries in random order, to rows with sorted columns"),
-        Operation("triangles", "Triangle count", "t = L(i,j) * L(i,k) * L(j,k)", "graph"),
+        Operation("transpose", "Transposition", "B(j,i) = A(i,j), both in CSR", rival="scipy"),
+        Operation(
+            "coo_to_csr", "COO to CSR", "entries in random order, to rows with sorted columns", rival="scipy"
+        ),
+        Operation("triangles", "Triangle count", "t = L(i,j) * L(i,k) * L(j,k)", "graph", rival="graphblas"),
         Operation("ttv", "TTV", "Y(i,j) = T(i,j,k) * v(k), Y sparse", "tensor"),
         Operation("ttm", f"TTM, {RANK} columns", "Y(i,j,r) = T(i,j,k) * M(k,r), sparse in i, j", "tensor"),
         Operation("mttkrp", f"MTTKRP, {RANK} columns", "Y(i,r) = T(i,j,k) * B(j,r) * C(k,r)", "tensor"),

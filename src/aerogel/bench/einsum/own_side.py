@@ -28,7 +28,7 @@ class OwnSide(Side):
         return self._einsum("ij,jk->ik", problem, "csr")
 
     def spgemm(self, problem: Problem) -> Work:
-        """einsum("ij,jk->ik"), both and the result in CSR."""
+        """einsum("ij,jk->ik"), both and C in CSR; its size is known after a call."""
         return self._einsum("ij,jk->ik", problem, "csr", "csr")
 
     def sddmm(self, problem: Problem) -> Work:
@@ -36,7 +36,7 @@ class OwnSide(Side):
         return self._einsum("ij,ik,jk->ij", problem, "csr", "csr")
 
     def add3(self, problem: Problem) -> Work:
-        """evaluate("D(i,j) = A(i,j) + B(i,j) + C(i,j)"), all in CSR."""
+        """evaluate("D(i,j) = A(i,j) + B(i,j) + C(i,j)"), all in CSR; D's size is known after a call."""
         a, b, c = self._sparse(problem, "csr")
         text, threads = "D(i,j) = A(i,j) + B(i,j) + C(i,j)", self._threads
         return Work(lambda: ag.evaluate(text, A=a, B=b, C=c, out_format="csr", threads=threads), plain)

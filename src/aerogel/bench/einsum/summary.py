@@ -17,9 +17,9 @@ from aerogel.measure import Comparison, Ratio, Timing
 @dataclass(frozen=True, slots=True)
 class Row:
     """One case. ``peers``: the timings of the other libraries; ``unordered``: those that leave the columns
-    of a sparse result's rows in any order, which is less work; ``ratio``: how many times faster than
-    ``best`` aerogel is (``ordered_ratio``: than the best of those that deliver the same), None where it was
-    not timed."""
+    of a sparse result's rows in any order, which is less work. How many times faster aerogel is: ``ratio``:
+    than ``best``, ``ordered_ratio``: than the best of those that deliver the same, ``rival_ratio``: than the
+    operation's rival; None where one of them was not timed."""
 
     operation: str
     data: str
@@ -30,6 +30,7 @@ class Row:
     unordered: frozenset[str]
     ratio: Ratio | None
     ordered_ratio: Ratio | None
+    rival_ratio: Ratio | None
 
     @property
     def best(self) -> Timing | None:
@@ -47,6 +48,7 @@ class Row:
             "best_peer": self.best.contender if self.best else None,
             "over_best_peer": self.ratio.to_json() if self.ratio else None,
             "over_best_ordered_peer": self.ordered_ratio.to_json() if self.ordered_ratio else None,
+            "over_rival": self.rival_ratio.to_json() if self.rival_ratio else None,
         }
 
 
@@ -64,13 +66,25 @@ def rows_of(comparison: Comparison, stored: dict[str, int]) -> list[Row]:
         own = next((t for t in case.timings if t.contender == OWN), None)
         peers = tuple(t for t in case.timings if t.contender != OWN)
         ordered = [t for t in peers if t.contender not in unordered]
+        rival = [t for t in peers if t.contender == OPERATIONS[operation].rival]
 
         def over(those: Sequence[Timing], case: Any = case, own: Timing | None = own) -> Ratio | None:
             best = min(those, key=lambda timing: timing.median_s, default=None)
             return case.speedup(OWN, over=best.contender) if own and best else None
 
         found.append(
-            Row(operation, data, dtype, stored[data], own, peers, unordered, over(peers), over(ordered))
+            Row(
+                operation,
+                data,
+                dtype,
+                stored[data],
+                own,
+                peers,
+                unordered,
+                over(peers),
+                over(ordered),
+                over(rival),
+            )
         )
     return found
 
@@ -82,7 +96,8 @@ def _in_order(facts: Any, operation: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class Overall:
     """One operation: the geometric mean of our ratios to the best library of each case, and the worst of
-    them. The mean's ends are the means of the intervals' ends, which is wide."""
+    them; ``rival``: the mean over the operation's rival, where it has one that was timed. A mean's ends are
+    the means of the intervals' ends, which is wide."""
 
     operation: str
     cases: int
@@ -90,6 +105,7 @@ class Overall:
     ordered_mean: Ratio
     worst: Ratio
     worst_case: str
+    rival: Ratio | None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -100,6 +116,7 @@ class Overall:
             "over_best_peer": self.mean.to_json(),
             "over_best_ordered_peer": self.ordered_mean.to_json(),
             "worst": {"case": self.worst_case, **self.worst.to_json()},
+            "over_rival": self.rival.to_json() if self.rival else None,
         }
 
 
@@ -109,6 +126,7 @@ def overall(operation: str, rows: Iterable[Row]) -> Overall | None:
     ratios = [(row, ratio, ordered or ratio) for row, ratio, ordered in timed if ratio is not None]
     if not ratios:
         return None
+    rivals = [row.rival_ratio for row, _, _ in ratios if row.rival_ratio is not None]
     row, worst, _ = min(ratios, key=lambda found: found[1].value)
     return Overall(
         operation,
@@ -117,6 +135,7 @@ def overall(operation: str, rows: Iterable[Row]) -> Overall | None:
         _mean([ordered for _, _, ordered in ratios], "the best peer with sorted columns"),
         worst,
         f"{row.data} {row.dtype}",
+        _mean(rivals, OPERATIONS[operation].rival) if rivals else None,
     )
 
 
