@@ -17,4 +17,6 @@ class Stored:
         self.storage.values.setflags(write=False)
         for arrays in self.storage.levels:
             for array in arrays:
-                array.setflags(write=False)
+                # Most are already: to look takes a quarter of the time.
+                if array.flags.writeable:
+                    array.setflags(write=False)
