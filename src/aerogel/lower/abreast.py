@@ -16,7 +16,7 @@ from aerogel.lower.ahead import ask
 from aerogel.lower.coiterate import lone
 from aerogel.lower.operand import size_of
 from aerogel.lower.state import Context, State
-from aerogel.lower.values import dense_runs, is_dense_run, load
+from aerogel.lower.values import dense_runs, is_dense_run, is_product, load
 from aerogel.lower.walker import Walker
 
 COUNTS = (4, 1)
@@ -35,13 +35,9 @@ def shared(ctx: Context, state: State, expr: Expr, index: str) -> Walker | None:
         return None
     there = state.at(index, i64(0))
     sums = [node for node in walk(expr) if isinstance(node, Reduce)]
-    plain = all(isinstance(node, Access | Reduce) or _is_product(node) for node in walk(expr))
+    plain = all(isinstance(node, Access | Reduce) or is_product(node) for node in walk(expr))
     runs = bool(sums) and all(is_dense_run(ctx, there, node) for node in sums)
     return Walker.of(ctx, state, access, None) if plain and runs else None
-
-
-def _is_product(node: Expr) -> bool:
-    return isinstance(node, Binary) and node.op == "mul"
 
 
 def abreast(

@@ -31,6 +31,9 @@ CONVERT = 12.0
 """Work of converting an operand, for each value it stores."""
 LONG, CHAINS = 24.0, 4
 """From which length on fibers are added in several partial sums, and in how many."""
+LANES_FROM = 12.0
+"""From which length on sums of products take several positions at a time: of shorter ones most is left over,
+and two loops for each are guessed wrong more often than one."""
 LARGE = 40_000.0
 """Estimated steps from which on another thread is worth waking."""
 WIDEST = 1 << 28
@@ -142,18 +145,17 @@ class _Chooser:
             scheduled = replace(scheduled, hoists=met, partial=parts, parallel=scheduled.parallel or parts)
             stored = {a: estimate.stored(a) for a in accesses(self.assignment.expr)}
             soon = aheads(self.assignment.expr, stored, self.sizes.extents, scheduled.vector)
-            chains = self.chains(nested(self.assignment.expr, order), order[:outer], estimate)
-            scheduled = replace(scheduled, aheads=soon, chains=chains)
+            steps = self.longest(nested(self.assignment.expr, order), order[:outer], estimate)
+            chains = CHAINS if steps >= LONG else 1
+            scheduled = replace(scheduled, aheads=soon, chains=chains, in_lanes=steps >= LANES_FROM)
         return Choice(scheduled, formats, work, form)
 
-    def chains(self, expr: Expr, outside: tuple[str, ...], estimate: Estimate) -> int:
-        """Into how many partial sums a fiber is added: several where fibers are long. Of short ones the next
-        sum is begun before the last is done, and the loop over what four do not divide costs more."""
+    def longest(self, expr: Expr, outside: tuple[str, ...], estimate: Estimate) -> float:
+        """Of the sums in ``expr``, how many steps the longest takes, on average; 0 where there is none."""
         if isinstance(expr, Reduce):
-            within = self.chains(expr.body, (*outside, expr.index), estimate)
-            long = estimate.steps(expr.body, expr.index, outside) >= LONG
-            return max(within, CHAINS if long else 1)
-        return max((self.chains(child, outside, estimate) for child in children(expr)), default=1)
+            steps = estimate.steps(expr.body, expr.index, outside)
+            return max(steps, self.longest(expr.body, (*outside, expr.index), estimate))
+        return max((self.longest(child, outside, estimate) for child in children(expr)), default=0.0)
 
     def in_parts(self, scheduled: Scheduled, work: float) -> bool:
         """Whether a scalar is worth summing in parts, which threads share."""

@@ -54,6 +54,7 @@ def module(scheduled: Scheduled, phase: Phase, target: Target) -> Module:
         hoists=scheduled.hoists,
         aheads=scheduled.aheads,
         chains=scheduled.chains,
+        in_lanes=scheduled.in_lanes,
     )
     _Kernel(scheduled, phase, ctx, target).emit()
     main = Function("main", params(scheduled, phase), ctx.code.done())

@@ -35,9 +35,9 @@ class Scheduled:
     lanes. ``appended``: how many levels of the output are appended to, or are those of the operand
     ``pattern``; dense ones may follow. Values are computed in ``compute`` and stored as ``dtype``;
     coordinates of the output are of type ``index``. ``hoists``: fibers that are spread out for lookups;
-    ``aheads``: rows that are prefetched. ``chains``: into how many
-    partial sums fibers are added. ``partial``: a scalar is summed in ``PARTS`` parts, whatever the
-    threads.
+    ``aheads``: rows that are prefetched. ``chains``: into how many partial sums fibers are added;
+    ``in_lanes``: of products, as the lanes of a vector. ``partial``: a scalar is summed in ``PARTS`` parts,
+    whatever the threads.
     """
 
     assignment: Assignment
@@ -58,6 +58,7 @@ class Scheduled:
     aheads: tuple[Ahead, ...] = ()
     partial: bool = False
     chains: int = 1
+    in_lanes: bool = False
     # The output's indices in the order of its levels: asked for in every call.
     out_indices: tuple[str, ...] = field(init=False, repr=False, compare=False)
 

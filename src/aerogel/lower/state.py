@@ -111,6 +111,7 @@ class Context:
     hoists: tuple[Hoist, ...] = ()
     aheads: tuple[Ahead, ...] = ()
     chains: int = 1
+    in_lanes: bool = False
 
     def stored(self, access: Access) -> Stored:
         return Stored.of(access, self.operands[access.tensor])

@@ -19,6 +19,7 @@ from aerogel.lower import functions
 from aerogel.lower.ahead import ask
 from aerogel.lower.coiterate import Body, enter, lone, loop
 from aerogel.lower.operand import size_of
+from aerogel.lower.positions import TOGETHER, Positions
 from aerogel.lower.state import Context, State, retyped
 from aerogel.lower.walker import Range, Walker, both
 
@@ -39,7 +40,7 @@ class Tile:
         return any(self.index in access.indices for access in accesses(expr))
 
 
-def value(ctx: Context, state: State, expr: Expr, tile: Tile | None = None) -> list[n.Expr]:
+def value(ctx: Context, state: State, expr: Expr, tile: Tile | Positions | None = None) -> list[n.Expr]:
     """Emits what ``expr`` needs and returns it. All its operands are stored here."""
     code = ctx.code
     match expr:
@@ -59,6 +60,7 @@ def value(ctx: Context, state: State, expr: Expr, tile: Tile | None = None) -> l
             pairs = _paired(code.let, left, right)
             return [code.let(functions.BINARY[op](code, x, y)) for x, y in pairs]
         case Reduce():
+            assert not isinstance(tile, Positions)
             return _reduce(ctx, state, expr, tile)
         case _:
             assert_never(expr)
@@ -91,12 +93,15 @@ def _found(ctx: Context, state: State, expr: Expr) -> n.Expr:
             assert_never(expr)
 
 
-def load(ctx: Context, state: State, access: Access, tile: Tile | None) -> list[n.Expr]:
+def load(ctx: Context, state: State, access: Access, tile: Tile | Positions | None) -> list[n.Expr]:
     """The stored value of an access, or a tile of them."""
     stored = ctx.stored(access)
     buffer = stored.operand.values
-    if tile is None or tile.index not in access.indices:
-        loaded: list[n.Expr] = [n.Load(buffer, ctx.position(state, access))]
+    loaded: list[n.Expr]
+    if isinstance(tile, Positions):
+        loaded = [tile.load(ctx, access)]
+    elif tile is None or tile.index not in access.indices:
+        loaded = [n.Load(buffer, ctx.position(state, access))]
     else:
         at = ctx.code.let(ctx.position(state.at(tile.index, tile.base), access), "at")
         if tile.lanes == 1:
@@ -161,6 +166,10 @@ def _named(let: Callable[[n.Expr, str], n.Expr], x: n.Expr, like: n.Expr) -> n.E
     return x if spread is x else let(spread, "w")
 
 
+def is_product(expr: Expr) -> bool:
+    return isinstance(expr, Binary) and expr.op == "mul"
+
+
 # --- reductions -----------------------------------------------------------------------------
 
 
@@ -173,7 +182,7 @@ class _Sum:
     parts: list[list[n.Var]]
     visits: n.Var | None
 
-    def feed(self, ctx: Context, state: State, rest: Expr, part: int, tile: Tile | None) -> None:
+    def feed(self, ctx: Context, state: State, rest: Expr, part: int, tile: Tile | Positions | None) -> None:
         code = ctx.code
         into = self.parts[part % len(self.parts)]
         given = both(list(state.given)) if state.given else None
@@ -232,6 +241,8 @@ def _reduce(
         return [_dense_run(ctx, state, expr, part or (i64(0), size_of(expr.index)))]
     width, lanes = (tile.count, tile.lanes) if tile else (1, 1)
     walker = _single(ctx, state, expr, part)
+    if walker is not None and tile is None and _goes_in_lanes(ctx, state, expr, walker):
+        return [_in_lanes(ctx, state, expr, walker)]
     chains = 1 if walker is None else max(1, ctx.chains // width)
     total = _begun(ctx, expr, width, lanes, chains)
     if walker is None:
@@ -279,6 +290,36 @@ def _unrolled(ctx: Context, state: State, expr: Reduce, w: Walker, total: _Sum, 
                 at(code.let(_plus(q, part), "q"), part)
     with code.for_(whole, w.end, f"q.{expr.index}") as q:
         at(q, 0)
+
+
+def _goes_in_lanes(ctx: Context, state: State, expr: Reduce, w: Walker) -> bool:
+    """Whether the sum along a fiber takes several positions at a time: of products, of which all is there."""
+    if not (ctx.in_lanes and expr.op == "add" and ctx.lanes > 1 and ctx.compute.is_float):
+        return False
+    if state.given or ctx.here(state, expr.body, expr.index) != [w.access]:
+        return False
+    there = not any(access in state.masked for access in accesses(expr.body))
+    products = all(isinstance(node, Access) or is_product(node) for node in walk(expr.body))
+    return there and products and reduce_rule("add", ctx.zero) == "skip"
+
+
+def _in_lanes(ctx: Context, state: State, expr: Reduce, w: Walker) -> n.Expr:
+    """The fiber ``TOGETHER`` positions at a time, then the rest one by one."""
+    code = ctx.code
+    total, tail = _begun(ctx, expr, 1, TOGETHER, 1), _begun(ctx, expr, 1, 1, 1)
+
+    def here(q: n.Expr) -> State:
+        coordinate = code.let(w.coordinate(q), expr.index)
+        return state.moved({w.access: w.place(q, q)}).at(expr.index, coordinate)
+
+    whole = code.let(w.begin + (w.end - w.begin) // TOGETHER * TOGETHER, "whole")
+    with code.for_(w.begin, whole, f"q.{expr.index}", TOGETHER) as q:
+        states = tuple(here(code.let(_plus(q, lane), "q")) for lane in range(TOGETHER))
+        total.feed(ctx, states[0], expr.body, 0, Positions(w, expr.index, q, states))
+    with code.for_(whole, w.end, f"q.{expr.index}") as q:
+        tail.feed(ctx, here(q), expr.body, 0, None)
+    across = code.let(n.Reduce("add", total.total(ctx)[0]), "sum")
+    return code.let(combine(ctx, "add", across, tail.total(ctx)[0]), "sum")
 
 
 def _with_absent(ctx: Context, expr: Reduce, visits: n.Expr, found: list[n.Expr]) -> list[n.Expr]:
