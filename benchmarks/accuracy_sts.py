@@ -133,8 +133,9 @@ class Run:
 
     def _pruned(self, model: Model) -> PruneResult:
         self._task.tell(f"pruning: {model.name}", 0.0)
-        seen = batches(self._source, self._shuffled[: model.calibration])
-        choices: dict[str, Any] = {} if model.method == "magnitude" else {"data": seen}
+        choices: dict[str, Any] = {}
+        if model.method != "magnitude":
+            choices["data"] = batches(self._source, self._shuffled[: model.calibration])
         result = aerogel.prune(
             self._made[model.start][0], model.sparsity, method=model.method, pattern=model.pattern,
             precision=model.precision, repair=model.method == "sparsegpt", **choices,

@@ -257,8 +257,9 @@ class Kernel:
             # Pages that were never written cost nothing, but a caller may keep the result for long.
             crd.resize(total, refcheck=False)
             values.resize(total, refcheck=False)
-        # Operands do not change: made again, the call leaves as much in each part.
-        call.room, call.exact = pos[_edges(call, rows)].astype(np.int64), True
+        if not call.exact:
+            # Operands do not change: made again, the call leaves as much in each part.
+            call.room, call.exact = pos[_edges(call, rows)].astype(np.int64), True
         levels = ((), (pos, made[0]))
         zero = scheduled.assignment.zero
         return Storage(scheduled.out, self.shape(extents), levels, made[1], zero, scheduled.index)

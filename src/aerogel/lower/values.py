@@ -318,8 +318,7 @@ def _in_lanes(ctx: Context, state: State, expr: Reduce, w: Walker) -> n.Expr:
         total.feed(ctx, states[0], expr.body, 0, Positions(w, expr.index, q, states))
     with code.for_(whole, w.end, f"q.{expr.index}") as q:
         tail.feed(ctx, here(q), expr.body, 0, None)
-    across = code.let(n.Reduce("add", total.total(ctx)[0]), "sum")
-    return code.let(combine(ctx, "add", across, tail.total(ctx)[0]), "sum")
+    return _across(ctx, total, tail)
 
 
 def _with_absent(ctx: Context, expr: Reduce, visits: n.Expr, found: list[n.Expr]) -> list[n.Expr]:
@@ -376,11 +375,13 @@ def dense_runs(ctx: Context, states: Sequence[State], expr: Reduce, part: Range,
         feed(totals, k, 0, lanes)
     with code.for_(second, stop, expr.index) as k:
         feed(tails, k, 0, 1)
-    found: list[n.Expr] = []
-    for total, tail in zip(totals, tails, strict=True):
-        across = code.let(n.Reduce("add", total.total(ctx)[0]), "sum")
-        found.append(code.let(combine(ctx, "add", across, tail.total(ctx)[0]), "sum"))
-    return found
+    return [_across(ctx, total, tail) for total, tail in zip(totals, tails, strict=True)]
+
+
+def _across(ctx: Context, total: _Sum, tail: _Sum) -> n.Expr:
+    """The lanes of a sum, and what was left over for them, put together."""
+    lanes = ctx.code.let(n.Reduce("add", total.total(ctx)[0]), "sum")
+    return ctx.code.let(combine(ctx, "add", lanes, tail.total(ctx)[0]), "sum")
 
 
 def partial(ctx: Context, expr: Reduce, part: Range) -> n.Expr:

@@ -202,11 +202,11 @@ class Tensor(Operators):
     def transpose(self, *axes: Any) -> Self:
         """Modes in another order (none given: reversed). Nothing moves: CSR becomes CSC of the transpose."""
         own = self.storage
-        if not axes:
+        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        if not given:
             order = tuple(range(own.rank - 1, -1, -1))
             return self._own(own.seen_as(own.format.turned(order), own.shape[::-1]))
-        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-        order = tuple(reversed(range(self.ndim))) if not given else tuple(int(axis) for axis in given)
+        order = tuple(int(axis) for axis in given)
         sound = len(order) == self.ndim and all(-self.ndim <= axis < self.ndim for axis in order)
         order = tuple(axis % self.ndim for axis in order) if sound else order
         require(
