@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.kernels.machine import SHAPES, Machine
 
 
-@pytest.fixture(params=SHAPES, scope="session")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each target; where a module multiplies INTEGERS, words whole and two by two, which any CPU can do."""
+    if "machine" in metafunc.fixturenames:
+        ways = ("words", "pairs") if getattr(metafunc.module, "INTEGERS", False) else ("",)
+        given = [(name, way) for name in SHAPES for way in ways]
+        metafunc.parametrize("machine", given, indirect=True, scope="session", ids="-".join)
+
+
+@pytest.fixture(scope="session")
 def machine(request: pytest.FixtureRequest) -> Machine:
-    return Machine.named(request.param)
+    name, way = request.param
+    found = Machine.named(name)
+    return replace(found, layout=replace(found.layout, pairs=way == "pairs"))
 
 
 @pytest.fixture

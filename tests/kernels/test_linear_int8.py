@@ -14,6 +14,7 @@ from aerogel.core.errors import InputError
 from aerogel.formats.panel import Packed, pack, words
 from aerogel.kernels.linear import finish, kernels, step
 
+INTEGERS = True
 Y_AT = 8  # among the arguments of a step
 PACKINGS = {
     "dense": ("panel", 0, True),
@@ -75,10 +76,10 @@ def program(machine: Machine, kind: str, fn: str | None = None) -> Ready:
     return machine.ready((*kernels(layout, kind, "i8"), *extra, step(layout, kind, fn, "i8")))  # type: ignore[arg-type]
 
 
-def packed_as(weight: np.ndarray, packing: str) -> Packed:
+def packed_as(weight: np.ndarray, packing: str, *, pairs: bool) -> Packed:
     kind, block, dense = PACKINGS[packing]
     matrix = words(weight)
-    return pack(matrix, kind, block or matrix.shape[1], dense=dense)  # type: ignore[arg-type]
+    return pack(matrix, kind, block or matrix.shape[1], dense=dense, pairs=pairs)  # type: ignore[arg-type]
 
 
 def arguments(machine: Machine, item: Layer, packed: Packed) -> list[np.ndarray | int]:
@@ -103,7 +104,7 @@ def multiply(
     machine: Machine, item: Layer, packing: str, fn: str | None = None, *, interpreted: bool = True
 ) -> np.ndarray:
     """y [rows, columns], the same bits from the interpreter and natively, at 1 to 3 threads."""
-    packed = packed_as(item.weight, packing)
+    packed = packed_as(item.weight, packing, pairs=machine.layout.pairs)
     args = arguments(machine, item, packed)
     machine.run(program(machine, packed.kind, fn), *args, interpreted=interpreted)
     y = args[Y_AT]
@@ -163,6 +164,17 @@ def test_blocks_of_four_rows(machine: Machine, packing: str) -> None:
     close(multiply(machine, item, packing), item)
 
 
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("density", [0.3, 1.0])
+def test_few_words_that_do_not_fit_pairs(machine: Machine, packing: str, density: float) -> None:
+    """As in a network: most sums of two integers are small, some are not, with activations that saturate."""
+    item = layer(70, 200, 26, density)
+    large = np.random.default_rng(4).random(item.weight.shape) < 0.1
+    item.weight[~large] //= 4
+    item.x[:, ::2] = 255
+    close(multiply(machine, item, packing), item)
+
+
 def test_an_activation_is_applied(machine: Machine) -> None:
     item = layer(33, 20, 18)
     got = multiply(machine, item, "dense", "relu")
@@ -184,4 +196,4 @@ def test_the_largest_sums_are_exact(machine: Machine, integer: int, byte: int, z
 
 def test_more_inputs_than_sums_can_hold_are_refused() -> None:
     with pytest.raises(InputError, match="16385 words of 4 inputs: at most 16384"):
-        packed_as(np.zeros((1, 65537), np.int8), "dense")
+        packed_as(np.zeros((1, 65537), np.int8), "dense", pairs=False)

@@ -14,6 +14,7 @@ from aerogel.kernels import linear_words
 from aerogel.kernels.linear import kernels
 from aerogel.kernels.quantise import quantise
 
+INTEGERS = True
 BOUNDS = (-40.0, 90.0)
 
 
@@ -43,7 +44,7 @@ def both(
     if machine.target is None:
         pytest.skip("this CPU lacks the target")
     rows, columns = given.weight.shape[0], given.x.shape[1]
-    packed = packed_as(given.weight, packing)
+    packed = packed_as(given.weight, packing, pairs=machine.layout.pairs)
     args = arguments(machine, given, packed)
     ready = program(machine, packed.kind, fn)
     machine.run(ready, *args, interpreted=False)

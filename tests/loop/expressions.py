@@ -24,6 +24,7 @@ from aerogel.loop.nodes import (
     Fma,
     Iota,
     Load,
+    PairDot4,
     Reduce,
     Scalar,
     Select,
@@ -207,7 +208,8 @@ class Expressions:
     def dot4(self, type_: Type, depth: int) -> Expr:
         assert isinstance(type_, Vec)
         a, b = (Vec(dtype, 4 * type_.lanes) for dtype in (DType.U8, DType.I8))
-        return Dot4(self.expr(type_, depth), self.expr(a, depth), self.expr(b, depth))
+        dot = self.rng.choice((Dot4, PairDot4))
+        return dot(self.expr(type_, depth), self.expr(a, depth), self.expr(b, depth))
 
     def dot2(self, type_: Type, depth: int) -> Expr:
         assert isinstance(type_, Vec)

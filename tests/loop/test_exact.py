@@ -15,7 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aerogel.core.dtypes import DType
-from aerogel.loop.exact import binary, compare, dot2, dot4, expand, fma, operation, reduction, select, unary
+from aerogel.loop.exact import (
+    binary,
+    compare,
+    dot2,
+    dot4,
+    expand,
+    fma,
+    operation,
+    pair_dot4,
+    reduction,
+    select,
+    unary,
+)
 from aerogel.loop.nodes import BOOL, F32, BinaryOp, Broadcast, Const, Scalar, Shuffle, Type, Vec
 from aerogel.loop.values import ComputeError, bitcast, bounds, cast, literal, scalar, wrapper
 
@@ -391,6 +403,15 @@ def test_dot4_wraps_and_never_saturates() -> None:
     got = dot4(acc, a, b)
     assert got.dtype == np.int32
     assert got.tolist() == [-(2**31) - 1 + 4 * 255 * 127, -5 - 4 * 255 * 128]
+
+
+def test_pair_dot4_saturates_each_sum_of_two() -> None:
+    a = np.array([255, 128, 255, 1, 255, 255, 255, 255], np.uint8)
+    b = np.array([127, 1, 100, -100, -128, -128, 127, 127], np.int8)
+    acc = np.array([7, -5], np.int32)
+    got = pair_dot4(acc, a, b)
+    assert got.dtype == np.int32
+    assert got.tolist() == [7 + 255 * 127 + 128 + 255 * 100 - 100, -5 - (1 << 15) + (1 << 15) - 1]
 
 
 def test_dot2_rounds_after_each_product_the_odd_one_first() -> None:

@@ -41,6 +41,7 @@ from aerogel.loop import (
     LetView,
     Load,
     Module,
+    PairDot4,
     Prefetch,
     Reduce,
     Scalar,
@@ -90,7 +91,7 @@ def everything() -> Module:
         Alloc(s, 64),
         LetView(floats, raw, N * 4, Const(8, I64)),
         Define(total, Const(0, F32)),
-        Let(words, Dot4(Iota(Vec(DType.I32, 4)), u8s, i8s)),
+        Let(words, Dot4(PairDot4(Iota(Vec(DType.I32, 4)), u8s, i8s), u8s, i8s)),
         For(
             i,
             ZERO,

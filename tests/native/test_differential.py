@@ -29,6 +29,7 @@ from aerogel.loop.nodes import (
     Function,
     Load,
     Module,
+    PairDot4,
     Reduce,
     Scalar,
     Select,
@@ -284,10 +285,11 @@ def test_expand(dtype: DType, lanes: int) -> None:
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])
-def test_dot4_neither_saturates_nor_loses_bits(lanes: int) -> None:
+@pytest.mark.parametrize("kind", [Dot4, PairDot4])
+def test_dot4_saturates_where_it_is_said_and_loses_no_bits(kind: type[Dot4 | PairDot4], lanes: int) -> None:
     x, w = Buf("x", BufferType(DType.U8, const=True)), Buf("w", BufferType(DType.I8, const=True))
     z, i = Buf("z", BufferType(DType.I32)), Var("i", I64)
-    dot = Dot4(
+    dot = kind(
         VLoad(z, i * lanes, lanes), VLoad(x, i * 4 * lanes, 4 * lanes), VLoad(w, i * 4 * lanes, 4 * lanes)
     )
     module = Module(

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from tests.native.dot4_cases import DEEP, EXTREMES, each, every_pair, expected, summed
+from tests.native.dot4_cases import DEEP, EXTREMES, each, every_pair, expected, saturated, summed
 
 from aerogel.core.target import Target, available, named
+from aerogel.loop.nodes import Dot4, PairDot4
 from aerogel.native import compile
 from aerogel.native.compiler import generate
 
@@ -34,6 +35,15 @@ def test_every_pair_of_bytes_at_every_place(kind: Target, lanes: int) -> None:
     acc = np.arange(len(x) // 4, dtype=np.int32) * np.int32(65521)
     want = expected(acc, x, w)
     compile(each(lanes), kind)(acc, x, w, len(acc))
+    np.testing.assert_array_equal(acc, want)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])
+def test_pairs_saturate_at_16_bits_on_every_cpu(kind: Target, lanes: int) -> None:
+    x, w = every_pair()
+    acc = np.arange(len(x) // 4, dtype=np.int32) * np.int32(65521)
+    want = saturated(acc, x, w)
+    compile(each(lanes, PairDot4), kind)(acc, x, w, len(acc))
     np.testing.assert_array_equal(acc, want)
 
 
@@ -61,6 +71,12 @@ def test_any_bytes_of_extremes(data: st.DataObject) -> None:
         np.testing.assert_array_equal(acc, expected(start, x, w), err_msg=target.fingerprint)
 
 
+def test_which_cpus_multiply_pairs() -> None:
+    vnni = {"avx2": "avx_vnni", "avx512": "avx512_vnni"}
+    assert all(named(name).pairs and not named(name, {flag}).pairs for name, flag in vnni.items())
+    assert not named("sse2").pairs and not named("neon").pairs
+
+
 # Of each kind of CPU: the instruction that multiplies, how many of them, and how many instructions on
 # vectors a loop has in which nothing is shared, its loads among them.
 SHAPES = {
@@ -75,11 +91,21 @@ SHAPES = {
 }  # fmt: skip
 
 
+PAIRS = {("avx512", ()): (r"vpmaddubsw", 1, 5), ("avx2", ()): (r"vpmaddubsw", 1, 5)}
+
+
+@pytest.mark.parametrize(("shape", "want"), PAIRS.items(), ids=lambda item: "-".join(map(str, item)))
+def test_the_loop_of_pairs_is_shorter(shape: tuple[str, tuple[str, ...]], want: tuple[str, int, int]) -> None:
+    short_loop(named(*shape), PairDot4, *want)
+
+
 @pytest.mark.parametrize(("shape", "want"), SHAPES.items(), ids=lambda item: "-".join(map(str, item)))
 def test_the_loop_is_short(shape: tuple[str, tuple[str, ...]], want: tuple[str, int, int]) -> None:
-    multiply, times, most = want
-    target = named(*shape)
-    text = generate(summed(target.vector_bits // 32), target, show=True).assembly
+    short_loop(named(*shape), Dot4, *want)
+
+
+def short_loop(target: Target, kind: type[Dot4 | PairDot4], multiply: str, times: int, most: int) -> None:
+    text = generate(summed(target.vector_bits // 32, kind), target, show=True).assembly
     (loop,) = (part for part in text.split(".LBB0_") if re.search(rf"\b{multiply}\b", part))
     assert len(re.findall(rf"\b{multiply}\b", loop)) == times
     vectors = re.findall(r"^\t.*(?:%[xyz]mm|\b[vq]\d).*$", loop, re.MULTILINE)

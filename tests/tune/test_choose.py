@@ -50,7 +50,7 @@ def test_a_block_of_all_columns_is_not_tried_beside_the_whole_row() -> None:
 @pytest.mark.parametrize("candidate", [DENSE, *SPARSE, Candidate("quad", 7)])
 def test_a_candidate_says_how_to_pack(candidate: Candidate) -> None:
     matrix = weight(0.5)
-    packed = pack_as(matrix, candidate)
+    packed = pack_as(matrix, candidate, current())
     assert packed.kind == candidate.kind
     assert packed.block == (candidate.block if 0 < candidate.block < 48 else 48)
     np.testing.assert_array_equal(unpack(packed), matrix)
@@ -156,7 +156,7 @@ def test_the_kernels_tried_compute_the_product(target: Target, columns: int) -> 
     layout = choosing.Layout.of(target)
     x = np.random.default_rng(0).standard_normal((48, columns)).astype(np.float32)
     for candidate in (DENSE, *SPARSE):
-        packed = pack_as(matrix, candidate)
+        packed = pack_as(matrix, candidate, current())
         y = np.zeros(layout.size(40, columns), np.float32)
         bias = np.zeros(40, np.float32)
         streams = (packed.values, packed.indices, packed.runs, packed.starts.ravel(), packed.work)

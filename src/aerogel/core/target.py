@@ -38,6 +38,12 @@ class Target:
         return feature in self.features
 
     @property
+    def pairs(self) -> bool:
+        """Whether bytes are multiplied quickest where sums of two products fit 16 bits (``PairDot4``): on x86
+        without byte dot products."""
+        return self.has("ssse3") and not (self.has("avx512vnni") or self.has("avxvnni"))
+
+    @property
     def fingerprint(self) -> str:
         """A short stable text: two targets with the same one get the same machine code."""
         return f"{self.name}/{self.arch}/{self.vector_bits}x{self.registers}/{','.join(self.features)}"

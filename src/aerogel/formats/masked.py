@@ -12,32 +12,51 @@ from aerogel.formats.packed import (
     GENERAL,
     GROUP,
     HALVES,
+    IN_ORDER,
+    MENDED,
     PANEL,
+    PARTS,
     RUN,
     WHOLE,
     Matrix,
     Packed,
     finished,
+    put,
 )
 
 
-def pack_masked(weight: Matrix, block: int, live: NDArray[np.bool_]) -> Packed:
-    """``weight`` in panels; an entry that is not ``live`` is not stored."""
+def pack_masked(
+    weight: Matrix, block: int, live: NDArray[np.bool_], rest: NDArray[np.int32] | None = None
+) -> Packed:
+    """``weight`` in panels; an entry that is not ``live`` is not stored.
+
+    ``rest``: words that are stored beside those of ``weight``, as columns that occur once more; of two rows
+    at most, so that a dense panel needs few loops for them."""
     rows, columns = weight.shape
     panels, blocks = -(-rows // PANEL), -(-columns // block)
     # [panel, column, 4]: the four weights of a panel's column side by side.
     fours = _side_by_side(weight)
-    if rows % PANEL == 0 and blocks == 1 and bool(live.all()):
+    if rows % PANEL == 0 and blocks == 1 and rest is None and bool(live.all()):
         counts = np.zeros((panels, 1, 16), np.int64)
         counts[:, :, 15] = columns
         values, indices = fours.ravel(), np.zeros(0, np.uint16)
         kinds = np.full((panels, 1), DENSE)
     else:
         occupied = _side_by_side(live)
-        mask = (occupied * np.array([1, 2, 4, 8], np.uint8)).sum(axis=2, dtype=np.uint8)
+        mask = _masks(occupied)
         counts = _mask_counts(mask, panels, blocks, block)
         kinds = _panel_kinds(counts, columns, block)
-        values, indices = _by_mask(fours, occupied, mask, kinds, block)
+        if rest is not None:
+            again = _side_by_side(rest)
+            halves = [again * np.array(half, np.int32) for half in ((1, 1, 0, 0), (0, 0, 1, 1))]
+            below = [_masks(half != 0) for half in halves]
+            more = np.sum([_mask_counts(half, panels, blocks, block) for half in below], axis=0)
+            counts += more
+            kinds = _mended(kinds, more)
+            fours = np.concatenate([fours, *halves], axis=1)
+            occupied = np.concatenate([occupied, *(half != 0 for half in halves)], axis=1)
+            mask = np.concatenate([mask, *below], axis=1)
+        values, indices = _by_mask(fours, occupied, mask, kinds, (columns, block))
 
     # The stream of runs is in the order of the kernel's loops: group, block, panel.
     per_group = GROUP // PANEL
@@ -47,7 +66,8 @@ def pack_masked(weight: Matrix, block: int, live: NDArray[np.bool_]) -> Packed:
 
     bits = np.array([m.bit_count() for m in range(16)])
     value_count = (counts * bits).sum(axis=(1, 2))
-    index_count = np.where(kinds == DENSE, 0, counts[:, :, 1:].sum(axis=2)).sum(axis=1)
+    without = np.where(np.isin(kinds, IN_ORDER), counts[:, :, 15], 0)
+    index_count = (counts[:, :, 1:].sum(axis=2) - without).sum(axis=1)
     run_count = np.full(panels, RUN * blocks)
     starts, work = np.zeros((groups + 1, 3), np.int64), np.zeros(groups + 1, np.int64)
     owner = np.arange(panels) // per_group
@@ -62,19 +82,33 @@ def _by_mask(
     occupied: NDArray[np.bool_],
     mask: NDArray[np.uint8],
     kinds: NDArray[np.int64],
-    block: int,
+    sizes: tuple[int, int],
 ) -> tuple[NDArray[Any], NDArray[np.uint16]]:
-    """The values and column indices of all panels, ordered by group, block, panel, mask, column."""
+    """The values and column indices of all panels, ordered by group, block, panel, mask, column. ``sizes``:
+    the columns of the matrix, which may occur more than once, and of a block."""
+    columns, block = sizes
     per_group = GROUP // PANEL
-    panel, column = np.nonzero(mask)
-    in_block = column // block
+    panel, place = np.nonzero(mask)
+    in_block = place % columns // block
     key = (panel // per_group * kinds.shape[1] + in_block) * per_group + panel % per_group
-    order = np.argsort(key * 16 + mask[panel, column], kind="stable")
-    panel, column, in_block = panel[order], column[order], in_block[order]
-    values = fours[panel, column][occupied[panel, column]]
-    # A dense (panel, block) needs no indices.
-    indexed = kinds[panel, in_block] != DENSE
-    return values, column[indexed].astype(np.uint16)
+    order = np.argsort(key * 16 + mask[panel, place], kind="stable")
+    panel, place, in_block = panel[order], place[order], in_block[order]
+    values = fours[panel, place][occupied[panel, place]]
+    # What a dense (panel, block) holds in order needs no indices.
+    indexed = ~(np.isin(kinds[panel, in_block], IN_ORDER) & (mask[panel, place] == 15))
+    return values, (place[indexed] % columns).astype(np.uint16)
+
+
+def _masks(occupied: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """[panels, columns]: which of the four rows are occupied, a bit each."""
+    return (occupied * np.array([1, 2, 4, 8], np.uint8)).sum(axis=2, dtype=np.uint8)
+
+
+def _mended(kinds: NDArray[np.int64], rest: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``kinds`` with ``rest`` columns of each mask on top."""
+    some = rest[:, :, 1:].any(axis=2)
+    become = np.array([GENERAL, MENDED, PARTS, PARTS])
+    return np.where(some, become[kinds], kinds)
 
 
 def _side_by_side(matrix: NDArray[Any]) -> NDArray[Any]:
@@ -118,7 +152,7 @@ def unpack_masked(packed: Packed) -> tuple[Matrix, tuple[int, int, int]]:
                 for mask in range(1, 16):
                     bits = [i for i in range(PANEL) if mask >> i & 1]
                     n = int(counts[mask])
-                    if counts[0] == DENSE:
+                    if mask == 15 and counts[0] in IN_ORDER:
                         where = np.arange(n) + b * packed.block
                     else:
                         where = packed.indices[c : c + n].astype(np.intp)
@@ -127,5 +161,5 @@ def unpack_masked(packed: Packed) -> tuple[Matrix, tuple[int, int, int]]:
                     v += part.size
                     for column, bit in enumerate(bits):
                         if n:
-                            out[p * PANEL + bit, where] = part[:, column]
+                            put(out, p * PANEL + bit, where, part[:, column])
     return out, (v, c, r)

@@ -16,8 +16,17 @@ MAX_WORDS = MAX_COLUMNS // 4
 
 # ``runs`` of a panel in a block: [kind, columns with mask 1, ... with mask 15].
 RUN = 16
-GENERAL, DENSE, WHOLE, HALVES = 0, 1, 2, 3
-MASKS_OF_KIND = {GENERAL: tuple(range(1, 16)), WHOLE: (15,), HALVES: (3, 12, 15)}
+GENERAL, DENSE, WHOLE, HALVES, PARTS, MENDED = range(6)
+MASKS_OF_KIND = {
+    GENERAL: tuple(range(1, 16)),
+    DENSE: (),
+    WHOLE: (15,),
+    HALVES: (3, 12, 15),
+    PARTS: (1, 2, 3, 4, 8, 12, 15),
+    MENDED: (1, 2, 3, 4, 8, 12),
+}
+# Here every column has mask 15 as well, in order and without an index, after those of the masks.
+IN_ORDER = (DENSE, MENDED)
 
 WORD = 4
 """Integers in a word."""
@@ -71,6 +80,14 @@ def finished(weight: Matrix, kind: Kind, block: int, streams: tuple[NDArray[np.g
     rows, columns = weight.shape
     nonzeros = int(np.count_nonzero(weight))
     return Packed(kind, rows, columns, block, nonzeros, values, indices, runs, starts, work)  # type: ignore[arg-type]
+
+
+def put(out: Matrix, row: int, columns: NDArray[np.integer], values: NDArray[np.generic]) -> None:
+    """``values`` into a row of ``out`` that is zero there; a column of words may come twice, a byte once."""
+    if out.dtype == np.int32:
+        np.bitwise_or.at(out[row], columns, values)
+    else:
+        out[row, columns] = values
 
 
 def words(integers: NDArray[np.int8]) -> NDArray[np.int32]:

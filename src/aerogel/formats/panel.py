@@ -16,7 +16,8 @@ quad is padded with zeros at one of *its own* columns, so a pruned weight never 
 
 An entry of W is a float32, or a *word* of four int8: 4 consecutive inputs of a row (see ``words``), zero
 where all four are. Then ``columns`` counts words, everything else is the same: a panel's word column that is
-whole is a block of 4 outputs x 4 inputs.
+whole is a block of 4 outputs x 4 inputs. Some CPUs need some words as two (see ``pairs``): such a column
+comes twice.
 
 Streams: ``values`` f32 or i32; ``columns`` u16 (index in the whole matrix); ``runs`` u16, what the kernel
 loops over; ``starts`` i64 [groups + 1, 3], where each group begins in the three; ``work`` i64 [groups + 1],
@@ -26,6 +27,7 @@ the running sum of multiply-adds, by which threads share the groups.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aerogel.core.errors import FormatError, InputError, require
 from aerogel.formats.masked import pack_masked, unpack_masked
@@ -34,10 +36,13 @@ from aerogel.formats.packed import (
     GENERAL,
     GROUP,
     HALVES,
+    IN_ORDER,
     MASKS_OF_KIND,
     MAX_COLUMNS,
     MAX_WORDS,
+    MENDED,
     PANEL,
+    PARTS,
     RUN,
     WHOLE,
     WORD,
@@ -46,6 +51,7 @@ from aerogel.formats.packed import (
     Packed,
     words,
 )
+from aerogel.formats.pairs import split
 from aerogel.formats.quad import pack_quads, unpack_quads
 
 __all__ = [
@@ -53,10 +59,13 @@ __all__ = [
     "GENERAL",
     "GROUP",
     "HALVES",
+    "IN_ORDER",
     "MASKS_OF_KIND",
     "MAX_COLUMNS",
     "MAX_WORDS",
+    "MENDED",
     "PANEL",
+    "PARTS",
     "RUN",
     "WHOLE",
     "WORD",
@@ -69,11 +78,12 @@ __all__ = [
 ]
 
 
-def pack(weight: Matrix, kind: Kind, block: int, *, dense: bool = False) -> Packed:
+def pack(weight: Matrix, kind: Kind, block: int, *, dense: bool = False, pairs: bool = False) -> Packed:
     """Pack ``weight`` [rows, columns], float32 or int32 words; -0.0 counts as zero.
 
     ``block``: columns per block, at least 1. ``dense`` (panel only): zeros are stored like any other
-    number. InputError for another rank or dtype, for non-finite
+    number. ``pairs``: words are stored so that sums of two products fit 16 bits, as kernels of a ``Layout``
+    with ``pairs`` need them. InputError for another rank or dtype, for non-finite
     weights and for more than 65,536 columns (the indices are 16 bits wide).
     """
     require(
@@ -95,11 +105,16 @@ def pack(weight: Matrix, kind: Kind, block: int, *, dense: bool = False) -> Pack
     )
     # A block's columns are counted in 16 bits too.
     block = min(block, columns, MAX_COLUMNS - 1)
+    live = np.ones_like(weight, bool) if dense else weight != 0
+    rest: NDArray[np.int32] | None = None
+    if pairs and weight.dtype == np.int32:
+        weight, rest = split(weight.view(np.int32))
+        rest = rest if rest.any() else None
     match kind:
         case "panel":
-            return pack_masked(weight, block, np.ones_like(weight, bool) if dense else weight != 0)
+            return pack_masked(weight, block, live, rest)
         case "quad":
-            return pack_quads(weight, block)
+            return pack_quads(weight, block, rest)
 
 
 def unpack(packed: Packed) -> Matrix:

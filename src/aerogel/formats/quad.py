@@ -7,19 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.formats.packed import GROUP, PANEL, Matrix, Packed, finished
+from aerogel.formats.packed import GROUP, PANEL, Matrix, Packed, finished, put
 
 
-def pack_quads(weight: Matrix, block: int) -> Packed:
-    """``weight`` in quads."""
+def pack_quads(weight: Matrix, block: int, rest: NDArray[np.int32] | None = None) -> Packed:
+    """``weight`` in quads. ``rest``: words that are stored beside those of ``weight``."""
     rows, columns = weight.shape
     groups, blocks = -(-rows // GROUP), -(-columns // block)
-    row_of, column_of = np.nonzero(weight)
+    row_of, column_of, found = _listed(weight, rest)
     # The non-zeros of (row, block) are a contiguous stretch of the row-major list.
     stretch = row_of * blocks + column_of // block
     counts = np.bincount(stretch, minlength=rows * blocks).reshape(rows, blocks)
     first = np.concatenate([[0], np.cumsum(counts.ravel())])[:-1].reshape(rows, blocks)
-    found = weight[row_of, column_of]
     # The column a row pads with: its own first one anywhere.
     own = np.zeros(rows, np.int64)
     own[row_of[::-1]] = column_of[::-1]
@@ -54,6 +53,20 @@ def pack_quads(weight: Matrix, block: int) -> Packed:
         work,
     )
     return finished(weight, "quad", block, streams)
+
+
+def _listed(
+    weight: Matrix, rest: NDArray[np.int32] | None
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[Any]]:
+    """Row, column and value of what is not zero, by rows and columns."""
+    row, column = np.nonzero(weight)
+    found = weight[row, column]
+    if rest is None:
+        return row, column, found
+    more = np.nonzero(rest)
+    row, column = np.append(row, more[0]), np.append(column, more[1])
+    order = np.lexsort((column, row))
+    return row[order], column[order], np.append(found, rest[more])[order]
 
 
 def _quads(
@@ -101,5 +114,5 @@ def unpack_quads(packed: Packed) -> tuple[Matrix, tuple[int, int, int]]:
                     row = g * GROUP + int(place)
                     if place < GROUP and row < packed.rows:
                         keep = part[:, column] != 0
-                        out[row, where[keep, column]] = part[keep, column]
+                        put(out, row, where[keep, column], part[keep, column])
     return out, (v, v, r)

@@ -34,16 +34,18 @@ WIDEST = 4
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """``lanes``: f32 per vector; ``width``: the most vectors a tile is wide."""
+    """``lanes``: f32 per vector; ``width``: the most vectors a tile is wide; ``pairs``: integer layers sum
+    products in pairs of 16 bits, so their weights must be packed for that (see ``formats.pairs``)."""
 
     lanes: int
     width: int
+    pairs: bool = False
 
     @staticmethod
     def of(target: Target) -> Layout:
         lanes = target.lanes(DType.F32)
         fitting = (target.registers - 1) // (PANEL_ROWS + 1)
-        return Layout(lanes, max(1, min(fitting, WIDEST)))
+        return Layout(lanes, max(1, min(fitting, WIDEST)), target.pairs)
 
     def vectors(self, columns: int) -> int:
         """Vectors that hold ``columns`` columns."""

@@ -22,7 +22,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aerogel.core.dtypes import DType
-from aerogel.formats.panel import DENSE, GENERAL, GROUP, HALVES, MASKS_OF_KIND, PANEL, RUN, WHOLE, Kind
+from aerogel.formats.panel import (
+    DENSE,
+    GENERAL,
+    GROUP,
+    HALVES,
+    IN_ORDER,
+    MASKS_OF_KIND,
+    MENDED,
+    PANEL,
+    PARTS,
+    RUN,
+    WHOLE,
+    Kind,
+)
 from aerogel.kernels.approx import Names, activation
 from aerogel.kernels.layout import Layout, index, one, zero
 from aerogel.kernels.tile import (
@@ -135,13 +148,14 @@ def _mask_loop(tile: Tile, mask: int, kind: int) -> Block:
     x = tuple(_named(f"x{j}", tile.x(column, j), body) for j in range(tile.width))
     for place, r in enumerate(rows):
         body += tile.accumulate(r, Load(tile.values, var("v") + i * count + place), x)
-    # With 15 masks loops are short and most columns have one value: asking at each would take a load in six.
-    ahead = _ahead(tile, zero() if kind == GENERAL else i * count)
-    if kind != GENERAL:
+    # With many masks loops are short, most columns have one value: asking at each would take a load in six.
+    short = kind in (GENERAL, PARTS, MENDED)
+    ahead = _ahead(tile, zero() if short else i * count)
+    if not short:
         body.append(ahead)
     return (
         Let(n, _load(RUNS, var("r") + mask)),
-        *((ahead,) if kind == GENERAL else ()),
+        *((ahead,) if short else ()),
         For(i, zero(), n, tuple(body)),
         _advance("c", n),
         _advance("v", n * count),
@@ -163,29 +177,27 @@ def _dense_loop(tile: Tile) -> Block:
     return (Let(n, _load(RUNS, var("r") + 15)), *tile.walk("i0", n, body), _advance("v", n * PANEL))
 
 
+def _loops(tile: Tile, kind: int) -> Block:
+    """Those of a panel and block of that kind, in the order of its values."""
+    masks = tuple(s for mask in MASKS_OF_KIND[kind] for s in _mask_loop(tile, mask, kind))
+    return (*masks, *(_dense_loop(tile) if kind in IN_ORDER else ()))
+
+
 def _panel_block(tile: Tile) -> Block:
     """One panel in one block: the loops its kind calls for."""
     kind = var("kind")
-
-    def loops(of: int) -> Block:
-        return tuple(s for mask in MASKS_OF_KIND[of] for s in _mask_loop(tile, mask, of))
-
-    def is_(of: int) -> Expr:
-        return Compare("eq", kind, index(of))
-
-    general = loops(GENERAL)
-    choose = If(
-        is_(DENSE),
-        _dense_loop(tile),
-        (If(is_(WHOLE), loops(WHOLE), (If(is_(HALVES), loops(HALVES), general),)),),
-    )
+    # Words come twice, as columns of their own, only where sums of pairs must fit 16 bits.
+    others = (MENDED, PARTS) if tile.number is DType.I32 and tile.layout.pairs else ()
+    choose: Block = _loops(tile, GENERAL)
+    for of in (*others, HALVES, WHOLE, DENSE):
+        choose = (If(Compare("eq", kind, index(of)), _loops(tile, of), choose),)
     rows = tuple(Let(tile.row(r), GROUP_AT * GROUP + var("p") * PANEL + r) for r in range(PANEL))
     return (
         *rows,
         *tile.clear(),
         *tile.fetch(),
         Let(kind, _load(RUNS, var("r"))),
-        choose,
+        *choose,
         _advance("r", index(RUN)),
         *tile.keep(),
     )

@@ -7,8 +7,10 @@ sum becomes y. Which weights come when is the packing's business (see ``linear``
 multiply-add per weight.
 
 ``IntegerTile``: x as ``quantise`` leaves it, weights as words of 4 int8 with a scale per row. A word is 4
-multiply-adds in int32, exact for up to 2^31 / (255 x 127) = 66,000 inputs. The sum of a row begins at
-- zero[column] x (sum of the row's integers), so that it ends as the sum of (q - zero) x weight, and becomes
+multiply-adds in int32, exact for up to 2^31 / (255 x 127) = 66,000 inputs; where a CPU sums pairs in 16
+bits (``Layout.pairs``), words are packed so that none saturates (see ``formats.pairs``). The sum of a row
+begins at - zero[column] x (sum of the row's integers), so that it ends as the sum of (q - zero) x weight,
+and becomes
 
     y = scale[row] x (sum x scale[column]) + bias (+ residual)
 
@@ -46,6 +48,7 @@ from aerogel.loop.nodes import (
     If,
     Let,
     Load,
+    PairDot4,
     Prefetch,
     Scalar,
     Select,
@@ -275,7 +278,7 @@ class IntegerTile(Tile):
         return Bitcast(Broadcast(weight, self.layout.lanes), Vec(DType.I8, 4 * self.layout.lanes))
 
     def multiplied(self, sum_: Expr, x: Expr, weight: Expr) -> Expr:
-        return Dot4(sum_, x, weight)
+        return (PairDot4 if self.layout.pairs else Dot4)(sum_, x, weight)
 
     def begin(self) -> Block:
         lanes = self.layout.lanes

@@ -27,6 +27,7 @@ from aerogel.loop.nodes import (
     Expand,
     Expr,
     Fma,
+    PairDot4,
     Reduce,
     ReduceOp,
     Select,
@@ -278,6 +279,12 @@ def dot4(acc: Value, a: Value, b: Value) -> Value:
     return acc + products.reshape(-1, 4).sum(axis=1, dtype=np.int32)
 
 
+def pair_dot4(acc: Value, a: Value, b: Value) -> Value:
+    """As ``dot4``, but sums of two neighbouring products saturate at 16 bits."""
+    pairs = (a.astype(np.int32) * b.astype(np.int32)).reshape(-1, 2).sum(axis=1, dtype=np.int32)
+    return acc + pairs.clip(-(1 << 15), (1 << 15) - 1).reshape(-1, 2).sum(axis=1, dtype=np.int32)
+
+
 def dot2(acc: Value, a: Value, b: Value) -> Value:
     """Two fused multiply-adds on pairs of bf16, the odd ones first, without subnormal numbers."""
     for odd in (1, 0):
@@ -314,6 +321,13 @@ def _shuffle(lanes: list[int]) -> Function2:
     return run
 
 
+_OF_ONE_TYPE: dict[type[Expr], Callable[..., Value]] = {
+    Expand: expand,
+    Dot4: dot4,
+    PairDot4: pair_dot4,
+    Dot2: dot2,
+}
+
 # --- by node --------------------------------------------------------------------------------
 
 
@@ -338,12 +352,8 @@ def operation(expr: Expr) -> Callable[..., Value]:
             return fma(c.type)
         case Reduce(op=op, a=a):
             return reduction(op, a.type)
-        case Expand():
-            return expand
-        case Dot4():
-            return dot4
-        case Dot2():
-            return dot2
+        case Expand() | Dot4() | PairDot4() | Dot2():
+            return _OF_ONE_TYPE[type(expr)]
         case Shuffle(lanes=lanes):
             return _shuffle(list(lanes))
         case _:

@@ -24,6 +24,7 @@ from aerogel.loop.nodes import (
     Expand,
     Expr,
     Fma,
+    PairDot4,
     Reduce,
     Select,
     Shuffle,
@@ -37,7 +38,8 @@ from aerogel.loop.values import ComputeError, Value, cast, like, literal, wrappe
 from aerogel.loop.walk import children, map_children
 
 _COMPUTES = (
-    Binary, Unary, Compare, Select, Cast, Bitcast, Broadcast, Fma, Reduce, Expand, Dot4, Dot2, Shuffle,
+    Binary, Unary, Compare, Select, Cast, Bitcast, Broadcast, Fma, Reduce, Expand, Dot4, PairDot4, Dot2,
+    Shuffle,
 )  # fmt: skip
 _COMMUTES = ("add", "mul", "and", "or", "xor")
 

@@ -316,6 +316,20 @@ class Dot4(_Operators):
 
 
 @dataclass(frozen=True, slots=True)
+class PairDot4(_Operators):
+    """As ``Dot4``, but the sum of two neighbouring products saturates at 16 bits before it is added: the same
+    wherever it is within -2^15 .. 2^15 - 1. (What ``pmaddubsw`` of x86 does.)"""
+
+    acc: Expr
+    a: Expr
+    b: Expr
+
+    @property
+    def type(self) -> Type:
+        return self.acc.type
+
+
+@dataclass(frozen=True, slots=True)
 class Dot2(_Operators):
     """Lane i: acc[i] + a[2i+1] * b[2i+1] + a[2i] * b[2i], in that order; acc f32, a and b bf16.
 
@@ -364,7 +378,7 @@ class ThreadCount(_Operators):
 
 Expr = (
     Const | Var | Binary | Unary | Compare | Select | Cast | Bitcast | Load | VLoad | Broadcast
-    | Iota | Fma | Reduce | Expand | Dot4 | Dot2 | Shuffle | ThreadId | ThreadCount
+    | Iota | Fma | Reduce | Expand | Dot4 | PairDot4 | Dot2 | Shuffle | ThreadId | ThreadCount
 )  # fmt: skip
 Operand = Expr | int | float
 

@@ -38,6 +38,7 @@ from aerogel.loop.nodes import (
     LetView,
     Load,
     Module,
+    PairDot4,
     Param,
     Prefetch,
     Reduce,
@@ -201,6 +202,8 @@ def _named(expr: Expr) -> str:
             return _apply("expand", bits, values)
         case Dot4(acc=acc, a=a, b=b):
             return _apply("dot4", acc, a, b)
+        case PairDot4(acc=acc, a=a, b=b):
+            return _apply("pair_dot4", acc, a, b)
         case Dot2(acc=acc, a=a, b=b):
             return _apply("dot2", acc, a, b)
         case Shuffle(a=a, b=b, lanes=lanes):

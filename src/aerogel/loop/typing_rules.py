@@ -26,6 +26,7 @@ from aerogel.loop.nodes import (
     Fma,
     Iota,
     Load,
+    PairDot4,
     Reduce,
     Scalar,
     Select,
@@ -111,7 +112,7 @@ def _shaped(expr: Expr, names: Names, depth: int) -> Type:
             return _reduce(expr, type_of(a, names, depth))
         case Expand(bits=bits, values=values):
             return _expand(expr, type_of(bits, names, depth), type_of(values, names, depth))
-        case Dot4(acc=acc, a=a, b=b):
+        case Dot4(acc=acc, a=a, b=b) | PairDot4(acc=acc, a=a, b=b):
             return _dot4(expr, *(type_of(e, names, depth) for e in (acc, a, b)))
         case Dot2(acc=acc, a=a, b=b):
             return _dot2(expr, *(type_of(e, names, depth) for e in (acc, a, b)))
@@ -279,7 +280,7 @@ def _expand(expr: Expand, bits: Type, values: Type) -> Type:
     return values
 
 
-def _dot4(expr: Dot4, acc: Type, a: Type, b: Type) -> Type:
+def _dot4(expr: Dot4 | PairDot4, acc: Type, a: Type, b: Type) -> Type:
     fits = (
         isinstance(acc, Vec)
         and acc.dtype is DType.I32

@@ -284,6 +284,10 @@ def dot4(e: Emitter, node: n.Dot4) -> Value:
     return fallbacks.dot4(e, emit(e, node.acc), emit(e, node.a), emit(e, node.b))
 
 
+def pair_dot4(e: Emitter, node: n.PairDot4) -> Value:
+    return fallbacks.pair_dot4(e, emit(e, node.acc), emit(e, node.a), emit(e, node.b))
+
+
 def dot2(e: Emitter, node: n.Dot2) -> Value:
     acc, a, b = emit(e, node.acc), emit(e, node.a), emit(e, node.b)
     if fallbacks.has_dot2(e, lanes_of(acc.type)):
@@ -324,6 +328,7 @@ TABLE: dict[type, Callable[[Emitter, Any], Value]] = {
     n.Reduce: reduce,
     n.Expand: expand,
     n.Dot4: dot4,
+    n.PairDot4: pair_dot4,
     n.Dot2: dot2,
     n.Shuffle: shuffle,
     n.ThreadId: thread_id,

@@ -59,11 +59,24 @@ def concat(e: Emitter, parts: Sequence[Value]) -> Value:
 
 def dot4(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
     """Lane i: acc[i] + sum over j < 4 of a[4i+j] * b[4i+j], wrapping."""
+    width = min(lanes_of(acc.type), e.target.vector_bits // 32)
+    return _by_registers(e, _dot4_plain if width < 4 else _dot4_piece(e, width), width, (acc, a, b))
+
+
+def pair_dot4(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
+    """As ``dot4``, but the sum of two neighbouring products saturates at 16 bits."""
+    width = min(lanes_of(acc.type), e.target.vector_bits // 32)
+    has = width in _SATURATING and e.target.has("ssse3")
+    return _by_registers(e, _pairs_saturated if has else _pairs_plain, width, (acc, a, b))
+
+
+_Dot = Callable[[Emitter, Value, Value, Value], Value]
+
+
+def _by_registers(e: Emitter, piece: _Dot, width: int, operands: tuple[Value, Value, Value]) -> Value:
+    """A dot product of any number of lanes, ``width`` of them at a time."""
+    acc, a, b = operands
     lanes = lanes_of(acc.type)
-    width = min(lanes, e.target.vector_bits // 32)
-    if width < 4:
-        return _dot4_plain(e, acc, a, b)
-    piece = _dot4_piece(e, width)
     parts = [
         piece(
             e,
@@ -76,7 +89,7 @@ def dot4(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
     return concat(e, parts)
 
 
-def _dot4_piece(e: Emitter, width: int) -> Callable[[Emitter, Value, Value, Value], Value]:
+def _dot4_piece(e: Emitter, width: int) -> _Dot:
     """The best way for one register of ``width`` lanes."""
     if e.target.has("avx512vnni") or (e.target.has("avxvnni") and width <= 8):
         return _dot4_vnni
@@ -156,6 +169,41 @@ def _dot4_plain(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
     for j in range(4):
         part = take(e, products, range(j, 4 * lanes, 4))
         total = e.register(f"add {kind} {total}, {part.ref}")
+    return Value(total, acc.type)
+
+
+# Instructions by the lanes of their sums.
+_SATURATING = {
+    4: "ssse3.pmadd.ub.sw.128",
+    8: "avx2.pmadd.ub.sw",
+    16: "avx512.pmaddubs.w.512",
+}
+
+
+def _pairs_saturated(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
+    """Three instructions, and nothing to split."""
+    lanes = lanes_of(acc.type)
+    words = Vec(DType.I16, 2 * lanes)
+    operands = f"{spell(a.type)} {a.ref}, {spell(b.type)} {b.ref}"
+    pairs = e.register(f"call {spell(words)} @llvm.x86.{_SATURATING[lanes]}({operands})")
+    fours = _pairs(e, pairs, literal(1, words), acc.type)
+    return e.value(f"add {spell(acc.type)} {acc.ref}, {fours}", acc.type)
+
+
+def _pairs_plain(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
+    lanes, kind = lanes_of(acc.type), spell(acc.type)
+    wide = f"<{4 * lanes} x i32>"
+    x = e.register(f"zext {spell(a.type)} {a.ref} to {wide}")
+    y = e.register(f"sext {spell(b.type)} {b.ref} to {wide}")
+    products = e.value(f"mul {wide} {x}, {y}", Vec(DType.I32, 4 * lanes))
+    low, high = (literal(bound, acc.type) for bound in (-(1 << 15), (1 << 15) - 1))
+    total = acc.ref
+    for j in (0, 2):
+        left, right = (take(e, products, range(j + k, 4 * lanes, 4)) for k in (0, 1))
+        pair = e.register(f"add {kind} {left.ref}, {right.ref}")
+        above = e.register(f"call {kind} @llvm.smax.v{lanes}i32({kind} {pair}, {kind} {low})")
+        within = e.register(f"call {kind} @llvm.smin.v{lanes}i32({kind} {above}, {kind} {high})")
+        total = e.register(f"add {kind} {total}, {within}")
     return Value(total, acc.type)
 
 

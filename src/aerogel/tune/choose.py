@@ -45,11 +45,12 @@ SPARSE = (
 )
 
 
-def pack_as(weight: Matrix, candidate: Candidate) -> Packed:
-    """``weight`` packed the way ``candidate`` says."""
+def pack_as(weight: Matrix, candidate: Candidate, target: Target) -> Packed:
+    """``weight`` packed the way ``candidate`` says, for kernels of ``target``."""
     match candidate.kind:
         case "panel" | "quad" as kind:
-            return pack(weight, kind, candidate.block or weight.shape[1], dense=candidate.dense)
+            block = candidate.block or weight.shape[1]
+            return pack(weight, kind, block, dense=candidate.dense, pairs=target.pairs)
         case _:
             raise InputError(f"{candidate} is for few columns: pack it with aerogel.tune.few.pack_matrix")
 
@@ -101,7 +102,7 @@ def choose(
     found: dict[str, LayerPlan] = {}
     for done, names in enumerate(alike.values(), 1):
         weight = weights[names[0]]
-        packed = {c: pack_as(weight, c) for c in candidates(weight)}
+        packed = {c: pack_as(weight, c, target) for c in candidates(weight)}
         many, few = _time(packed, target, columns), _time(packed, target, FEW_COLUMNS)
         best = _decide({c: p.nbytes for c, p in packed.items()}, many, few)
         packed = {c: packed[c] for c in best}
