@@ -95,8 +95,8 @@ def _flops(lanes: int) -> Function:
     return _function("flops", lanes, Const(0, I64), Var("count", I64), 1, lambda i, _: _sums(lanes)[i])
 
 
-def _dots(lanes: int, pairs: bool) -> Function:
-    """As ``_flops``, with 4-way dot products of bytes into int32, by ``pairs`` where layers of integers are."""
+def _dots(lanes: int, kind: type[Dot4 | PairDot4]) -> Function:
+    """As ``_flops``, with 4-way dot products of bytes into int32."""
     out = Buf("out", BufferType(DType.I32, align=4))
     times, count = Var("times", I64), Var("count", I64)
     words = Vec(DType.I32, lanes)
@@ -105,7 +105,6 @@ def _dots(lanes: int, pairs: bool) -> Function:
     body: list[Stmt] = [Let(b, Bitcast(Broadcast(Cast(times, I32), lanes), b.type))]
     body += [Define(s, Broadcast(Const(i, I32), lanes)) for i, s in enumerate(sums)]
     # The next sum is what is multiplied: products that never change would be taken out of the loop.
-    kind = PairDot4 if pairs else Dot4
     each = tuple(Assign(s, kind(s, Bitcast(sums[(i + 1) % SUMS], bytes_), b)) for i, s in enumerate(sums))
     body.append(For(Var("at", I64), Const(0, I64), count, each))
     total: Expr = sums[0]
@@ -139,12 +138,12 @@ def peaks(target: Target, threads: int) -> Peaks:
     """Measure the ceilings (about 0.2 s); kept for the life of the process."""
     lanes = target.lanes(DType.F32)
     flops = compile(Module("peak_flops", (_flops(lanes),)), target)
-    dots = compile(Module("peak_dots", (_dots(lanes, target.pairs),)), target)
+    dots = compile(Module("peak_dots", (_dots(lanes, PairDot4 if target.pairs else Dot4),)), target)
     stream = compile(Module("peak_stream", (_stream(lanes),)), target)
     out = np.zeros(256, np.float32)
     small, large = aligned(L1_FLOATS), aligned(MEMORY_FLOATS)
     large[::1024] = 1.0  # give every page memory of its own
-    rounds = 20_000
+    rounds = 400_000  # for less than a millisecond a CPU may not give its wide units their full rate
     t_flops = _best(lambda: flops(small, out, rounds, 1))
     counts = np.zeros(256, np.int32)
     t_dots = _best(lambda: dots(counts, rounds, 0x01020304))
