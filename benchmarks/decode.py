@@ -17,7 +17,8 @@ facts of every contender.
 Half of the weights in int8 take more bytes than all of them in int4 (0.625 and 0.5625): where both were
 measured, their times for one weight stand beside each other.
 
-Writes benchmarks/results/decode.json. Exit status 1 if a claim does not hold.
+Writes benchmarks/results/decode.json, on a CPU with AVX2 alone decode_avx2.json.
+Exit status 1 if a claim does not hold.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from aerogel.bench.claims import Claim, at_least, at_most, write
+from aerogel.bench.claims import Claim, at_least, at_most, results, write
 from aerogel.bench.few_layer import CHECKED, activations, rows_of
 from aerogel.bench.told import show
 from aerogel.formats.bitmap import STORED, Form, Number
 from aerogel.measure import Case, Comparison, Contender, Settings, compare
 
-RESULTS = Path(__file__).parent / "results" / "decode.json"
+RESULTS = results(__file__)
 COLUMNS = (1, 2, 4, 8)
 INPUTS = 8192
 DENSE_BYTES = 1 << 28

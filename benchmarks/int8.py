@@ -6,7 +6,8 @@ the activations.
     .venv/bin/python benchmarks/int8.py --quick    # shorter blocks: to see that it works
 
 Four layer shapes x 32, 128 and 512 columns; the claims are about the geometric mean over these twelve.
-Writes benchmarks/results/int8.json. Exit status 1 if a claim does not hold.
+Writes benchmarks/results/int8.json, on a CPU with AVX2 alone int8_avx2.json.
+Exit status 1 if a claim does not hold.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from aerogel.bench.claims import at_least, at_most, write
+from aerogel.bench.claims import at_least, at_most, results, write
 from aerogel.bench.layer_set import ONE_THREAD, cases, geometric_mean, largest_error
 from aerogel.bench.told import show
 from aerogel.measure import Contender, Settings, compare
 
-RESULTS = Path(__file__).parent / "results" / "int8.json"
+RESULTS = results(__file__)
 TORCH, ONNX, DENSE = "torch dense fp32", "onnxruntime dense int8", "dense int8"
 SIDES = {
     DENSE: (0.0, "unstructured"),

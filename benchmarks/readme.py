@@ -341,8 +341,26 @@ def section() -> str:
             parts.append(rooflines(found["kernels"]))
         parts.append(f"Measured on {where}. With `AEROGEL_TARGET=avx2` on it, against the same aims:")
         parts.append(claims(found["kernels"], "avx2_claims"))
+    parts += _without_avx512(found)
     parts += _beyond_models(found)
     return "\n\n".join(parts) or "Not measured yet: run `make bench` on an idle machine."
+
+
+WITHOUT_AVX512 = (
+    "The same scripts on a CPU with AVX2 alone, every runtime included, against the same aims, which were set"
+    " for AVX-512."
+)
+
+
+def _without_avx512(found: Mapping[str, Any]) -> list[str]:
+    """What was measured on a CPU with AVX2 alone."""
+    parts: list[str] = []
+    if data := found.get("encoder_avx2"):
+        parts += [encoder(data), claims(data, "claims")]
+    if data := found.get("int8_avx2"):
+        where = machine(data["comparison"]["machine"])
+        parts += [integers(data), claims(data, "claims"), f"Measured on {where}."]
+    return ["### Without AVX-512", WITHOUT_AVX512, *parts] if parts else []
 
 
 def _beyond_models(found: Mapping[str, Any]) -> list[str]:

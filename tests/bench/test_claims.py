@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from aerogel.bench.claims import Claim, at_least, at_most, write
+from aerogel.bench import claims
+from aerogel.bench.claims import Claim, at_least, at_most, results, write
+from aerogel.core.target import named
 from aerogel.measure import Ratio
 
 
@@ -36,3 +38,18 @@ def test_claims_are_written_with_their_evidence(tmp_path: Path) -> None:
     found = json.loads(path.read_text())
     assert found["quick"] is True
     assert found["claims"][0]["holds"] is True and found["claims"][0]["about"] == "import"
+
+
+@pytest.mark.parametrize(
+    ("target", "flags", "file"),
+    [
+        ("avx512", {"avx512_vnni"}, "speed.json"),
+        ("avx512", set[str](), "speed_avx512.json"),
+        ("avx2", {"avx_vnni"}, "speed_avx2.json"),
+    ],
+)
+def test_each_kind_of_cpu_has_results_of_its_own(
+    target: str, flags: set[str], file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "current", lambda: named(target, flags))
+    assert results("/there/speed.py") == Path("/there/results") / file

@@ -33,6 +33,12 @@ def test_what_is_split_fits_and_adds_up(integers: np.ndarray) -> None:
     assert max(largest(most), largest(rest)) < 1 << 15
 
 
+def test_any_order_in_memory_will_do() -> None:
+    matrix = words(np.full((3, 8), 100, np.int8))
+    for got, want in zip(split(np.asfortranarray(matrix)), split(matrix), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
 def test_only_what_does_not_fit_is_split() -> None:
     rows = np.array([[64, 64, 127, 1], [-64, -64, 127, -128], [-128, 0, 0, 127], [65, 64, -127, -2]], np.int8)
     most, rest = split(words(rows))

@@ -10,11 +10,13 @@ from tests.kernels.machine import SHAPES, Machine
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each target; where a module multiplies INTEGERS, words whole and two by two, which any CPU can do."""
+    """Each target; in a module of INTEGERS both ways to multiply words, which any CPU can do."""
     if "machine" in metafunc.fixturenames:
         ways = ("words", "pairs") if getattr(metafunc.module, "INTEGERS", False) else ("",)
         given = [(name, way) for name in SHAPES for way in ways]
-        metafunc.parametrize("machine", given, indirect=True, scope="session", ids="-".join)
+        metafunc.parametrize(
+            "machine", given, indirect=True, scope="session", ids=lambda given: "-".join(filter(None, given))
+        )
 
 
 @pytest.fixture(scope="session")

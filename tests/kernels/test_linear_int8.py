@@ -181,16 +181,19 @@ def test_an_activation_is_applied(machine: Machine) -> None:
     np.testing.assert_array_equal(got, np.maximum(multiply(machine, item, "dense"), 0))
 
 
+@pytest.mark.parametrize("packing", ["dense", "panel/3", "quad"])
 @pytest.mark.parametrize("integer", [-128, -127, 127])
 @pytest.mark.parametrize(("byte", "zero"), [(255, 0), (0, 255), (255, 255)])
-def test_the_largest_sums_are_exact(machine: Machine, integer: int, byte: int, zero: int) -> None:
+def test_the_largest_sums_are_exact(
+    machine: Machine, integer: int, byte: int, zero: int, packing: str
+) -> None:
     """All inputs at the end of their range: nothing saturates, nothing wraps."""
     if machine.target is None:
         pytest.skip("this CPU lacks the target, and the interpreter takes too long for many inputs")
     item = layer(5, 8192, 3, 1.0)
     item.weight[:], item.x[:], item.x_zeros[:] = integer, byte, zero
     item.scales[:], item.x_scales[:], item.bias[:] = 1, 1, 0
-    got = multiply(machine, item, "panel/3", interpreted=False)
+    got = multiply(machine, item, packing, interpreted=False)
     np.testing.assert_array_equal(got, item.sums.astype(np.float32))
 
 

@@ -45,7 +45,7 @@ def emitted(graph: Graph, machine: Machine, candidate: Candidate) -> Emitted:
     packed: dict[str, Packings] = {}
     for step in steps:
         if hasattr(step, "weights"):
-            one = pack_as(np.concatenate([graph.weights[w] for w in step.weights]), candidate)
+            one = pack_as(np.concatenate([graph.weights[w] for w in step.weights]), candidate, pairs=False)
             packed[step.name] = Packings(one, one)
     return emit(steps, arenas.plan(steps), packed, graph.weights, machine.layout)
 

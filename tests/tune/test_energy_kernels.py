@@ -9,7 +9,7 @@ from aerogel.core.dtypes import DType
 from aerogel.core.memory import aligned
 from aerogel.core.target import current
 from aerogel.loop.interpret import interpret
-from aerogel.loop.nodes import Function, Module
+from aerogel.loop.nodes import Dot4, Function, Module, PairDot4
 from aerogel.native import compile
 from aerogel.tune.energy_kernels import SUMS, dotting, streaming, turning
 
@@ -42,11 +42,12 @@ def test_planes_turn_for_ever(dtype: DType, kind: type, wide: bool, pairs: int) 
     assert max(map(abs, seen)) < 100 * pairs * lanes and len(set(seen)) == 20
 
 
-def test_bytes_keep_changing() -> None:
+@pytest.mark.parametrize("kind", [Dot4, PairDot4])
+def test_bytes_keep_changing(kind: type[Dot4 | PairDot4]) -> None:
     lanes = current().lanes(DType.F32)
-    slow, fast = both(dotting(lanes), np.zeros(4, np.int32), 5)
+    slow, fast = both(dotting(lanes, kind), np.zeros(4, np.int32), 5)
     assert slow[0] == fast[0]
-    code = compile(Module("energy", (dotting(lanes),)))
+    code = compile(Module("energy", (dotting(lanes, kind),)))
     seen: set[int] = set()
     for count in range(50_000, 50_020):
         out = np.zeros(4, np.int32)

@@ -29,7 +29,7 @@ def weight(zeros: float, rows: int = 256, columns: int = 256) -> np.ndarray:
 
 def chosen(monkeypatch: pytest.MonkeyPatch, matrix: Any, clock: Clock, *, own: bool = False) -> FewChoice:
     """The choice by ``clock(form or "rival", columns)``."""
-    packed = pack_as(matrix, DENSE if matrix.dtype != np.float32 else PANEL, current())
+    packed = pack_as(matrix, DENSE if matrix.dtype != np.float32 else PANEL, pairs=current().pairs)
     rival = Rival(PANEL, packed, _never, packed.nbytes, own, matrix.nbytes, 3)
     monkeypatch.setattr(Rival, "seconds", lambda _, columns: clock("rival", columns))
     monkeypatch.setattr(choosing, "_seconds", lambda p, target, columns, copies: clock(p.form, columns))
@@ -83,7 +83,7 @@ def test_nothing_is_tried_below_the_least_number_of_columns(monkeypatch: pytest.
         seen.append(columns)
         return 1.0
 
-    packed = pack_as(weight(0.9), PANEL, current())
+    packed = pack_as(weight(0.9), PANEL, pairs=current().pairs)
     monkeypatch.setattr(Rival, "seconds", lambda _, columns: 2.0)
     monkeypatch.setattr(choosing, "_seconds", timed)
     rival = Rival(PANEL, packed, _never, packed.nbytes, own=False, dense_bytes=1 << 18, copies=1)
@@ -122,7 +122,7 @@ def test_timed_for_real_every_candidate_takes_time(integers: bool) -> None:
 
 
 def test_calls_take_turns_with_copies_of_the_weight() -> None:
-    packed, seen = pack_as(weight(0.5), PANEL, current()), []
+    packed, seen = pack_as(weight(0.5), PANEL, pairs=current().pairs), []
 
     def ready(each: Any) -> Callable[[], None]:
         seen.append(each)

@@ -23,7 +23,9 @@ def scattered(share: float, rows: int = 64, columns: int = 96) -> np.ndarray:
 @pytest.mark.parametrize("candidate", [DENSE, Candidate("panel", 0), Candidate("quad", 16)])
 def test_a_call_computes_the_product(precision: Precision, candidate: Candidate) -> None:
     weight, columns = scattered(0.5), 20
-    call = LayerCall(pack_as(in_precision(weight, precision), candidate, current()), current(), columns)
+    call = LayerCall(
+        pack_as(in_precision(weight, precision), candidate, pairs=current().pairs), current(), columns
+    )
     call()
     layout = Layout.of(current())
     x, y = layout.unpack(call.x, 96, columns), layout.unpack(call.y, 64, columns)
@@ -43,7 +45,7 @@ def test_a_call_computes_the_product(precision: Precision, candidate: Candidate)
 
 
 def test_every_call_takes_another_copy_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    packed = pack_as(scattered(0.9), Candidate("panel", 0), current())
+    packed = pack_as(scattered(0.9), Candidate("panel", 0), pairs=current().pairs)
     copies: list[object] = []
     kept = module.copied
     monkeypatch.setattr(module, "copied", lambda p: copies.append(p) or kept(p))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from aerogel.core.target import current
 from aerogel.measure import Ratio
 
 
@@ -58,6 +59,14 @@ def at_least(about: str, ratio: Ratio, wanted: float) -> Claim:
 
 def at_most(about: str, found: float, wanted: float, unit: str) -> Claim:
     return Claim(about, found, wanted, unit, "at most")
+
+
+def results(script: str) -> Path:
+    """Where a script's results lie: ``results/NAME.json`` beside it on a CPU with AVX-512 and VNNI, else
+    ``results/NAME_TARGET.json``, so that no kind of CPU takes another's place."""
+    file, target = Path(script), current()
+    best = target.name == "avx512" and not target.pairs
+    return file.parent / "results" / f"{file.stem}{'' if best else f'_{target.name}'}.json"
 
 
 def write(path: Path, claims: Sequence[Claim], evidence: dict[str, Any]) -> None:

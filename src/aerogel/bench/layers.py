@@ -85,7 +85,8 @@ class AerogelLayer:
         self._layout = Layout.of(target)
         self._shape = outputs, columns
         matrix, rows = self._matrix(weight(outputs, inputs, self.sparsity, self.pattern))
-        packed = pack_as(matrix, choose({"layer": matrix}, target).of("layer").choice(columns), target)
+        choice = choose({"layer": matrix}, target).of("layer").choice(columns)
+        packed = pack_as(matrix, choice, pairs=target.pairs)
         self._call = LayerCall(packed, target, columns, rows=rows, near=True)
         self._call.x[:] = self._layout.pack(activations(inputs, columns))
         read = self._call.x.nbytes // (1 if self.precision == "fp32" else WORD)

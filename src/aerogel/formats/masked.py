@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,29 +35,17 @@ def pack_masked(
     at most, so that a dense panel needs few loops for them."""
     rows, columns = weight.shape
     panels, blocks = -(-rows // PANEL), -(-columns // block)
-    # [panel, column, 4]: the four weights of a panel's column side by side.
-    fours = _side_by_side(weight)
     if rows % PANEL == 0 and blocks == 1 and rest is None and bool(live.all()):
         counts = np.zeros((panels, 1, 16), np.int64)
         counts[:, :, 15] = columns
-        values, indices = fours.ravel(), np.zeros(0, np.uint16)
+        values, indices = _side_by_side(weight).ravel(), np.zeros(0, np.uint16)
         kinds = np.full((panels, 1), DENSE)
     else:
-        occupied = _side_by_side(live)
-        mask = _masks(occupied)
-        counts = _mask_counts(mask, panels, blocks, block)
-        kinds = _panel_kinds(counts, columns, block)
-        if rest is not None:
-            again = _side_by_side(rest)
-            halves = [again * np.array(half, np.int32) for half in ((1, 1, 0, 0), (0, 0, 1, 1))]
-            below = [_masks(half != 0) for half in halves]
-            more = np.sum([_mask_counts(half, panels, blocks, block) for half in below], axis=0)
-            counts += more
-            kinds = _mended(kinds, more)
-            fours = np.concatenate([fours, *halves], axis=1)
-            occupied = np.concatenate([occupied, *(half != 0 for half in halves)], axis=1)
-            mask = np.concatenate([mask, *below], axis=1)
-        values, indices = _by_mask(fours, occupied, mask, kinds, (columns, block))
+        parts = [_Columns.of(weight, live), *([] if rest is None else _halves(rest))]
+        first, *others = (_mask_counts(part.mask, panels, blocks, block) for part in parts)
+        counts = np.sum([first, *others], axis=0)
+        kinds = _mended(_panel_kinds(first, columns, block), counts - first)
+        values, indices = _by_mask(parts, kinds, (columns, block))
 
     # The stream of runs is in the order of the kernel's loops: group, block, panel.
     per_group = GROUP // PANEL
@@ -77,38 +66,54 @@ def pack_masked(
     return finished(weight, "panel", block, (values, indices, np.concatenate(in_groups), starts, work))
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """Columns of panels [panels, columns]: the four weights of each side by side, which of them are stored,
+    and the same as a mask, a bit each."""
+
+    fours: NDArray[Any]
+    stored: NDArray[np.bool_]
+    mask: NDArray[np.uint8]
+
+    @staticmethod
+    def of(weight: Matrix, live: NDArray[np.bool_]) -> _Columns:
+        stored = _side_by_side(live)
+        mask = (stored * np.array([1, 2, 4, 8], np.uint8)).sum(axis=2, dtype=np.uint8)
+        return _Columns(_side_by_side(weight), stored, mask)
+
+
+def _halves(rest: NDArray[np.int32]) -> list[_Columns]:
+    """The upper two rows of panels, and the lower two."""
+    upper = np.arange(rest.shape[0])[:, None] % PANEL < PANEL // 2
+    return [_Columns.of(rest, (rest != 0) & half) for half in (upper, ~upper)]
+
+
 def _by_mask(
-    fours: NDArray[Any],
-    occupied: NDArray[np.bool_],
-    mask: NDArray[np.uint8],
-    kinds: NDArray[np.int64],
-    sizes: tuple[int, int],
+    parts: list[_Columns], kinds: NDArray[np.int64], sizes: tuple[int, int]
 ) -> tuple[NDArray[Any], NDArray[np.uint16]]:
     """The values and column indices of all panels, ordered by group, block, panel, mask, column. ``sizes``:
-    the columns of the matrix, which may occur more than once, and of a block."""
+    the columns of the matrix, which every part has, and of a block."""
     columns, block = sizes
+    mask = np.concatenate([part.mask for part in parts], axis=1)
     per_group = GROUP // PANEL
     panel, place = np.nonzero(mask)
     in_block = place % columns // block
     key = (panel // per_group * kinds.shape[1] + in_block) * per_group + panel % per_group
     order = np.argsort(key * 16 + mask[panel, place], kind="stable")
     panel, place, in_block = panel[order], place[order], in_block[order]
-    values = fours[panel, place][occupied[panel, place]]
+    fours, stored = (
+        np.concatenate(each, axis=1)[panel, place]
+        for each in ([part.fours for part in parts], [part.stored for part in parts])
+    )
     # What a dense (panel, block) holds in order needs no indices.
     indexed = ~(np.isin(kinds[panel, in_block], IN_ORDER) & (mask[panel, place] == 15))
-    return values, (place[indexed] % columns).astype(np.uint16)
-
-
-def _masks(occupied: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """[panels, columns]: which of the four rows are occupied, a bit each."""
-    return (occupied * np.array([1, 2, 4, 8], np.uint8)).sum(axis=2, dtype=np.uint8)
+    return fours[stored], (place[indexed] % columns).astype(np.uint16)
 
 
 def _mended(kinds: NDArray[np.int64], rest: NDArray[np.int64]) -> NDArray[np.int64]:
-    """``kinds`` with ``rest`` columns of each mask on top."""
-    some = rest[:, :, 1:].any(axis=2)
+    """``kinds`` with so many columns of each mask on top, of two rows at most."""
     become = np.array([GENERAL, MENDED, PARTS, PARTS])
-    return np.where(some, become[kinds], kinds)
+    return np.where(rest[:, :, 1:].any(axis=2), become[kinds], kinds)
 
 
 def _side_by_side(matrix: NDArray[Any]) -> NDArray[Any]:

@@ -17,6 +17,7 @@ MAX_WORDS = MAX_COLUMNS // 4
 # ``runs`` of a panel in a block: [kind, columns with mask 1, ... with mask 15].
 RUN = 16
 GENERAL, DENSE, WHOLE, HALVES, PARTS, MENDED = range(6)
+# PARTS: WHOLE or HALVES with words that are stored as two (see ``pairs``); MENDED: DENSE with such.
 MASKS_OF_KIND = {
     GENERAL: tuple(range(1, 16)),
     DENSE: (),

@@ -59,7 +59,7 @@ def assemble(
         for name, s in linears.items()
     }
     fits = set(ready) == set(shapes) and all(ready[name].fits(*shape) for name, shape in shapes.items())
-    packed = ready if fits else _Packed(stacked, chosen, target, let_go)
+    packed = ready if fits else _Packed(stacked, chosen, layout, let_go)
     arena = arenas.plan(steps)
     emitted = emit(steps, arena, packed, graph.weights, layout, spool)
     if fits and kept is not None and kept.layout == emitted.blob.layout:
@@ -109,16 +109,17 @@ class _Packed(Mapping[str, Packings]):
 
     weights: _Stacked
     plan: Plan
-    target: Target
+    layout: Layout
     let_go: Callable[[], None]
 
     def __getitem__(self, name: str) -> Packings:
         weight, choice = self.weights[name], self.plan.of(name)
-        many, form = pack_as(weight, choice.many, self.target), choice.few.form
+        pairs, form = self.layout.pairs, choice.few.form
+        many = pack_as(weight, choice.many, pairs=pairs)
         if form is not None:
-            few = pack_matrix(weight, form, Layout.of(self.target).lanes)
+            few = pack_matrix(weight, form, self.layout.lanes)
         else:
-            few = many if choice.few == choice.many else pack_as(weight, choice.few, self.target)
+            few = many if choice.few == choice.many else pack_as(weight, choice.few, pairs=pairs)
         packings = Packings(many, few, choice.few_columns)
         self.let_go()
         return packings

@@ -202,7 +202,7 @@ def _version() -> str:
     """Changes with all code that plans, packs, lays out and generates: native code must never read another
     version's streams, nor a program find other constants or code than it would have made."""
     digest = hashlib.sha256()
-    for folder in ("formats", "kernels", "loop", "model", "native", "tune"):
+    for folder in ("core", "formats", "kernels", "loop", "model", "native", "tune"):
         for path in sorted((Path(__file__).parents[1] / folder).glob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -188,9 +188,9 @@ def timed(
     """For each number of columns: the time of the best sparse kernel for ``weight`` in that precision (of the
     dense one, where no weight is zero) over that of the dense one in float32, and the seconds of the latter;
     one thread."""
-    dense = pack_as(weight, DENSE, target)
+    dense = pack_as(weight, DENSE, pairs=target.pairs)
     options = SPARSE if np.count_nonzero(weight) < weight.size else (DENSE,)
-    packed = {c: pack_as(in_precision(weight, precision), c, target) for c in options}
+    packed = {c: pack_as(in_precision(weight, precision), c, pairs=target.pairs) for c in options}
     runs = {n: {c: LayerCall(p, target, n) for c, p in packed.items()} for n in columns}
     trials = {n: {c: min(_slot(run) for _ in range(_TRIALS)) for c, run in runs[n].items()} for n in columns}
     chosen = _chosen(trials)

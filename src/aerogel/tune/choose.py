@@ -36,21 +36,22 @@ COLUMNS = 256
 ROUNDS = 5
 DENSE = Candidate("panel", 0, dense=True)
 QUICK_MANY, QUICK_FEW = Candidate("panel", 192), Candidate("quad", 128)
+# Narrow tiles let longer blocks of columns stay in the L1 cache: three vectors of AVX2, 256 of them.
 SPARSE = (
-    Candidate("panel", 128),
     QUICK_MANY,
     Candidate("panel", 0),
     QUICK_FEW,
+    Candidate("quad", 256),
     Candidate("quad", 0),
 )
 
 
-def pack_as(weight: Matrix, candidate: Candidate, target: Target) -> Packed:
-    """``weight`` packed the way ``candidate`` says, for kernels of ``target``."""
+def pack_as(weight: Matrix, candidate: Candidate, *, pairs: bool) -> Packed:
+    """``weight`` packed the way ``candidate`` says; ``pairs``: for a target, or layout, with pairs."""
     match candidate.kind:
         case "panel" | "quad" as kind:
             block = candidate.block or weight.shape[1]
-            return pack(weight, kind, block, dense=candidate.dense, pairs=target.pairs)
+            return pack(weight, kind, block, dense=candidate.dense, pairs=pairs)
         case _:
             raise InputError(f"{candidate} is for few columns: pack it with aerogel.tune.few.pack_matrix")
 
@@ -102,7 +103,7 @@ def choose(
     found: dict[str, LayerPlan] = {}
     for done, names in enumerate(alike.values(), 1):
         weight = weights[names[0]]
-        packed = {c: pack_as(weight, c, target) for c in candidates(weight)}
+        packed = {c: pack_as(weight, c, pairs=target.pairs) for c in candidates(weight)}
         many, few = _time(packed, target, columns), _time(packed, target, FEW_COLUMNS)
         best = _decide({c: p.nbytes for c, p in packed.items()}, many, few)
         packed = {c: packed[c] for c in best}

@@ -25,6 +25,7 @@ from aerogel.loop.nodes import (
     For,
     Function,
     Let,
+    PairDot4,
     Reduce,
     Scalar,
     Stmt,
@@ -64,9 +65,10 @@ def turning(lanes: int, dtype: DType, pairs: int = PAIRS) -> Function:
     return Function("turning", (out, COUNT), tuple(body))
 
 
-def dotting(lanes: int) -> Function:
+def dotting(lanes: int, kind: type[Dot4 | PairDot4]) -> Function:
     """``dotting(out, count)``: every thread adds SUMS vectors of 4-way dot products of bytes ``count`` times,
-    8 x SUMS x ``lanes`` operations each; what is multiplied are the sums themselves."""
+    8 x SUMS x ``lanes`` operations each, by the node that layers of integers use; what is multiplied are the
+    sums themselves."""
     out = Buf("out", BufferType(DType.I32, align=4))
     words = Vec(DType.I32, lanes)
     weights = Var("weights", Vec(DType.I8, 4 * lanes))
@@ -75,7 +77,7 @@ def dotting(lanes: int) -> Function:
     body += [Define(s, Broadcast(Const(0x1234567 * (i + 1), I32), lanes)) for i, s in enumerate(sums)]
     bytes_ = Vec(DType.U8, 4 * lanes)
     each = tuple(
-        Assign(s, Dot4(s, Bitcast(sums[(i + 1) % SUMS], bytes_), weights)) for i, s in enumerate(sums)
+        Assign(s, kind(s, Bitcast(sums[(i + 1) % SUMS], bytes_), weights)) for i, s in enumerate(sums)
     )
     body.append(For(AT, Const(0, I64), COUNT, each))
     body.append(Store(out, ThreadId(), _folded(sums, lanes)))

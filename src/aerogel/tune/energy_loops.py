@@ -13,7 +13,7 @@ from aerogel.core.caches import Cache
 from aerogel.core.dtypes import DType
 from aerogel.core.memory import aligned
 from aerogel.core.target import Target
-from aerogel.loop.nodes import Function, Module
+from aerogel.loop.nodes import Dot4, Function, Module, PairDot4
 from aerogel.native import Compiled, compile
 from aerogel.native.cores import MOST
 from aerogel.tune.energy_kernels import PAIRS, SUMS, dotting, streaming, turning
@@ -78,7 +78,8 @@ def _kernel(target: Target, kind: str) -> tuple[Function, int, type[np.generic]]
         case "fp64":
             return turning(lanes[kind], DType.F64), 4 * PAIRS * lanes[kind], np.float64
         case _:
-            return dotting(lanes["fp32"]), 8 * SUMS * lanes["fp32"], np.int32
+            dot = PairDot4 if target.pairs else Dot4
+            return dotting(lanes["fp32"], dot), 8 * SUMS * lanes["fp32"], np.int32
 
 
 def _computing(target: Target, kind: str, threads: int) -> MeteredLoop:

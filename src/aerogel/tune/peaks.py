@@ -143,7 +143,7 @@ def peaks(target: Target, threads: int) -> Peaks:
     out = np.zeros(256, np.float32)
     small, large = aligned(L1_FLOATS), aligned(MEMORY_FLOATS)
     large[::1024] = 1.0  # give every page memory of its own
-    rounds = 400_000  # for less than a millisecond a CPU may not give its wide units their full rate
+    rounds = 400_000  # a twentieth of it was over before a CPU gave its wide units their full rate
     t_flops = _best(lambda: flops(small, out, rounds, 1))
     counts = np.zeros(256, np.int32)
     t_dots = _best(lambda: dots(counts, rounds, 0x01020304))
