@@ -149,7 +149,7 @@ def _mask_loop(tile: Tile, mask: int, kind: int) -> Block:
     for place, r in enumerate(rows):
         body += tile.accumulate(r, Load(tile.values, var("v") + i * count + place), x)
     # With many masks loops are short, most columns have one value: asking at each would take a load in six.
-    short = kind == GENERAL or (kind in (PARTS, MENDED) and mask != 15)
+    short = kind in (GENERAL, PARTS, MENDED)
     ahead = _ahead(tile, zero() if short else i * count)
     if not short:
         body.append(ahead)
