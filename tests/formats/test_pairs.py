@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from aerogel.formats import packed as packed_module
 from aerogel.formats.pairs import split
 from aerogel.formats.panel import DENSE, MENDED, PARTS, RUN, WHOLE, Packed, pack, unpack, words
 
@@ -93,3 +94,14 @@ def test_where_all_fits_nothing_changes(kind: Any) -> None:
         plain, paired = (pack(matrix, kind, 10, pairs=pairs) for pairs in (False, True))
         for name in ("values", "indices", "runs", "starts", "work"):
             np.testing.assert_array_equal(getattr(plain, name), getattr(paired, name))
+
+
+@pytest.mark.parametrize("kind", ["panel", "quad"])
+def test_how_much_is_packed_at_a_time_changes_nothing(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    integers = np.random.default_rng(1).integers(-128, 128, (150, 60)).astype(np.int8)
+    matrix = words(np.where(np.arange(60) // 4 % 3 == 0, np.int8(0), integers))
+    whole_matrix = pack(matrix, kind, 7, pairs=True)
+    monkeypatch.setattr(packed_module, "AT_ONCE", 1)
+    by_groups = pack(matrix, kind, 7, pairs=True)
+    for name in ("values", "indices", "runs", "starts", "work"):
+        np.testing.assert_array_equal(getattr(whole_matrix, name), getattr(by_groups, name))

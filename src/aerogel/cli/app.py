@@ -14,7 +14,7 @@ from aerogel.core.errors import AerogelError
 
 COMMANDS = {
     "doctor": "what works on this machine and what does not",
-    "demo": "a real network, made sparse, compiled, compared: under 6 minutes",
+    "demo": "a real network, made sparse, compiled, compared: 5 to 8 minutes",
     "inspect": "where a model's zeros are, and whether they would pay here",
     "prune": "set weights to zero, and show what that costs and buys",
     "compile": "compile a model and show what each layer became",

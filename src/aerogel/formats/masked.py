@@ -23,6 +23,7 @@ from aerogel.formats.packed import (
     Packed,
     finished,
     put,
+    whole_groups,
 )
 
 
@@ -41,11 +42,11 @@ def pack_masked(
         values, indices = _side_by_side(weight).ravel(), np.zeros(0, np.uint16)
         kinds = np.full((panels, 1), DENSE)
     else:
-        parts = [_Columns.of(weight, live), *([] if rest is None else _halves(rest))]
-        first, *others = (_mask_counts(part.mask, panels, blocks, block) for part in parts)
-        counts = np.sum([first, *others], axis=0)
-        kinds = _mended(_panel_kinds(first, columns, block), counts - first)
-        values, indices = _by_mask(parts, kinds, (columns, block))
+        found = [
+            _sorted(weight[some], live[some], None if rest is None else rest[some], block)
+            for some in whole_groups(rows, columns)
+        ]
+        values, indices, counts, kinds = (np.concatenate(each) for each in zip(*found, strict=True))
 
     # The stream of runs is in the order of the kernel's loops: group, block, panel.
     per_group = GROUP // PANEL
@@ -64,6 +65,19 @@ def pack_masked(
         starts[1:, column] = np.cumsum(np.bincount(owner, amount, groups))
     work[1:] = np.cumsum(np.bincount(owner, value_count + run_count, groups))
     return finished(weight, "panel", block, (values, indices, np.concatenate(in_groups), starts, work))
+
+
+def _sorted(
+    weight: Matrix, live: NDArray[np.bool_], rest: NDArray[np.int32] | None, block: int
+) -> tuple[NDArray[Any], NDArray[np.uint16], NDArray[np.int64], NDArray[np.int64]]:
+    """Values and indices of some groups; of each panel and block the columns of every mask, and the kind."""
+    rows, columns = weight.shape
+    panels, blocks = -(-rows // PANEL), -(-columns // block)
+    parts = [_Columns.of(weight, live), *([] if rest is None else _halves(rest))]
+    first, *others = (_mask_counts(part.mask, panels, blocks, block) for part in parts)
+    counts = np.sum([first, *others], axis=0)
+    kinds = _mended(_panel_kinds(first, columns, block), counts - first)
+    return *_by_mask(parts, kinds, (columns, block)), counts, kinds
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ MASKS_OF_KIND = {
 # Here every column has mask 15 as well, in order and without an index, after those of the masks.
 IN_ORDER = (DENSE, MENDED)
 
+AT_ONCE = 1 << 20
+"""Entries that are sorted at a time: that takes ten times their memory."""
 WORD = 4
 """Integers in a word."""
 
@@ -71,6 +73,12 @@ class Packed:
         if self.kind == "quad":
             return self.indices.size
         return int(self.runs.reshape(-1, RUN)[:, 1:].sum(dtype=np.int64))
+
+
+def whole_groups(rows: int, columns: int) -> list[slice]:
+    """Rows of whole groups, not many more than AT_ONCE entries together."""
+    step = max(GROUP, AT_ONCE // columns // GROUP * GROUP)
+    return [slice(at, at + step) for at in range(0, rows, step)]
 
 
 def finished(weight: Matrix, kind: Kind, block: int, streams: tuple[NDArray[np.generic], ...]) -> Packed:

@@ -7,11 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aerogel.formats.packed import GROUP, PANEL, Matrix, Packed, finished, put
+from aerogel.formats.packed import GROUP, PANEL, Matrix, Packed, finished, put, whole_groups
 
 
 def pack_quads(weight: Matrix, block: int, rest: NDArray[np.int32] | None = None) -> Packed:
     """``weight`` in quads. ``rest``: words that are stored beside those of ``weight``."""
+    parts = [
+        _some_groups(weight[some], block, None if rest is None else rest[some])
+        for some in whole_groups(*weight.shape)
+    ]
+    values, indices, runs, sizes, work = (np.concatenate(each) for each in zip(*parts, strict=True))
+    starts = np.concatenate([np.zeros((1, 3), np.int64), np.cumsum(sizes, axis=0)])
+    upto = np.concatenate([np.zeros(1, np.int64), np.cumsum(work)])
+    return finished(weight, "quad", block, (values, indices, runs, starts, upto))
+
+
+def _some_groups(
+    weight: Matrix, block: int, rest: NDArray[np.int32] | None
+) -> tuple[NDArray[Any], NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int64], NDArray[np.int64]]:
+    """Values, indices and runs of some groups; how much of the three each group takes, and its work."""
     rows, columns = weight.shape
     groups, blocks = -(-rows // GROUP), -(-columns // block)
     row_of, column_of, found = _listed(weight, rest)
@@ -23,14 +37,13 @@ def pack_quads(weight: Matrix, block: int, rest: NDArray[np.int32] | None = None
     own = np.zeros(rows, np.int64)
     own[row_of[::-1]] = column_of[::-1]
     empty = counts.sum(axis=1) == 0
-    values: list[NDArray[Any]] = []
-    indices: list[NDArray[np.uint16]] = []
+    values: list[NDArray[Any]] = [np.zeros(0, weight.dtype)]
+    indices: list[NDArray[np.uint16]] = [np.zeros(0, np.uint16)]
     runs: list[int] = []
-    starts = np.zeros((groups + 1, 3), np.int64)
-    work = np.zeros(groups + 1, np.int64)
-    steps_total = 0
+    sizes, work = np.zeros((groups, 3), np.int64), np.zeros(groups, np.int64)
     for g in range(groups):
         members = np.arange(g * GROUP, min((g + 1) * GROUP, rows))
+        steps_of_group, before = 0, len(runs)
         for b in range(blocks):
             quads = _quads(members, counts[:, b], empty)
             runs.append(len(quads))
@@ -41,18 +54,11 @@ def pack_quads(weight: Matrix, block: int, rest: NDArray[np.int32] | None = None
                     v, c = _steps(quad, b, steps, (counts, first, found, column_of, own))
                     values.append(v)
                     indices.append(c)
-                steps_total += steps
-            work[g + 1] += 4 * len(quads)
-        starts[g + 1] = (steps_total * PANEL, steps_total * PANEL, len(runs))
-        work[g + 1] += work[g] + starts[g + 1, 0] - starts[g, 0]
-    streams = (
-        np.concatenate(values) if values else np.zeros(0, weight.dtype),
-        np.concatenate(indices) if indices else np.zeros(0, np.uint16),
-        np.array(runs, np.uint16),
-        starts,
-        work,
-    )
-    return finished(weight, "quad", block, streams)
+                steps_of_group += steps
+            work[g] += 4 * len(quads)
+        sizes[g] = steps_of_group * PANEL, steps_of_group * PANEL, len(runs) - before
+        work[g] += sizes[g, 0]
+    return np.concatenate(values), np.concatenate(indices), np.array(runs, np.uint16), sizes, work
 
 
 def _listed(
