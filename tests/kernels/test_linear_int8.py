@@ -3,6 +3,7 @@ bit (see ``machine``)."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,8 +12,12 @@ import pytest
 from tests.kernels.machine import Machine, Ready
 
 from aerogel.core.errors import InputError
+from aerogel.core.target import named
 from aerogel.formats.panel import Packed, pack, words
-from aerogel.kernels.linear import finish, kernels, step
+from aerogel.kernels.layout import Layout
+from aerogel.kernels.linear import finish, kernel, kernels, step
+from aerogel.loop.nodes import Module
+from aerogel.native.compiler import generate
 
 INTEGERS = True
 Y_AT = 8  # among the arguments of a step
@@ -195,6 +200,15 @@ def test_the_largest_sums_are_exact(
     item.scales[:], item.x_scales[:], item.bias[:] = 1, 1, 0
     got = multiply(machine, item, packing, interpreted=False)
     np.testing.assert_array_equal(got, item.sums.astype(np.float32))
+
+
+@pytest.mark.parametrize(("flags", "instruction"), [((), "vpmaddubsw"), (("avx_vnni",), "vpdpbusd")])
+def test_each_cpu_multiplies_bytes_its_own_way(flags: tuple[str, ...], instruction: str) -> None:
+    target = named("avx2", flags)
+    text = generate(
+        Module("kernel", (kernel(Layout.of(target), "panel", 2, "i8"),)), target, show=True
+    ).assembly
+    assert instruction in text and not re.search(r"vpsr[al]w", text)
 
 
 def test_more_inputs_than_sums_can_hold_are_refused() -> None:
