@@ -72,6 +72,10 @@ def encoder(data: Mapping[str, Any]) -> str:
     return "\n\n".join([f"**{data['table']['headline']}**", table(head, rows), note])
 
 
+def whole_encoder(data: Mapping[str, Any]) -> list[str]:
+    return [encoder(data), claims(data, "claims")]
+
+
 MEMORY = (
     "Kept for this CPU: packed weights in the user's cache folder, made by the first load and mapped by later"
     " ones. Memory: of a fresh process that loads the model from disk and runs it at 8 x 128 and 1 x 16."
@@ -180,6 +184,11 @@ def integers(data: Mapping[str, Any]) -> str:
     ]
     head = ["weights", *(f"over {other}" for other in next(iter(data["ratios"].values())))]
     return "\n\n".join([INTEGERS, table(head, rows)])
+
+
+def kernel_of_integers(data: Mapping[str, Any]) -> list[str]:
+    where = machine(data["comparison"]["machine"])
+    return [integers(data), claims(data, "claims"), f"Measured on {where}."]
 
 
 QUALITY = (
@@ -314,7 +323,7 @@ def section() -> str:
         p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted((HERE / "results").glob("*.json"))
     }
     if "encoder" in found:
-        parts += ["### A whole encoder", encoder(found["encoder"]), claims(found["encoder"], "claims")]
+        parts += ["### A whole encoder", *whole_encoder(found["encoder"])]
     if "accuracy" in found:
         parts += ["### What zeros cost", accuracy(found["accuracy"]), claims(found["accuracy"], "claims")]
     measured = [part for part in ACCURACY_PARTS if part in found]
@@ -329,9 +338,7 @@ def section() -> str:
     if "pruning" in found:
         parts += ["### What pruning costs", claims(found["pruning"], "claims")]
     if "int8" in found:
-        where = machine(found["int8"]["comparison"]["machine"])
-        parts += ["### The kernel of 8-bit integers by itself", integers(found["int8"])]
-        parts += [claims(found["int8"], "claims"), f"Measured on {where}."]
+        parts += ["### The kernel of 8-bit integers by itself", *kernel_of_integers(found["int8"])]
     if "decode" in found:
         parts += ["### One column", DECODE, claims(found["decode"], "claims")]
     if "kernels" in found:
@@ -355,11 +362,10 @@ WITHOUT_AVX512 = (
 def _without_avx512(found: Mapping[str, Any]) -> list[str]:
     """What was measured on a CPU with AVX2 alone."""
     parts: list[str] = []
-    if data := found.get("encoder_avx2"):
-        parts += [encoder(data), claims(data, "claims")]
-    if data := found.get("int8_avx2"):
-        where = machine(data["comparison"]["machine"])
-        parts += [integers(data), claims(data, "claims"), f"Measured on {where}."]
+    if "encoder_avx2" in found:
+        parts += whole_encoder(found["encoder_avx2"])
+    if "int8_avx2" in found:
+        parts += kernel_of_integers(found["int8_avx2"])
     return ["### Without AVX-512", WITHOUT_AVX512, *parts] if parts else []
 
 

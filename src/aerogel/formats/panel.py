@@ -105,13 +105,14 @@ def pack(weight: Matrix, kind: Kind, block: int, *, dense: bool = False, pairs: 
     )
     # A block's columns are counted in 16 bits too.
     block = min(block, columns, MAX_COLUMNS - 1)
-    live = np.ones_like(weight, bool) if dense else weight != 0
     rest: NDArray[np.int32] | None = None
     if pairs and weight.dtype == np.int32:
         weight, rest = split(weight.view(np.int32))
         rest = rest if rest.any() else None
     match kind:
         case "panel":
+            # A word that is split keeps a part: none becomes zero.
+            live = np.ones_like(weight, bool) if dense else weight != 0
             return pack_masked(weight, block, live, rest)
         case "quad":
             return pack_quads(weight, block, rest)

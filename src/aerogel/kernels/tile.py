@@ -88,6 +88,11 @@ def var(name: str, type_: Type = I64) -> Var:
     return Var(name, type_)
 
 
+def byte_dot(*, pairs: bool) -> type[Dot4 | PairDot4]:
+    """What multiplies a word, by ``Layout.pairs`` or ``Target.pairs``."""
+    return PairDot4 if pairs else Dot4
+
+
 def block_count() -> Expr:
     """Blocks of columns."""
     return (COLUMNS + BLOCK - 1) // BLOCK
@@ -278,7 +283,7 @@ class IntegerTile(Tile):
         return Bitcast(Broadcast(weight, self.layout.lanes), Vec(DType.I8, 4 * self.layout.lanes))
 
     def multiplied(self, sum_: Expr, x: Expr, weight: Expr) -> Expr:
-        return (PairDot4 if self.layout.pairs else Dot4)(sum_, x, weight)
+        return byte_dot(pairs=self.layout.pairs)(sum_, x, weight)
 
     def begin(self) -> Block:
         lanes = self.layout.lanes

@@ -303,8 +303,8 @@ class Expand(_Operators):
 
 
 @dataclass(frozen=True, slots=True)
-class Dot4(_Operators):
-    """Lane i: acc[i] + sum over j < 4 of a[4i+j] * b[4i+j]; acc i32, a u8, b i8; wraps, never saturates."""
+class _Dot(_Operators):
+    """``acc`` and some products of ``a`` and ``b`` in each lane."""
 
     acc: Expr
     a: Expr
@@ -316,33 +316,22 @@ class Dot4(_Operators):
 
 
 @dataclass(frozen=True, slots=True)
-class PairDot4(_Operators):
+class Dot4(_Dot):
+    """Lane i: acc[i] + sum over j < 4 of a[4i+j] * b[4i+j]; acc i32, a u8, b i8; wraps, never saturates."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairDot4(_Dot):
     """As ``Dot4``, but the sum of two neighbouring products saturates at 16 bits before it is added: the same
     wherever it is within -2^15 .. 2^15 - 1. (What ``pmaddubsw`` of x86 does.)"""
 
-    acc: Expr
-    a: Expr
-    b: Expr
-
-    @property
-    def type(self) -> Type:
-        return self.acc.type
-
 
 @dataclass(frozen=True, slots=True)
-class Dot2(_Operators):
+class Dot2(_Dot):
     """Lane i: acc[i] + a[2i+1] * b[2i+1] + a[2i] * b[2i], in that order; acc f32, a and b bf16.
 
     Two fused multiply-adds, each rounded once. A subnormal operand counts as a zero of its sign, and a result
     that would be one, rounded as if exponents had no end, becomes one. (What ``vdpbf16ps`` of x86 does.)"""
-
-    acc: Expr
-    a: Expr
-    b: Expr
-
-    @property
-    def type(self) -> Type:
-        return self.acc.type
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,12 +159,16 @@ def _pairs(e: Emitter, x: str, y: str, sums: Type) -> str:
     return e.register(f"call {kind} @{name}({words} {products})")
 
 
+def _products(e: Emitter, a: Value, b: Value) -> Value:
+    """Each by itself, in 32 bits."""
+    wide = Vec(DType.I32, lanes_of(a.type))
+    x = e.register(f"zext {spell(a.type)} {a.ref} to {spell(wide)}")
+    y = e.register(f"sext {spell(b.type)} {b.ref} to {spell(wide)}")
+    return e.value(f"mul {spell(wide)} {x}, {y}", wide)
+
+
 def _dot4_plain(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
-    lanes = lanes_of(acc.type)
-    wide, kind = f"<{4 * lanes} x i32>", spell(acc.type)
-    x = e.register(f"zext {spell(a.type)} {a.ref} to {wide}")
-    y = e.register(f"sext {spell(b.type)} {b.ref} to {wide}")
-    products = e.value(f"mul {wide} {x}, {y}", Vec(DType.I32, 4 * lanes))
+    lanes, kind, products = lanes_of(acc.type), spell(acc.type), _products(e, a, b)
     total = acc.ref
     for j in range(4):
         part = take(e, products, range(j, 4 * lanes, 4))
@@ -191,11 +195,7 @@ def _pairs_saturated(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
 
 
 def _pairs_plain(e: Emitter, acc: Value, a: Value, b: Value) -> Value:
-    lanes, kind = lanes_of(acc.type), spell(acc.type)
-    wide = f"<{4 * lanes} x i32>"
-    x = e.register(f"zext {spell(a.type)} {a.ref} to {wide}")
-    y = e.register(f"sext {spell(b.type)} {b.ref} to {wide}")
-    products = e.value(f"mul {wide} {x}, {y}", Vec(DType.I32, 4 * lanes))
+    lanes, kind, products = lanes_of(acc.type), spell(acc.type), _products(e, a, b)
     low, high = (literal(bound, acc.type) for bound in (-(1 << 15), (1 << 15) - 1))
     total = acc.ref
     for j in (0, 2):

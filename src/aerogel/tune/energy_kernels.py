@@ -40,6 +40,7 @@ from aerogel.loop.nodes import (
 PAIRS = 6
 """Planes turned at once: with two constants they fit 16 registers."""
 SUMS = 12
+"""Independent sums, enough to hide the latency of two units."""
 _TURN = 0.0625
 COUNT, TIMES, AT, TIME = (Var(name, I64) for name in ("count", "times", "at", "time"))
 

@@ -13,7 +13,8 @@ from aerogel.core.caches import Cache
 from aerogel.core.dtypes import DType
 from aerogel.core.memory import aligned
 from aerogel.core.target import Target
-from aerogel.loop.nodes import Dot4, Function, Module, PairDot4
+from aerogel.kernels.tile import byte_dot
+from aerogel.loop.nodes import Function, Module
 from aerogel.native import Compiled, compile
 from aerogel.native.cores import MOST
 from aerogel.tune.energy_kernels import PAIRS, SUMS, dotting, streaming, turning
@@ -78,8 +79,7 @@ def _kernel(target: Target, kind: str) -> tuple[Function, int, type[np.generic]]
         case "fp64":
             return turning(lanes[kind], DType.F64), 4 * PAIRS * lanes[kind], np.float64
         case _:
-            dot = PairDot4 if target.pairs else Dot4
-            return dotting(lanes["fp32"], dot), 8 * SUMS * lanes["fp32"], np.int32
+            return dotting(lanes["fp32"], byte_dot(pairs=target.pairs)), 8 * SUMS * lanes["fp32"], np.int32
 
 
 def _computing(target: Target, kind: str, threads: int) -> MeteredLoop:

@@ -12,26 +12,22 @@ import numpy as np
 from aerogel.core.dtypes import DType
 from aerogel.core.memory import aligned
 from aerogel.core.target import Target
+from aerogel.kernels.tile import byte_dot
 from aerogel.loop.nodes import (
     F32,
-    I32,
     I64,
     Assign,
-    Bitcast,
     Broadcast,
     Buf,
     BufferType,
-    Cast,
     Const,
     Define,
-    Dot4,
     Expr,
     Fma,
     For,
     Function,
     Let,
     Module,
-    PairDot4,
     Reduce,
     Stmt,
     Store,
@@ -42,8 +38,8 @@ from aerogel.loop.nodes import (
     VLoad,
 )
 from aerogel.native import compile
+from aerogel.tune.energy_kernels import SUMS, dotting
 
-SUMS = 12  # enough independent sums to hide the latency of two units
 L1_FLOATS = 2048  # 8 KB
 MEMORY_FLOATS = 1 << 25  # 128 MB, beyond any last-level cache of two cores' share
 ROUNDS = 5
@@ -95,25 +91,6 @@ def _flops(lanes: int) -> Function:
     return _function("flops", lanes, Const(0, I64), Var("count", I64), 1, lambda i, _: _sums(lanes)[i])
 
 
-def _dots(lanes: int, kind: type[Dot4 | PairDot4]) -> Function:
-    """As ``_flops``, with 4-way dot products of bytes into int32."""
-    out = Buf("out", BufferType(DType.I32, align=4))
-    times, count = Var("times", I64), Var("count", I64)
-    words = Vec(DType.I32, lanes)
-    sums = [Var(f"s{i}", words) for i in range(SUMS)]
-    bytes_, b = Vec(DType.U8, 4 * lanes), Var("b", Vec(DType.I8, 4 * lanes))
-    body: list[Stmt] = [Let(b, Bitcast(Broadcast(Cast(times, I32), lanes), b.type))]
-    body += [Define(s, Broadcast(Const(i, I32), lanes)) for i, s in enumerate(sums)]
-    # The next sum is what is multiplied: products that never change would be taken out of the loop.
-    each = tuple(Assign(s, kind(s, Bitcast(sums[(i + 1) % SUMS], bytes_), b)) for i, s in enumerate(sums))
-    body.append(For(Var("at", I64), Const(0, I64), count, each))
-    total: Expr = sums[0]
-    for s in sums[1:]:
-        total = total + s
-    body.append(Store(out, ThreadId(), Reduce("add", total)))
-    return Function("dots", (out, count, times), tuple(body))
-
-
 def _stream(lanes: int) -> Function:
     data = Buf("data", BufferType(DType.F32, const=True, align=4))
     count = Var("count", I64)
@@ -138,7 +115,7 @@ def peaks(target: Target, threads: int) -> Peaks:
     """Measure the ceilings (about 0.2 s); kept for the life of the process."""
     lanes = target.lanes(DType.F32)
     flops = compile(Module("peak_flops", (_flops(lanes),)), target)
-    dots = compile(Module("peak_dots", (_dots(lanes, PairDot4 if target.pairs else Dot4),)), target)
+    dots = compile(Module("peak_dots", (dotting(lanes, byte_dot(pairs=target.pairs)),)), target)
     stream = compile(Module("peak_stream", (_stream(lanes),)), target)
     out = np.zeros(256, np.float32)
     small, large = aligned(L1_FLOATS), aligned(MEMORY_FLOATS)
@@ -146,7 +123,7 @@ def peaks(target: Target, threads: int) -> Peaks:
     rounds = 400_000  # a twentieth of it was over before a CPU gave its wide units their full rate
     t_flops = _best(lambda: flops(small, out, rounds, 1))
     counts = np.zeros(256, np.int32)
-    t_dots = _best(lambda: dots(counts, rounds, 0x01020304))
+    t_dots = _best(lambda: dots(counts, rounds))
     per_pass = L1_FLOATS // (SUMS * lanes) * SUMS
     passes = 4_000_000 // per_pass
     t_loads = _best(lambda: stream(small, out, L1_FLOATS, passes))
