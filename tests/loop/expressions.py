@@ -25,6 +25,7 @@ from aerogel.loop.nodes import (
     Iota,
     Load,
     PairDot4,
+    Permute,
     Reduce,
     Scalar,
     Select,
@@ -93,6 +94,8 @@ class Expressions:
             makers += [self.fma, self.fma]
         if isinstance(type_, Vec):
             makers += [self.shuffle, self.broadcast, self.expand]
+            if type_.dtype is not DType.BOOL:
+                makers += [self.permute]
             if type_.dtype is DType.I32 and type_.lanes <= 16:
                 makers += [self.dot4, self.dot4]
             if type_.dtype is DType.F32 and type_.lanes <= 4:
@@ -194,6 +197,12 @@ class Expressions:
         source = Vec(type_.dtype, self.rng.choice(LANES))
         lanes = tuple(self.rng.randrange(2 * source.lanes) for _ in range(type_.lanes))
         return Shuffle(self.expr(source, depth), self.expr(source, depth), lanes)
+
+    def permute(self, type_: Type, depth: int) -> Expr:
+        assert isinstance(type_, Vec)
+        word = next(d for d in UNSIGNED if d.bits == type_.dtype.bits)
+        a, b = self.expr(type_, depth), self.expr(type_, depth)
+        return Permute(a, b, self.expr(Vec(word, type_.lanes), depth))
 
     def broadcast(self, type_: Type, depth: int) -> Expr:
         assert isinstance(type_, Vec)

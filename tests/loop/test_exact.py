@@ -28,7 +28,7 @@ from aerogel.loop.exact import (
     select,
     unary,
 )
-from aerogel.loop.nodes import BOOL, F32, BinaryOp, Broadcast, Const, Scalar, Shuffle, Type, Vec
+from aerogel.loop.nodes import BOOL, F32, BinaryOp, Broadcast, Const, Permute, Scalar, Shuffle, Type, Vec
 from aerogel.loop.values import ComputeError, bitcast, bounds, cast, literal, scalar, wrapper
 
 F64 = Scalar(DType.F64)
@@ -435,5 +435,7 @@ def test_shuffle_and_broadcast() -> None:
     two = Const(0, Vec(DType.I32, 2))
     picked = operation(Shuffle(two, two, (3, 0, 2, 2)))(np.array([1, 2]), np.array([3, 4]))
     assert picked.tolist() == [4, 1, 3, 3]
+    moved = operation(Permute(two, two, two))(np.array([1, 2]), np.array([3, 4]), np.array([2, 7], np.uint32))
+    assert moved.tolist() == [3, 4]
     spread = operation(Broadcast(Const(5, Scalar(DType.U8)), 4))(5)
     assert spread.tolist() == [5] * 4 and spread.dtype == np.uint8

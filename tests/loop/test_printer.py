@@ -42,6 +42,7 @@ from aerogel.loop import (
     Load,
     Module,
     PairDot4,
+    Permute,
     Prefetch,
     Reduce,
     Scalar,
@@ -86,7 +87,7 @@ def everything() -> Module:
     halves = Const(0.5, Vec(DType.BF16, 8))
     u8s, i8s = Const(2, Vec(DType.U8, 16)), Const(-1, Vec(DType.I8, 16))
     lanes = Expand(Cast(N, Scalar(DType.U16)), VLoad(A, ZERO, 16))
-    mixed = Shuffle(lanes, lanes, (0, 2, 4, 31))
+    mixed = Shuffle(lanes, Permute(lanes, lanes, Iota(Vec(DType.U32, 16))), (0, 2, 4, 31))
     body: tuple[Stmt, ...] = (
         Alloc(s, 64),
         LetView(floats, raw, N * 4, Const(8, I64)),

@@ -44,6 +44,7 @@ from aerogel.loop import (
     Load,
     Module,
     PairDot4,
+    Permute,
     Prefetch,
     Reduce,
     Scalar,
@@ -98,6 +99,7 @@ GOOD_EXPRESSIONS: list[Expr] = [
     Reduce("and", one(B4)), Expand(Const(1, Scalar(DType.U16)), one(F4)), Shuffle(one(F4), one(F4), (7, 0)),
     Dot4(one(I4), one(BYTES16), one(CHARS16)), PairDot4(one(I4), one(BYTES16), one(CHARS16)),
     Dot2(one(F4), one(HALVES8), one(HALVES8)),
+    Permute(one(F4), one(F4), one(Vec(DType.U32, 4))), Permute(one(BYTES16), one(BYTES16), one(BYTES16)),
     Const(float("inf"), F32), Const(float("nan"), F4),
     Const(-128, Scalar(DType.I8)), Const(2**64 - 1, Scalar(DType.U64)), Fma(X, X, X), ThreadId() + 1,
 ]  # fmt: skip
@@ -167,6 +169,11 @@ BAD_EXPRESSIONS: list[tuple[Expr, str]] = [
     (Shuffle(one(F4), one(F4), (0, -1)), "picks lanes from 0 to 7"),
     (Shuffle(one(F4), one(F4), (0, 1, 2)), "has 3 lanes"),
     (Shuffle(one(F4), one(I4), (0, 1)), "takes one vector type"),
+    (Permute(one(F4), one(I4), one(Vec(DType.U32, 4))), "takes one vector type"),
+    (Permute(X, X, one(U8)), "takes one vector type, not f32 and f32"),
+    (Permute(one(B4), one(B4), one(Vec(DType.U8, 4))), "moves numbers, not bool"),
+    (Permute(one(F4), one(F4), one(I4)), "needs unsigned integers as wide, not i32x4"),
+    (Permute(one(F4), one(F4), one(Vec(DType.U8, 4))), "needs unsigned integers as wide, not u8x4"),
 ]  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from aerogel.loop.nodes import (
     Load,
     Module,
     PairDot4,
+    Permute,
     Reduce,
     Scalar,
     Select,
@@ -282,6 +283,22 @@ def test_expand(dtype: DType, lanes: int) -> None:
     loop = For(i, ZERO, Const(40, I64), (expanded,))
     module = Module("expand", (Function("main", (bits, x, z), (loop,)),))
     check(module, (masks, values(dtype, 128), np.zeros(40 * lanes, dtype.numpy())), available())
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16, 32, 64])
+@pytest.mark.parametrize("dtype", NUMBERS, ids=lambda d: d.short)
+def test_permute(dtype: DType, lanes: int) -> None:
+    word = next(d for d in (DType.U8, DType.U16, DType.U32, DType.U64) if d.bits == dtype.bits)
+    x, at = Buf("x", BufferType(dtype, const=True)), Buf("at", BufferType(word, const=True))
+    z, i = Buf("z", BufferType(dtype)), Var("i", I64)
+    moved = Permute(VLoad(x, i, lanes), VLoad(x, i + lanes, lanes), VLoad(at, i * lanes, lanes))
+    module = Module(
+        "permute",
+        (Function("main", (x, at, z), (For(i, ZERO, Const(6, I64), (VStore(z, i * lanes, moved),)),)),),
+    )
+    # Any index will do: what is beyond both vectors begins again.
+    places = np.random.default_rng(3).integers(0, 256, 6 * lanes, dtype=np.uint64).astype(word.numpy())
+    check(module, (values(dtype, 140), places, np.zeros(6 * lanes, dtype.numpy())), available())
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])

@@ -28,6 +28,7 @@ from aerogel.loop.nodes import (
     Expr,
     Fma,
     PairDot4,
+    Permute,
     Reduce,
     ReduceOp,
     Select,
@@ -321,11 +322,17 @@ def _shuffle(lanes: list[int]) -> Function2:
     return run
 
 
+def permute(a: Value, b: Value, at: Value) -> Value:
+    """Element ``at[i]`` of ``a`` followed by ``b`` in lane i."""
+    return np.concatenate((a, b))[at % (2 * len(a))]
+
+
 _OF_ONE_TYPE: dict[type[Expr], Callable[..., Value]] = {
     Expand: expand,
     Dot4: dot4,
     PairDot4: pair_dot4,
     Dot2: dot2,
+    Permute: permute,
 }
 
 # --- by node --------------------------------------------------------------------------------
@@ -352,7 +359,7 @@ def operation(expr: Expr) -> Callable[..., Value]:
             return fma(c.type)
         case Reduce(op=op, a=a):
             return reduction(op, a.type)
-        case Expand() | Dot4() | PairDot4() | Dot2():
+        case Expand() | Dot4() | PairDot4() | Dot2() | Permute():
             return _OF_ONE_TYPE[type(expr)]
         case Shuffle(lanes=lanes):
             return _shuffle(list(lanes))

@@ -25,6 +25,7 @@ from aerogel.loop.nodes import (
     Expr,
     Fma,
     PairDot4,
+    Permute,
     Reduce,
     Select,
     Shuffle,
@@ -39,7 +40,7 @@ from aerogel.loop.walk import children, map_children
 
 _COMPUTES = (
     Binary, Unary, Compare, Select, Cast, Bitcast, Broadcast, Fma, Reduce, Expand, Dot4, PairDot4, Dot2,
-    Shuffle,
+    Shuffle, Permute,
 )  # fmt: skip
 _COMMUTES = ("add", "mul", "and", "or", "xor")
 

@@ -348,6 +348,20 @@ class Shuffle(_Operators):
 
 
 @dataclass(frozen=True, slots=True)
+class Permute(_Operators):
+    """Lane i is element ``at[i]``, modulo twice the lanes, of ``a`` followed by ``b``; ``at``: unsigned
+    integers as wide as the elements. (What ``vpermi2b`` and its kin of x86 do.)"""
+
+    a: Expr
+    b: Expr
+    at: Expr
+
+    @property
+    def type(self) -> Type:
+        return self.a.type
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadId(_Operators):
     """Number of the running thread, i64, from 0."""
 
@@ -367,7 +381,8 @@ class ThreadCount(_Operators):
 
 Expr = (
     Const | Var | Binary | Unary | Compare | Select | Cast | Bitcast | Load | VLoad | Broadcast
-    | Iota | Fma | Reduce | Expand | Dot4 | PairDot4 | Dot2 | Shuffle | ThreadId | ThreadCount
+    | Iota | Fma | Reduce | Expand | Dot4 | PairDot4 | Dot2 | Shuffle | Permute | ThreadId
+    | ThreadCount
 )  # fmt: skip
 Operand = Expr | int | float
 

@@ -40,6 +40,7 @@ from aerogel.loop.nodes import (
     Module,
     PairDot4,
     Param,
+    Permute,
     Prefetch,
     Reduce,
     Scalar,
@@ -208,6 +209,8 @@ def _named(expr: Expr) -> str:
             return _apply("dot2", acc, a, b)
         case Shuffle(a=a, b=b, lanes=lanes):
             return f"shuffle({expr_text(a)}, {expr_text(b)}, [{', '.join(map(str, lanes))}])"
+        case Permute(a=a, b=b, at=at):
+            return _apply("permute", a, b, at)
         case _:
             raise AssertionError(f"{type(expr).__name__} is printed elsewhere")
 

@@ -27,6 +27,7 @@ from aerogel.loop.nodes import (
     Iota,
     Load,
     PairDot4,
+    Permute,
     Reduce,
     Scalar,
     Select,
@@ -118,6 +119,8 @@ def _shaped(expr: Expr, names: Names, depth: int) -> Type:
             return _dot2(expr, *(type_of(e, names, depth) for e in (acc, a, b)))
         case Shuffle(a=a, b=b):
             return _shuffle(expr, type_of(a, names, depth), type_of(b, names, depth))
+        case Permute(a=a, b=b, at=at):
+            return _permute(expr, *(type_of(e, names, depth) for e in (a, b, at)))
         case _:
             raise RuleError(f"{type(expr).__name__} is not an expression")
 
@@ -304,3 +307,11 @@ def _shuffle(expr: Shuffle, a: Type, b: Type) -> Type:
     limit = 2 * a.lanes if isinstance(a, Vec) else 0
     _require(all(0 <= lane < limit for lane in expr.lanes), expr, f"picks lanes from 0 to {limit - 1}")
     return _legal(Vec(a.dtype, len(expr.lanes)), expr)
+
+
+def _permute(expr: Permute, a: Type, b: Type, at: Type) -> Type:
+    _require(_is_vec(a) and a == b, expr, f"takes one vector type, not {type_name(a)} and {type_name(b)}")
+    _require(a.dtype is not DType.BOOL, expr, "moves numbers, not bool")
+    fits = _is_vec(at) and at.dtype.kind == "uint" and _width(at) == _width(a) and at.lanes == a.lanes
+    _require(fits, expr, f"of {type_name(a)} needs unsigned integers as wide, not {type_name(at)}")
+    return a

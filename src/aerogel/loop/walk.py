@@ -31,6 +31,7 @@ from aerogel.loop.nodes import (
     LetView,
     Load,
     PairDot4,
+    Permute,
     Prefetch,
     Reduce,
     Select,
@@ -66,6 +67,7 @@ EXPR_FIELDS: dict[type[Expr], tuple[str, ...]] = {
     PairDot4: ("acc", "a", "b"),
     Dot2: ("acc", "a", "b"),
     Shuffle: ("a", "b"),
+    Permute: ("a", "b", "at"),
     ThreadId: (),
     ThreadCount: (),
 }

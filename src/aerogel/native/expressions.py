@@ -10,6 +10,7 @@ from aerogel.core.errors import NativeError, refuse
 from aerogel.loop import nodes as n
 from aerogel.native import expand as expanding
 from aerogel.native import fallbacks, halves
+from aerogel.native import permute as permuting
 from aerogel.native.emitter import Emitter, Pointer, Slot
 from aerogel.native.spelling import HALVES, Value, lanes_of, literal, spell, suffix, with_lanes
 from aerogel.native.versions import aligned_pointer
@@ -302,6 +303,10 @@ def shuffle(e: Emitter, node: n.Shuffle) -> Value:
     return e.value(f"shufflevector {kind} {a.ref}, {kind} {b.ref}, {fallbacks.indices(node.lanes)}", to)
 
 
+def permute(e: Emitter, node: n.Permute) -> Value:
+    return permuting.permute(e, emit(e, node.a), emit(e, node.b), emit(e, node.at))
+
+
 def thread_id(e: Emitter, node: n.ThreadId) -> Value:
     return Value("%thread", n.I64)
 
@@ -331,6 +336,7 @@ TABLE: dict[type, Callable[[Emitter, Any], Value]] = {
     n.PairDot4: pair_dot4,
     n.Dot2: dot2,
     n.Shuffle: shuffle,
+    n.Permute: permute,
     n.ThreadId: thread_id,
     n.ThreadCount: thread_count,
 }
