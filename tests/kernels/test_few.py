@@ -13,7 +13,8 @@ from tests.kernels.machine import SHAPES, Machine, Ready
 from aerogel.core.target import Target
 from aerogel.formats.bitmap import WORD, PackedRows, unpack
 from aerogel.formats.nibbles import encode4, in_columns
-from aerogel.kernels.few import Few, kernels, step
+from aerogel.kernels.few import kernels, step
+from aerogel.kernels.few_params import Few
 from aerogel.kernels.few_x import prepare, program
 from aerogel.kernels.quantise import quantise
 from aerogel.tune.few import few_functions, pack_rows

@@ -1,10 +1,10 @@
 """Rows for one to eight columns as steps of entries: sliced ELLPACK with bytes for indices.
 
-A *panel* is 4 x lanes rows, cut into blocks of 256 columns. In each block the panel's rows are sorted by how
-many of their columns are stored there, most first, and ``lanes`` neighbours of that order are a *slice*: one
-row for each lane. A slice is stored in *steps* of four entries for every lane; a lane whose row has no more is
-filled up with zeros of column 0. Sorting keeps rows of a slice alike, so little is filled up: 1.07, 1.18 and
-1.28 entries for a non-zero at 30, 10 and 5 % of random non-zeros and 16 lanes.
+A *panel* is 4 x lanes rows, cut into blocks of 256 columns. In each block the panel's rows are sorted by
+how many of their columns are stored there, most first, and ``lanes`` neighbours of that order are a *slice*:
+one row for each lane. A slice is stored in *steps* of four entries for every lane; a lane whose row has no
+more is filled up with zeros of column 0. Sorting keeps the rows of a slice alike, so little is filled up:
+1.07, 1.18 and 1.28 entries for a non-zero at 30, 10 and 5 % of random non-zeros and 16 lanes.
 
 A step is 4 x lanes bytes, the columns of its entries in the block, and then their values, v bytes each, as
 four vectors' worth of four numbers, by a quarter of the lanes if v is 1. Bytes per weight at density d: about
@@ -16,7 +16,8 @@ other, and interleaves them, has numbers in their lanes: entry k of lane l has i
     v = 1:  4 l + k          v = 2:  16 (l / 4) + 8 (k / 2) + 2 (l mod 4) + k mod 2
     v = 4:  16 (l / 4) + 4 k + l mod 4
 
-and its value at k x lanes + l for v = 4, at (k / 2) x 2 lanes + 2 l + k mod 2 for v = 2, at 4 l + k for v = 1.
+and its value is number k x lanes + l for v = 4, (k / 2) x 2 lanes + 2 l + k mod 2 for v = 2, 4 l + k for
+v = 1.
 """
 
 from __future__ import annotations
@@ -84,9 +85,7 @@ def slice_rows(stored: NDArray[Any], lanes: int) -> Slices:
     return Slices(entries, words.reshape(-1), ranks.astype(np.uint8).reshape(-1), firsts[:: blocks * SLICES])
 
 
-def unslice(
-    found: Slices, rows: int, columns: int, lanes: int, dtype: np.dtype[Any]
-) -> NDArray[Any]:
+def unslice(found: Slices, rows: int, columns: int, lanes: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """[rows, columns] again, both as ``slice_rows`` takes them. FormatError if the parts do not fit."""
     height, blocks = SLICES * lanes, columns // BLOCK_COLUMNS
     panels, itemsize = rows // height, dtype.itemsize

@@ -15,8 +15,9 @@ from __future__ import annotations
 from aerogel.core.dtypes import DType
 from aerogel.formats.bitmap import PANEL, WORD, Form
 from aerogel.kernels.approx import Lets, Names, maximum, minimum
-from aerogel.kernels.few import BIAS, COLUMNS, PANEL_AT, ROW_STEP, ROWS, WIDEST, WORDS, Few, Y, kernels
+from aerogel.kernels.few import kernels
 from aerogel.kernels.few import step as plain_step
+from aerogel.kernels.few_params import BIAS, COLUMNS, PANEL_AT, ROW_STEP, ROWS, WIDEST, WORDS, Few, Y
 from aerogel.kernels.layout import Layout, index, zero
 from aerogel.kernels.pack import FEATURES, first_lanes, share
 from aerogel.kernels.tile import ADDS, RESIDUAL, Element

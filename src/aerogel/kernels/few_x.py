@@ -12,6 +12,9 @@ For bf16 layers it is rounded in place to nearest even, 0 below 2^-56, infinite 
 CPU multiplies pairs of bf16 by itself, the first half of the column becomes pairs: of every 2 x lanes
 numbers the l-th beside the (lanes + l)-th, like the weight's.
 
+Sliced rows look inputs up byte by byte: for fp32 and bf16 layers ``bytes`` has of every 256 numbers first
+their least significant bytes, then the next, and so on.
+
 Threads take whole columns. Element (feature, column) of the source lies at feature x ``x_row_step`` +
 column x ``x_column_step``: (1, features) for columns in one piece, (lanes, 1) for a tiled activation of one
 vector.
@@ -22,8 +25,9 @@ from __future__ import annotations
 from aerogel.core.dtypes import DType
 from aerogel.formats.bitmap import SMALLEST_BF16, WORD
 from aerogel.formats.nibbles import GROUP
+from aerogel.formats.sliced import BLOCK_COLUMNS
 from aerogel.kernels.approx import Lets, Names, maximum, minimum
-from aerogel.kernels.few import COLUMNS, WORDS, Few
+from aerogel.kernels.few_params import COLUMNS, WORDS, Few
 from aerogel.kernels.layout import one, zero
 from aerogel.kernels.pack import FEATURES, first_lanes, sink, source, splat
 from aerogel.kernels.quantise import Grid
@@ -71,13 +75,18 @@ PARAMS: tuple[Param, ...] = (
 
 
 def prepare(few: Few) -> Function:
-    """``source`` -> ``numbers`` f32 [columns, words x 64], for bf16 rounded, and for integers on to
-    ``bytes`` u8 of that shape, ``x_scales`` f32 and ``x_zeros`` i32 [columns], which else are not touched."""
+    """``source`` -> ``numbers`` f32 [columns, words x 64], for bf16 rounded, and for integers and sliced rows
+    on to ``bytes`` u8 [columns, words x 64 x bytes of a number]; for integers ``x_scales`` f32 and
+    ``x_zeros`` i32 [columns]. What is not made is not touched."""
     names = Names()
     mine = Compare("eq", _COLUMN % ThreadCount(), ThreadId())
     body = _copy(few, names)
-    if few.number != "fp32":
-        body = (*body, *(_round(few, names) if few.number == "bf16" else _quantise(few, names)))
+    if few.of_bytes:
+        body = (*body, *_quantise(few, names))
+    elif few.x_bytes:
+        body = (*body, *_bytes_apart(few, names))
+    elif few.number == "bf16":
+        body = (*body, *_round(few, names))
     return Function("few_prepare", PARAMS, (For(_COLUMN, zero(), COLUMNS, (If(mine, body),)),))
 
 
@@ -108,6 +117,25 @@ def _round(few: Few, names: Names) -> Block:
         for i, half in enumerate((low, high)):
             each.add(VStore(NUMBERS, to + at + i * lanes, Bitcast(half << 16, Vec(DType.F32, lanes))))
     out.add(For(at, zero(), WORDS * WORD, each.block(), step=2 * lanes))
+    return out.block()
+
+
+def _bytes_apart(few: Few, names: Names) -> Block:
+    """One column of ``numbers``, as fp32 or bf16, to ``bytes``: of every 256 numbers first the least
+    significant bytes, then the next."""
+    out, lanes = Lets(names), few.lanes
+    from_ = out.let(_COLUMN * (WORDS * WORD), "from")
+    to = out.let(from_ * few.x_bytes, "to")
+    each, at = Lets(names), Var(names.fresh("at"), I64)
+    x = VLoad(NUMBERS, from_ + at, lanes)
+    bits = Bitcast(x, Vec(DType.U32, lanes)) if few.number == "fp32" else _bf16(x, lanes, each)
+    kept = each.let(bits, "bits")
+    inside = at % BLOCK_COLUMNS
+    first = each.let(to + (at - inside) * few.x_bytes + inside, "first")
+    for plane in range(few.x_bytes):
+        byte = Cast((kept >> (8 * plane)) & 0xFF, Vec(DType.U8, lanes))
+        each.add(VStore(BYTES, first + plane * BLOCK_COLUMNS, byte))
+    out.add(For(at, zero(), WORDS * WORD, each.block(), step=lanes))
     return out.block()
 
 
@@ -168,7 +196,7 @@ def program_params(few: Few) -> tuple[Param, ...]:
 def program(few: Few) -> Function:
     """One layer from activations to y: prepare, then the step. Its module has ``prepare``, ``kernels`` and
     ``step`` before it."""
-    x = BYTES if few.of_bytes else NUMBERS
+    x = BYTES if few.x_bytes else NUMBERS
     given: dict[str, Buf | Var] = {"x": x, "x_scales": X_SCALES, "x_zeros": X_ZEROS}
     args = tuple(given.get(p.name, p) for p in few.params)
     body: Block = (Call("few_prepare", PARAMS), Barrier(), Call(f"{few.name}_step", args))

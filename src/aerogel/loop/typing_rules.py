@@ -312,6 +312,7 @@ def _shuffle(expr: Shuffle, a: Type, b: Type) -> Type:
 def _permute(expr: Permute, a: Type, b: Type, at: Type) -> Type:
     _require(_is_vec(a) and a == b, expr, f"takes one vector type, not {type_name(a)} and {type_name(b)}")
     _require(a.dtype is not DType.BOOL, expr, "moves numbers, not bool")
-    fits = _is_vec(at) and at.dtype.kind == "uint" and _width(at) == _width(a) and at.lanes == a.lanes
+    lanes = a.lanes if isinstance(a, Vec) else 0
+    fits = at == Vec(at.dtype, lanes) and at.dtype.kind == "uint" and at.dtype.bits == a.dtype.bits
     _require(fits, expr, f"of {type_name(a)} needs unsigned integers as wide, not {type_name(at)}")
     return a

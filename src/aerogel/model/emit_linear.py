@@ -14,7 +14,7 @@ from aerogel.core.dtypes import DType
 from aerogel.formats.bitmap import WORD, PackedRows
 from aerogel.formats.panel import Packed
 from aerogel.kernels import few_tiled, linear, linear_words
-from aerogel.kernels.few import Few
+from aerogel.kernels.few_params import Few
 from aerogel.kernels.quantise import quantise
 from aerogel.loop.nodes import F32, Barrier, Buf, BufferType, Call, Const, Expr, If, Stmt
 from aerogel.model import rows

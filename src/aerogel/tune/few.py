@@ -21,7 +21,8 @@ from aerogel.formats.bitmap import STORED, WORD, Form, Number, PackedRows, pack,
 from aerogel.formats.canonical import encode_rows8, integers_of
 from aerogel.formats.nibbles import encode4
 from aerogel.formats.panel import Matrix
-from aerogel.kernels.few import Few, kernels, step
+from aerogel.kernels.few import kernels, step
+from aerogel.kernels.few_params import Few
 from aerogel.kernels.few_tiled import MOST_COLUMNS
 from aerogel.kernels.few_x import prepare, program
 from aerogel.loop.nodes import Module
@@ -115,10 +116,9 @@ class FewColumns:
         padded = packed.words * WORD
         self._x = aligned(MOST_COLUMNS * packed.columns)
         self._y = aligned(MOST_COLUMNS * packed.rows)
-        integers = few.of_bytes
         room = (
             aligned(MOST_COLUMNS * padded),
-            aligned(MOST_COLUMNS * padded if integers else 0, np.uint8),
+            aligned(MOST_COLUMNS * padded * few.x_bytes, np.uint8),
             aligned(MOST_COLUMNS),
             aligned(MOST_COLUMNS, np.int32),
         )
