@@ -11,6 +11,7 @@ from tests.kernels.machine import Machine, Ready
 
 from aerogel.formats.bitmap import WORD, PackedRows, pack, pack_integers
 from aerogel.formats.panel import words
+from aerogel.kernels.few_params import Few
 from aerogel.kernels.few_tiled import MOST_COLUMNS, few_of, functions, gather, padded_word, program, step
 from aerogel.kernels.layout import Layout
 from aerogel.kernels.linear import finish
@@ -43,7 +44,10 @@ def tiled(layout: Layout, x: np.ndarray, fill: Any) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize(("element", "form"), [("f32", "bitmap"), ("i8", "nested"), ("i8", "dense")])
+@pytest.mark.parametrize(
+    ("element", "form"),
+    [("f32", "bitmap"), ("i8", "nested"), ("i8", "dense"), ("f32", "sliced"), ("i8", "sliced")],
+)
 @pytest.mark.parametrize("columns", [1, 3, MOST_COLUMNS])
 def test_the_product(machine: Machine, element: str, form: str, columns: int) -> None:
     layout, random = machine.layout, np.random.default_rng(columns)
@@ -118,11 +122,12 @@ def test_residual_and_activation_come_after_the_sum(machine: Machine) -> None:
 
 def test_gather_is_shared_by_threads_without_gaps() -> None:
     """Every number of the room is written, for features that end within a word or at its end."""
+    few = Few(4, 1, "fp32", "bitmap")
     for features in (1, 63, 64, 65):
-        padded = -(-features // WORD) * padded_word("f32")
+        padded = -(-features // WORD) * padded_word(few)
         x = np.arange(1, features * 4 + 1, dtype=np.float32)
         numbers = np.full(2 * padded, np.nan, np.float32)
-        prepare(Module("m", (gather("f32"),))).run([x, numbers, features, padded, 2, 4], 5, 1)
+        prepare(Module("m", (gather(few),))).run([x, numbers, features, padded, 2, 4], 5, 1)
         expected = np.zeros((2, padded), np.float32)
         expected[:, :features] = x.reshape(features, 4)[:, :2].T
         np.testing.assert_array_equal(numbers.reshape(2, padded), expected)

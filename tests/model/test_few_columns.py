@@ -30,9 +30,13 @@ WAYS = {
     "rows": Candidate("rows", 0, dense=True),
     "bitmap": Candidate("bitmap", 0),
     "nested": Candidate("nested", 0),
+    "sliced": Candidate("sliced", 0),
 }
 # Each form with each kind of number would only show the same again.
-CASES = [("bitmap", "fp32"), ("nested", "int8"), ("rows", "int8"), ("rows", "fp32")]
+CASES = [
+    ("bitmap", "fp32"), ("nested", "int8"), ("rows", "int8"), ("rows", "fp32"), ("sliced", "fp32"),
+    ("sliced", "int8"),
+]  # fmt: skip
 
 
 def mlp(wide: int = 131, zeros: float = 0.6) -> Graph:

@@ -100,6 +100,6 @@ def test_an_unknown_number_is_refused() -> None:
 
 def test_every_form_is_timed_fastest_first() -> None:
     found = time_forms(weight(), "fp32", current(), columns=2)
-    assert set(found) == {"dense", "bitmap", "nested"}
+    assert set(found) == {"dense", "bitmap", "nested", "sliced"}
     assert list(found.values()) == sorted(found.values())
     assert min(found.values()) > 0

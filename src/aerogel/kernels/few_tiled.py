@@ -13,7 +13,8 @@ is at feature x stride + column, with ``stride`` = vectors x lanes, whatever a v
 from __future__ import annotations
 
 from aerogel.core.dtypes import DType
-from aerogel.formats.bitmap import PANEL, WORD, Form
+from aerogel.formats.bitmap import WORD, Form
+from aerogel.formats.sliced import BLOCK_COLUMNS
 from aerogel.kernels.approx import Lets, Names, maximum, minimum
 from aerogel.kernels.few import kernels
 from aerogel.kernels.few import step as plain_step
@@ -25,10 +26,12 @@ from aerogel.loop.nodes import (
     I64,
     Assign,
     Barrier,
+    Bitcast,
     Block,
     Buf,
     BufferType,
     Call,
+    Cast,
     Compare,
     Const,
     Define,
@@ -55,33 +58,71 @@ STRIDE, PADDED = Var("stride", I64), Var("padded", I64)
 def few_of(layout: Layout, element: Element, form: Form) -> Few:
     """The kernels of a layer in a program of that layout."""
     # Sums beside a vector of weights and one of inputs: of 3 columns where tiles have 3 vectors would spill.
-    width = 1 << (min(layout.width, WIDEST).bit_length() - 1)
+    width = 1 if form == "sliced" else 1 << (min(layout.width, WIDEST).bit_length() - 1)
     return Few(layout.lanes, width, "int8" if element == "i8" else "fp32", form)
 
 
-def gather(element: Element) -> Function:
-    """``x`` tiled, ``features`` of 4 bytes, ``columns`` of them in lanes -> ``numbers`` [columns, padded]."""
-    dtype = DType.I32 if element == "i8" else DType.F32
+def gather(few: Few) -> Function:
+    """``x`` tiled, ``features`` of 4 bytes, ``columns`` of them in lanes -> ``numbers`` [columns, padded];
+    for sliced rows of float32 the bytes of each 256 numbers apart (see ``few_x``)."""
+    apart, dtype = _apart(few), DType.I32 if few.of_bytes else DType.F32
     x = Buf("x", BufferType(dtype, const=True, align=4))
-    numbers = Buf("numbers", BufferType(dtype, align=4))
+    numbers = gathered(few)
     out, column = Lets(Names()), Var("column", I64)
     begin, end = share(PADDED, out)
     there = out.let(minimum(FEATURES, end), "there")
     behind = out.let(maximum(FEATURES, begin), "behind")
     i, j = Var("i", I64), Var("j", I64)
-    nothing = Const(0 if element == "i8" else 0.0, Scalar(dtype))
-    copy = For(i, begin, there, (Store(numbers, column * PADDED + i, Load(x, i * STRIDE + column)),))
-    pad = For(j, behind, end, (Store(numbers, column * PADDED + j, nothing),))
+    nothing = Const(0 if few.of_bytes else 0.0, Scalar(dtype))
+    keep = _keep_apart if apart else _keep
+    copy = For(i, begin, there, keep(numbers, column * PADDED, i, Load(x, i * STRIDE + column)))
+    pad = For(j, behind, end, keep(numbers, column * PADDED, j, nothing))
     out.add(For(column, zero(), COLUMNS, (copy, pad)))
     params = (x, numbers, FEATURES, PADDED, COLUMNS, STRIDE)
-    return Function(f"gather_{element}", params, out.block())
+    return Function(f"gather_{'i8' if few.of_bytes else 'bytes' if apart else 'f32'}", params, out.block())
+
+
+def gathered(few: Few) -> Buf:
+    """Where columns are gathered: words of integers, numbers, or bytes of numbers."""
+    dtype = DType.U8 if _apart(few) else DType.I32 if few.of_bytes else DType.F32
+    return Buf("numbers", BufferType(dtype, align=dtype.itemsize))
+
+
+def gathered_word(few: Few) -> int:
+    """Elements of ``gathered`` for each column, in a word of inputs."""
+    return WORD * few.x_bytes if _apart(few) else padded_word(few)
+
+
+def padded_word(few: Few) -> int:
+    """What ``gather`` takes for a feature, in a word of inputs."""
+    return WORD // 4 if few.of_bytes else WORD
+
+
+def _apart(few: Few) -> bool:
+    return few.form == "sliced" and not few.of_bytes
+
+
+def _keep(numbers: Buf, column: Expr, at: Expr, value: Expr) -> Block:
+    return (Store(numbers, column + at, value),)
+
+
+def _keep_apart(numbers: Buf, column: Expr, at: Expr, value: Expr) -> Block:
+    """The bytes of one number, each among its kind of the 256 numbers."""
+    out = Lets(Names("byte_"))
+    bits = out.let(Bitcast(value, Scalar(DType.U32)), "bits")
+    inside = out.let(at % BLOCK_COLUMNS, "inside")
+    first = out.let((column + at - inside) * 4 + inside, "first")
+    for plane in range(4):
+        byte = Cast((bits >> (8 * plane)) & 0xFF, Scalar(DType.U8))
+        out.add(Store(numbers, first + plane * BLOCK_COLUMNS, byte))
+    return out.block()
 
 
 def step(few: Few, fn: str | None = None) -> Function:
     """What every thread runs for one layer; x is gathered. ``fn``: an activation; then ``linear.finish`` of
     it is in the module too. Its parameters are those of the kernels, then ``residual`` (read if ``adds`` is
     1, as large as y) and ``adds``; row_step is the stride of a feature in y, column_step 1."""
-    first, end, at = PANEL_AT * PANEL, Var("row_end", I64), Var("at", I64)
+    first, end, at = PANEL_AT * few.panel_rows, Var("row_end", I64), Var("at", I64)
     lane = at % ROW_STEP
     value = Var("value", Vec(DType.F32, few.lanes))
     settle: Block = (
@@ -91,7 +132,7 @@ def step(few: Few, fn: str | None = None) -> Function:
         VStore(Y, at, value),
     )
     after: Block = (
-        Let(end, minimum(first + PANEL, ROWS)),
+        Let(end, minimum(first + few.panel_rows, ROWS)),
         For(at, first * ROW_STEP, end * ROW_STEP, settle, step=few.lanes),
     )
     if fn is not None:
@@ -103,17 +144,17 @@ def step(few: Few, fn: str | None = None) -> Function:
 def program(few: Few) -> Function:
     """One layer by itself, without a residual; ``room`` u8: 4 bytes for every feature, filled up to words,
     of every column. Its module has ``functions`` before it."""
-    element = _element(few)
-    tiled = Buf("tiled", BufferType(DType.I32 if element == "i8" else DType.F32, const=True, align=4))
+    dtype = DType.I32 if few.of_bytes else DType.F32
+    tiled = Buf("tiled", BufferType(dtype, const=True, align=4))
     room = Buf("room", BufferType(DType.U8, align=64))
-    numbers = Buf("numbers", BufferType(tiled.type.dtype, align=4))
-    padded = WORDS * padded_word(element)
+    numbers, collect = gathered(few), gather(few)
+    padded = WORDS * padded_word(few)
     given: dict[str, Expr | Buf] = {"row_step": STRIDE, "column_step": index(1)}
     args = tuple(given.get(p.name, p) for p in few.params)
     body: Block = (
-        LetView(numbers, room, zero(), padded * COLUMNS),
-        LetView(few.x, room, zero(), COLUMNS * WORDS * WORD),
-        Call(f"gather_{element}", (tiled, numbers, FEATURES, padded, COLUMNS, STRIDE)),
+        LetView(numbers, room, zero(), COLUMNS * WORDS * gathered_word(few)),
+        LetView(few.x, room, zero(), COLUMNS * WORDS * (WORD * max(1, few.x_bytes))),
+        Call(collect.name, (tiled, numbers, FEATURES, padded, COLUMNS, STRIDE)),
         Barrier(),
         Call(f"{few.name}_tiled", (*args, BIAS, index(0))),
     )
@@ -123,13 +164,4 @@ def program(few: Few) -> Function:
 
 def functions(few: Few, fn: str | None = None) -> tuple[Function, ...]:
     """All that ``step`` needs but the activation, and ``step`` itself behind them."""
-    return (gather(_element(few)), *kernels(few), step(few, fn))
-
-
-def padded_word(element: Element) -> int:
-    """What ``gather`` takes for a feature, in a word of columns."""
-    return WORD // 4 if element == "i8" else WORD
-
-
-def _element(few: Few) -> Element:
-    return "i8" if few.number == "int8" else "f32"
+    return (gather(few), *kernels(few), step(few, fn))

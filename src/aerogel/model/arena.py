@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aerogel.formats.bitmap import WORD
+from aerogel.formats.sliced import BLOCK_COLUMNS
 from aerogel.kernels.few_tiled import MOST_COLUMNS
 from aerogel.model.graph import Columns
 from aerogel.model.steps import FetchStep, LinearStep, Place, Step, reads, writes
@@ -70,9 +70,9 @@ def _room(step: Step) -> int:
 
 
 def gathered_bytes(step: LinearStep) -> int:
-    """MOST_COLUMNS columns of what a linear layer reads, each filled up to whole words."""
+    """MOST_COLUMNS columns of what a linear layer reads, each filled up to whole blocks of sliced rows."""
     each = 1 if step.element == "i8" else 4
-    return MOST_COLUMNS * each * (-(-step.inputs // WORD) * WORD)
+    return MOST_COLUMNS * each * (-(-step.inputs // BLOCK_COLUMNS) * BLOCK_COLUMNS)
 
 
 def _fit(

@@ -116,13 +116,13 @@ def _multiply_few(of: Emission, step: LinearStep, packed: PackedRows, b: _Buffer
 
 def _gathered(of: Emission, step: LinearStep, packed: PackedRows, few: Few, b: _Buffers) -> tuple[Buf, Call]:
     """The columns as the kernels take them, and what brings them there."""
-    padded = packed.words * few_tiled.padded_word(step.element)
-    words = Buf(of.local("gathered"), BufferType(b.x.type.dtype, align=4))
-    of.room(words, few_tiled.MOST_COLUMNS * padded)
-    x = of.room(Buf(of.local("few_x"), few.x.type), few_tiled.MOST_COLUMNS * packed.words * WORD)
+    padded, most = packed.words * few_tiled.padded_word(few), few_tiled.MOST_COLUMNS * packed.words
+    words = Buf(of.local("gathered"), few_tiled.gathered(few).type)
+    of.room(words, most * few_tiled.gathered_word(few))
+    x = of.room(Buf(of.local("few_x"), few.x.type), most * WORD * max(1, few.x_bytes))
     features = words_of(step.inputs) if step.element == "i8" else step.inputs
     sizes = (whole_number(features), whole_number(padded), of.columns(step.out), of.stride(step.out))
-    return x, Call(few_tiled.gather(step.element).name, (b.x, words, *sizes))
+    return x, Call(few_tiled.gather(few).name, (b.x, words, *sizes))
 
 
 def _rounded(of: Emission, step: LinearStep, known: Range, b: _Buffers) -> tuple[Buf, tuple[Stmt, ...]]:

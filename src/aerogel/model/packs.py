@@ -33,7 +33,7 @@ from aerogel.core.errors import AerogelError, CacheError, FormatError, require
 from aerogel.core.files import write_file
 from aerogel.core.memory import CACHE_LINE
 from aerogel.core.target import Target
-from aerogel.formats.bitmap import LANES, Form
+from aerogel.formats.bitmap import LANES, Form, stored_dtype
 from aerogel.kernels.few_tiled import MOST_COLUMNS
 from aerogel.model.blob import SLACK, Entry
 from aerogel.model.graph import Graph
@@ -265,8 +265,10 @@ def _layer(found: Mapping[str, Any]) -> Layer:
 def _outline(found: Mapping[str, Any]) -> Outline | RowsOutline:
     if "form" in found:
         outline: Outline | RowsOutline = RowsOutline(**found)
-        known = outline.form in get_args(Form) and outline.lanes in LANES
-        known = known and (outline.number, outline.dtype) in (("fp32", "float32"), ("int8", "int8"))
+        known = (
+            outline.form in get_args(Form) and outline.lanes in LANES and outline.number in ("fp32", "int8")
+        )
+        known = known and outline.dtype == stored_dtype(outline.number, outline.form)
     else:
         outline = Outline(**found)
         known = outline.kind in ("panel", "quad") and outline.dtype in ("float32", "int32")

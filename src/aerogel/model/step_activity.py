@@ -19,10 +19,8 @@ from typing import assert_never
 import numpy as np
 
 from aerogel.core.caches import Cache
-from aerogel.core.dtypes import DType
 from aerogel.energy.activity import LEVELS, Activity
-from aerogel.formats import bitmap
-from aerogel.formats.bitmap import STORED, PackedRows
+from aerogel.formats.bitmap import PackedRows
 from aerogel.kernels.approx import ACTIVATIONS, Lets, Names, exp2_below
 from aerogel.loop.nodes import F32, Binary, Fma, Let, Unary, Var
 from aerogel.loop.walk import subexpressions
@@ -106,9 +104,7 @@ def _add_linear(built: Built, step: LinearStep, n: int, levels: Levels, found: C
     """Inputs that are loaded to be multiplied, and weights that are read again."""
     packed, lanes = built.packed[step.name].at(n), built.layout.lanes
     if isinstance(packed, PackedRows):
-        bits = DType.of(STORED[packed.number]).bits
-        vectors = packed.panels * packed.words * (bitmap.WORD * bits // (32 * lanes))
-        found[levels.at("L1")] += 4 * lanes * vectors * n
+        found[levels.at("L1")] += 4 * lanes * packed.x_vectors * n
         return
     found[levels.at("L1")] += 4 * lanes * packed.loads * built.layout.vectors(n)
     found[levels.at("L2")] += packed.nbytes * (len(built.layout.tiles(n)) - 1)

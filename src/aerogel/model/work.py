@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from aerogel.core.quantity import both
-from aerogel.formats import bitmap
 from aerogel.formats.bitmap import PackedRows
 from aerogel.formats.panel import WORD, Packed
 from aerogel.kernels.tile import Element
@@ -129,8 +128,7 @@ def nonzeros(packed: Packed | PackedRows) -> int:
 def multiplied(packed: Packed | PackedRows) -> int:
     """Weights that meet an activation, zeros that the kernel does not skip among them."""
     if isinstance(packed, PackedRows):
-        # Whole words are spread out in registers, whatever they hold.
-        return packed.panels * bitmap.PANEL * packed.words * bitmap.WORD
+        return packed.multiplied
     return packed.values.size * (1 if packed.values.dtype == np.float32 else WORD)
 
 

@@ -29,10 +29,11 @@ from aerogel.loop.nodes import Module
 from aerogel.native import Compiled, compile
 from aerogel.tune.copied import P, copied
 from aerogel.tune.few import pack_matrix
-from aerogel.tune.plan import Candidate
+from aerogel.tune.plan import FORMS, Candidate
 from aerogel.tune.worth import WORTH_A_TRIAL, WORTH_MORE_THAN_DENSE, WORTH_TWICE_DENSE, WORTH_TWO_PACKINGS
 
 ROWS, BITMAP, NESTED = Candidate("rows", 0, dense=True), Candidate("bitmap", 0), Candidate("nested", 0)
+SLICED = Candidate("sliced", 0)
 # Smaller layers are about barriers, not about weights.
 LEAST_WEIGHTS = 1 << 15
 # Copies of a weight need not be larger than caches together, nor many.
@@ -83,8 +84,8 @@ def few_choice(weight: Matrix, rival: Rival, target: Target, least: int = 1) -> 
     lanes = Layout.of(target).lanes
     seconds = {rival.few: rival.seconds(least)}
     best: tuple[Candidate, PackedRows] | None = None
-    for candidate, form in _forms(weight):
-        packed = pack_matrix(weight, form, lanes)
+    for candidate in _candidates(weight, target):
+        packed = pack_matrix(weight, FORMS[candidate.kind], lanes)
         seconds[candidate] = _seconds(packed, target, least, rival.copies)
         if best is None or seconds[candidate] < seconds[best[0]] * _may_lose(best[0]):
             best = candidate, packed
@@ -107,11 +108,12 @@ def _possible(weight: Matrix) -> bool:
     return numbers.size >= LEAST_WEIGHTS and bool(fits)
 
 
-def _forms(weight: Matrix) -> tuple[tuple[Candidate, Form], ...]:
+def _candidates(weight: Matrix, target: Target) -> tuple[Candidate, ...]:
     numbers = _numbers(weight)
-    dense: tuple[tuple[Candidate, Form], ...] = ((ROWS, "dense"),)
-    sparse = 1 - np.count_nonzero(numbers) / numbers.size >= WORTH_A_TRIAL
-    return (*dense, (BITMAP, "bitmap"), (NESTED, "nested")) if sparse else dense
+    if 1 - np.count_nonzero(numbers) / numbers.size < WORTH_A_TRIAL:
+        return (ROWS,)
+    # Without an instruction that looks bytes up, each is loaded by itself.
+    return (ROWS, BITMAP, NESTED, SLICED) if target.has("avx512vbmi") else (ROWS, BITMAP, NESTED)
 
 
 def _numbers(weight: Matrix) -> NDArray[Any]:

@@ -12,9 +12,9 @@ from aerogel.core.errors import FormatError, require
 from aerogel.formats.bitmap import Form
 from aerogel.kernels.few_tiled import MOST_COLUMNS
 
-# "rows", "bitmap", "nested": see ``formats.bitmap``; the first of them stores zeros, too.
-Way = Literal["panel", "quad", "rows", "bitmap", "nested"]
-FORMS: Mapping[str, Form] = {"rows": "dense", "bitmap": "bitmap", "nested": "nested"}
+# "rows" to "sliced": see ``formats.bitmap``; the first of them stores zeros, too.
+Way = Literal["panel", "quad", "rows", "bitmap", "nested", "sliced"]
+FORMS: Mapping[str, Form] = {"rows": "dense", "bitmap": "bitmap", "nested": "nested", "sliced": "sliced"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aerogel.core.dtypes import DType
-from aerogel.formats import bitmap
-from aerogel.formats.bitmap import STORED, PackedRows
+from aerogel.formats.bitmap import PackedRows
 from aerogel.formats.panel import WORD, Packed
 from aerogel.tune.peaks import Peaks
 
@@ -21,7 +19,7 @@ def roofline(
 ) -> dict[str, float]:
     """The three times, in seconds, that a layer cannot beat on ``top.threads`` threads."""
     if isinstance(packed, PackedRows):
-        return _of_rows(packed, columns, lanes, top, moved)
+        return _of_rows(packed, columns, top, moved)
     vectors = -(-columns // lanes)
     whole = packed.values.dtype == np.float32
     rate, operations = (top.flops, 2.0) if whole else (top.dots, 2.0 * WORD)
@@ -32,13 +30,11 @@ def roofline(
     }
 
 
-def _of_rows(packed: PackedRows, columns: int, lanes: int, top: Peaks, moved: int) -> dict[str, float]:
+def _of_rows(packed: PackedRows, columns: int, top: Peaks, moved: int) -> dict[str, float]:
     """Rows for few columns: a vector of every row, of every column's inputs once for the rows of a panel."""
-    bits = DType.of(STORED[packed.number]).bits
-    vectors = packed.panels * packed.words * (bitmap.WORD * bits // (32 * lanes))
     rate = top.dots if packed.number == "int8" else top.flops
     return {
         "arithmetic": 2.0 * packed.nonzeros * columns / (rate * top.threads),
-        "loads": vectors * (bitmap.PANEL + columns) / (top.loads * top.threads),
+        "loads": packed.loads(columns) / (top.loads * top.threads),
         "memory": moved / top.bytes,
     }
