@@ -9,15 +9,25 @@ import numpy as np
 import pytest
 
 from aerogel.core.target import Target, current
-from aerogel.formats.bitmap import PackedRows
+from aerogel.formats.bitmap import PackedRows, pack
 from aerogel.formats.panel import Packed, words
 from aerogel.tune import few_choice as choosing
 from aerogel.tune.choose import DENSE, choose, pack_as
-from aerogel.tune.few_choice import BITMAP, LEAST_WEIGHTS, NESTED, ROWS, FewChoice, Rival, few_choice
+from aerogel.tune.few_choice import (
+    BITMAP,
+    LEAST_WEIGHTS,
+    NESTED,
+    ROWS,
+    SLICED,
+    FewChoice,
+    Rival,
+    few_choice,
+)
 from aerogel.tune.plan import Candidate
 from aerogel.tune.worth import WORTH_MORE_THAN_DENSE, WORTH_TWICE_DENSE, WORTH_TWO_PACKINGS
 
 PANEL = Candidate("panel", 0)
+SPARSE = (BITMAP, NESTED, SLICED) if current().has("avx512vbmi") else (BITMAP, NESTED)
 Clock = Callable[[str, int], float]
 
 
@@ -52,18 +62,39 @@ def test_the_more_memory_the_more_it_must_gain(
     assert chosen(monkeypatch, weight(zeros), clock(needed * 0.99)).few is None
     found = chosen(monkeypatch, weight(zeros), clock(needed * 1.01))
     assert found.few == (ROWS if zeros == 0 else BITMAP) and found.columns == 8
-    assert set(found.seconds) == {PANEL, ROWS, *((BITMAP, NESTED) if zeros else ())}
+    assert set(found.seconds) == {PANEL, ROWS, *(SPARSE if zeros else ())}
 
 
 def test_the_fastest_form_wins_but_dense_rows_only_by_far(monkeypatch: pytest.MonkeyPatch) -> None:
     def clock(nested: float, dense: float) -> Clock:
         seconds = {"rival": 9.0, "bitmap": 1.0, "nested": nested, "dense": dense}
-        return lambda form, columns: seconds[form]
+        return lambda form, columns: seconds.get(form, 5.0)
 
     assert chosen(monkeypatch, weight(0.5), clock(1.1, 1.0)).few == BITMAP
     assert chosen(monkeypatch, weight(0.5), clock(0.9, 1.0)).few == NESTED
     assert chosen(monkeypatch, weight(0.5), clock(1.1, 0.8)).few == BITMAP
     assert chosen(monkeypatch, weight(0.5), clock(1.1, 0.7)).few == ROWS
+
+
+def test_sliced_rows_are_tried_where_bytes_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def clock(form: str, columns: int) -> float:
+        return {"rival": 9.0, "sliced": 1.0}.get(form, 2.0)
+
+    def choice(*features: str) -> FewChoice:
+        monkeypatch.setattr(
+            choosing, "pack_matrix", lambda weight, form, lanes: pack(weight, "fp32", form, 16)
+        )
+        target = Target("t", "x86_64", 512, 32, features)
+        matrix = weight(0.9)
+        packed = pack_as(matrix, PANEL, pairs=False)
+        monkeypatch.setattr(Rival, "seconds", lambda _, columns: clock("rival", columns))
+        monkeypatch.setattr(choosing, "_seconds", lambda p, target, columns, copies: clock(p.form, columns))
+        rival = Rival(PANEL, packed, _never, packed.nbytes, own=False, dense_bytes=matrix.nbytes, copies=1)
+        return few_choice(matrix, rival, target)
+
+    assert choice("avx512f", "avx512vbmi").few == SLICED
+    without = choice("avx512f")
+    assert without.few == BITMAP and SLICED not in without.seconds
 
 
 @pytest.mark.parametrize(("faster_up_to", "columns"), [(1, 1), (2, 2), (3, 2), (4, 4), (7, 4), (8, 8)])

@@ -64,8 +64,6 @@ LANES = (4, 8, 16)
 PADDING_BYTES = 64
 
 STORED: dict[Number, str] = {"fp32": "float32", "bf16": "uint16", "int8": "int8", "int4": "uint8"}
-# Forms that int4 has no kernel for.
-NOT_OF_NIBBLES: tuple[Form, ...] = ("sliced",)
 # What is packed at a time: its copies should not fill the memory.
 _ELEMENTS_AT_A_TIME = 1 << 22
 # The bits of 2^-56. Weights and activations as bf16 are 0 below it, or at least this large: then every
@@ -153,6 +151,12 @@ class PackedRows:
         return sum(array.nbytes for array in self.streams)
 
 
+def forms_of(number: Number) -> tuple[Form, ...]:
+    """How rows of such numbers can be stored; dense is first."""
+    forms: tuple[Form, ...] = get_args(Form)
+    return tuple(form for form in forms if (number, form) != ("int4", "sliced"))
+
+
 def panel_rows(form: Form, lanes: int) -> int:
     """Rows that are stored together."""
     return SLICES * lanes if form == "sliced" else PANEL
@@ -207,7 +211,7 @@ def pack_nibbles(
     Otherwise like ``pack``. InputError for integers and scales that do not fit.
     """
     _check(integers, np.int8, form, lanes)
-    require(form not in NOT_OF_NIBBLES, InputError, f"int4 is not stored {form}: give bitmap or nested")
+    require(form in forms_of("int4"), InputError, f"int4 is not stored {form}: give bitmap or nested")
     check4(integers, scales)
     laid = laid_scales(scales, integers.shape[1], lanes, PANEL)
     return _pack(integers, "int4", form, lanes, (laid, row_sums(integers, scales)))
