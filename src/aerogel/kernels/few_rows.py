@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aerogel.core.dtypes import DType
+from aerogel.core.memory import CACHE_LINE
 from aerogel.formats.bitmap import BLOCK, PANEL, WORD, Number
 from aerogel.formats.nibbles import GROUP
 from aerogel.kernels.approx import Lets, Names
@@ -67,6 +68,8 @@ from aerogel.loop.nodes import (
 # nothing.
 AHEAD_BYTES = 2048
 _ASKING_ROWS: dict[Number, int] = {"fp32": 0, "bf16": PANEL, "int8": 1, "int4": 1}
+# Dense float32, every line: 1.06 x [1.01, 1.16] as fast on Zen 4, two threads; dense int8 gains nothing.
+DENSE_AHEAD_BYTES = 4096
 # Vectors of a row that are spelt out; more, where vectors are short, take a loop.
 UNROLLED = 4
 
@@ -132,6 +135,9 @@ class Panel:
             return self._word_of_nibbles(at, masks)
         if few.form == "dense":
             rows = [_Stored(few, _OFFSET + r * WORD) for r in range(PANEL)]
+            if few.number == "fp32":
+                lines = range(0, PANEL * WORD, CACHE_LINE // 4)
+                body.add(*(Prefetch(few.values, _OFFSET + (DENSE_AHEAD_BYTES // 4 + i)) for i in lines))
             self._columns(body, rows, at * (WORD // few.share))
             body.add(Assign(_OFFSET, _OFFSET + PANEL * WORD))
             return body.block()
