@@ -8,6 +8,7 @@ import pytest
 from aerogel.core.errors import InputError
 from aerogel.core.target import Target, available, current
 from aerogel.formats.panel import Packed, pack, unpack
+from aerogel.kernels.layout import Layout
 from aerogel.tune import choose as choosing
 from aerogel.tune.choose import (
     DENSE,
@@ -19,10 +20,10 @@ from aerogel.tune.choose import (
     WORTH_TWO_SMALL,
     candidates,
     choose,
-    chunk_of,
     pack_as,
     quick,
 )
+from aerogel.tune.kernel import CHUNK_BYTES, chunk_of, kernel_module
 from aerogel.tune.plan import FEW_COLUMNS, Candidate
 
 
@@ -142,7 +143,7 @@ def test_a_chunk_holds_about_what_the_cache_does() -> None:
         return chunk_of(packed) * packed.nbytes // packed.groups
 
     large = pack(np.ones((512, 1024), np.float32), "panel", 1024)
-    assert 200_000 < chunk(large) <= choosing.CHUNK_BYTES
+    assert 200_000 < chunk(large) <= CHUNK_BYTES
     assert chunk_of(pack(np.ones((1, 1), np.float32), "panel", 1)) >= 1
     assert chunk_of(pack(np.ones((32, 60_000), np.float32), "panel", 60_000)) == 1
 
@@ -151,7 +152,7 @@ def test_a_chunk_holds_about_what_the_cache_does() -> None:
 @pytest.mark.parametrize("columns", [1, 20])
 def test_the_kernels_tried_compute_the_product(target: Target, columns: int) -> None:
     matrix = weight(0.6)
-    layout = choosing.Layout.of(target)
+    layout = Layout.of(target)
     x = np.random.default_rng(0).standard_normal((48, columns)).astype(np.float32)
     for candidate in (DENSE, *SPARSE):
         packed = pack_as(matrix, candidate, pairs=current().pairs)
@@ -159,5 +160,5 @@ def test_the_kernels_tried_compute_the_product(target: Target, columns: int) -> 
         bias = np.zeros(40, np.float32)
         streams = (packed.values, packed.indices, packed.runs, packed.starts.ravel(), packed.work)
         sizes = (40, 48, packed.block, 0, packed.groups, 1, layout.vectors(columns))
-        choosing.kernel_module(target, candidate.kind)(*streams, bias, layout.pack(x), bias, y, *sizes)
+        kernel_module(target, candidate.kind)(*streams, bias, layout.pack(x), bias, y, *sizes)
         np.testing.assert_allclose(layout.unpack(y, 40, columns), matrix @ x, rtol=1e-5, atol=1e-5)

@@ -40,10 +40,14 @@ def weight(zeros: float, rows: int = 256, columns: int = 256) -> np.ndarray:
 def chosen(monkeypatch: pytest.MonkeyPatch, matrix: Any, clock: Clock, *, own: bool = False) -> FewChoice:
     """The choice by ``clock(form or "rival", columns)``."""
     packed = pack_as(matrix, DENSE if matrix.dtype != np.float32 else PANEL, pairs=current().pairs)
-    rival = Rival(PANEL, packed, _never, packed.nbytes, own, matrix.nbytes, 3)
+    rival = Rival(PANEL, packed, _never, _nothing, packed.nbytes, own, matrix.nbytes, 3)
     monkeypatch.setattr(Rival, "seconds", lambda _, columns: clock("rival", columns))
     monkeypatch.setattr(choosing, "_seconds", lambda p, target, columns, copies: clock(p.form, columns))
     return few_choice(matrix, rival, current())
+
+
+def _nothing() -> None:
+    """Comes between."""
 
 
 def _never(packed: Packed, columns: int) -> Callable[[], None]:
@@ -89,7 +93,9 @@ def test_sliced_rows_are_tried_where_bytes_are_looked_up(monkeypatch: pytest.Mon
         packed = pack_as(matrix, PANEL, pairs=False)
         monkeypatch.setattr(Rival, "seconds", lambda _, columns: clock("rival", columns))
         monkeypatch.setattr(choosing, "_seconds", lambda p, target, columns, copies: clock(p.form, columns))
-        rival = Rival(PANEL, packed, _never, packed.nbytes, own=False, dense_bytes=matrix.nbytes, copies=1)
+        rival = Rival(
+            PANEL, packed, _never, _nothing, packed.nbytes, own=False, dense_bytes=matrix.nbytes, copies=1
+        )
         return few_choice(matrix, rival, target)
 
     assert choice("avx512f", "avx512vbmi").few == SLICED
@@ -117,7 +123,7 @@ def test_nothing_is_tried_below_the_least_number_of_columns(monkeypatch: pytest.
     packed = pack_as(weight(0.9), PANEL, pairs=current().pairs)
     monkeypatch.setattr(Rival, "seconds", lambda _, columns: 2.0)
     monkeypatch.setattr(choosing, "_seconds", timed)
-    rival = Rival(PANEL, packed, _never, packed.nbytes, own=False, dense_bytes=1 << 18, copies=1)
+    rival = Rival(PANEL, packed, _never, _nothing, packed.nbytes, own=False, dense_bytes=1 << 18, copies=1)
     found = few_choice(weight(0.9), rival, current(), 4)
     assert found.columns == 8 and set(seen) == {4, 8}
     plan = choose({"a": weight(0.9), "b": weight(0.9)}, current(), 32, least={"b": 4})
@@ -160,6 +166,8 @@ def test_calls_take_turns_with_copies_of_the_weight() -> None:
         np.testing.assert_array_equal(each.values, packed.values)
         return lambda: None
 
-    choosing._cold(packed, ready, 4)
+    calls: list[int] = []
+    choosing._cold(packed, ready, 4, lambda: calls.append(1))
+    assert len(calls) == choosing.ROUNDS
     assert len({each.values.ctypes.data for each in seen}) == len(seen) == 4
     assert not isinstance(packed, PackedRows)

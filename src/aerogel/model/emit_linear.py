@@ -26,7 +26,7 @@ from aerogel.model.graph import Range, Weight
 from aerogel.model.packings import ROW_STREAMS, STREAMS, Packings, stream_name
 from aerogel.model.steps import LinearStep
 from aerogel.model.steps import words as words_of
-from aerogel.tune.choose import chunk_of
+from aerogel.tune.kernel import chunk_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,28 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from time import perf_counter
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError
-from aerogel.core.memory import aligned, copy_aligned
+from aerogel.core.memory import aligned
 from aerogel.core.target import Target
-from aerogel.formats.panel import PANEL, Kind, Matrix, Packed, pack
+from aerogel.formats.panel import PANEL, Matrix, Packed, pack
 from aerogel.kernels.layout import Layout
-from aerogel.kernels.linear import kernels, step
-from aerogel.kernels.tile import Element
-from aerogel.loop.nodes import Module
-from aerogel.native import Compiled, compile
 from aerogel.tune.few_choice import Rival, few_choice
+from aerogel.tune.kernel import element_of, kernel_arguments, kernel_module, sample
 from aerogel.tune.plan import FEW_COLUMNS, Candidate, LayerPlan, Plan
+from aerogel.tune.strangers import strangers
 from aerogel.tune.worth import WORTH_A_TRIAL, WORTH_MORE_THAN_DENSE, WORTH_TWO_PACKINGS, WORTH_TWO_SMALL
 
-# A chunk of packed weights that stays in a typical L2 cache beside a tile of activations.
-CHUNK_BYTES = 400_000
 # So many that inputs and outputs do not fit an L2 cache together, as in a batch. With half as many, quads
 # look as good as panels; in a batch they take a fifth longer.
 COLUMNS = 256
@@ -54,11 +47,6 @@ def pack_as(weight: Matrix, candidate: Candidate, *, pairs: bool) -> Packed:
             return pack(weight, kind, block, dense=candidate.dense, pairs=pairs)
         case _:
             raise InputError(f"{candidate} is for few columns: pack it with aerogel.tune.few.pack_matrix")
-
-
-def chunk_of(packed: Packed) -> int:
-    """How many groups make a chunk of about CHUNK_BYTES."""
-    return max(1, int(CHUNK_BYTES * packed.groups // max(1, packed.nbytes)))
 
 
 def candidates(weight: Matrix) -> tuple[Candidate, ...]:
@@ -157,7 +145,8 @@ def _rival(
         bound = kernel.bind(*kernel_arguments(packed, x, y, target, columns))
         return lambda: bound.run(1)
 
-    return Rival(few, packed[few], ready, packed[many].nbytes, many != few, weight.nbytes, copies)
+    between = strangers(target, element_of(weight))
+    return Rival(few, packed[few], ready, between, packed[many].nbytes, many != few, weight.nbytes, copies)
 
 
 def _named(seconds: Mapping[Candidate, float]) -> dict[str, float]:
@@ -177,9 +166,11 @@ def _looks(weight: Matrix) -> tuple[object, ...]:
 @dataclass
 class _Trial:
     call: Callable[[], None]
+    between: Callable[[], None]
     best: float = float("inf")
 
     def run(self) -> None:
+        self.between()
         start = perf_counter()
         self.call()
         self.best = min(self.best, perf_counter() - start)
@@ -190,8 +181,9 @@ def _time(packed: Mapping[Candidate, Packed], target: Target, columns: int) -> d
     if len(packed) == 1:
         return dict.fromkeys(packed, 1.0)
     dense = packed[DENSE]
-    x = sample(Layout.of(target).size(dense.columns, columns), element_of(dense.values))
-    trials = {c: _Trial(_ready(p, x, target, columns)) for c, p in packed.items()}
+    element = element_of(dense.values)
+    x, between = sample(Layout.of(target).size(dense.columns, columns), element), strangers(target, element)
+    trials = {c: _Trial(_ready(p, x, target, columns), between) for c, p in packed.items()}
     for _ in range(ROUNDS):
         for trial in trials.values():
             trial.run()
@@ -201,50 +193,6 @@ def _time(packed: Mapping[Candidate, Packed], target: Target, columns: int) -> d
 def _ready(packed: Packed, x: Matrix, target: Target, columns: int) -> Callable[[], None]:
     compiled = kernel_module(target, packed.kind, element_of(packed.values))
     y = aligned(Layout.of(target).size(packed.rows, columns))
-    arguments = kernel_arguments(packed, x, y, target, columns)
-    return lambda: compiled(*arguments)
-
-
-def kernel_arguments(
-    packed: Packed,
-    x: Matrix,
-    y: NDArray[np.float32],
-    target: Target,
-    columns: int,
-    grids: tuple[NDArray[Any], ...] | None = None,
-) -> tuple[NDArray[Any] | int, ...]:
-    """What the step of ``kernel_module`` takes for a product by itself, without a bias. ``x``: tiled, as
-    ``sample`` gives it; ``y``: tiled. ``grids``: scales and sums of an integer layer's rows, scales and zero
-    points of columns; by default every scale is 1 and every zero point 0."""
-    layout = Layout.of(target)
-    vectors, zeros = layout.vectors(columns), np.zeros(packed.rows, np.float32)
-    streams = (packed.values, packed.indices, packed.runs, packed.starts.ravel(), packed.work)
-    extra: tuple[NDArray[Any], ...] = ()
-    if element_of(packed.values) == "i8":
-        padded = vectors * layout.lanes
-        scales, columns_ = np.ones(packed.rows, np.float32), np.ones(padded, np.float32)
-        sums, points = np.zeros(packed.rows, np.int32), np.zeros(padded, np.int32)
-        extra = grids or (scales, sums, columns_, points)
-    sizes = (packed.rows, packed.columns, packed.block, 0, packed.groups, chunk_of(packed), vectors)
-    return (*streams, zeros, x, zeros, y, *extra, *sizes)
-
-
-def element_of(values: Matrix) -> Element:
-    """What a matrix is made of."""
-    return "f32" if values.dtype == np.float32 else "i8"
-
-
-def sample(size: int, element: Element) -> Matrix:
-    """Activations to time a kernel with: normal numbers, or words of any bytes."""
-    rng = np.random.default_rng(0)
-    if element == "f32":
-        return copy_aligned(rng.standard_normal(size, dtype=np.float32))
-    return copy_aligned(rng.integers(-(1 << 31), 1 << 31, size).astype(np.int32))
-
-
-@cache
-def kernel_module(target: Target, kind: Kind, element: Element = "f32") -> Compiled:
-    """The kernels of one packing, compiled for ``target``."""
-    layout = Layout.of(target)
-    functions = (*kernels(layout, kind, element), step(layout, kind, None, element))
-    return compile(Module(f"linear_{kind}_{element}", functions), target)
+    # Checked once: checks take longer than a small layer does.
+    bound = compiled.bind(*kernel_arguments(packed, x, y, target, columns))
+    return lambda: bound.run(1)

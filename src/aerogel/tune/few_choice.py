@@ -30,6 +30,7 @@ from aerogel.native import Compiled, compile
 from aerogel.tune.copied import P, copied
 from aerogel.tune.few import pack_matrix
 from aerogel.tune.plan import FORMS, Candidate
+from aerogel.tune.strangers import strangers
 from aerogel.tune.worth import WORTH_A_TRIAL, WORTH_MORE_THAN_DENSE, WORTH_TWICE_DENSE, WORTH_TWO_PACKINGS
 
 ROWS, BITMAP, NESTED = Candidate("rows", 0, dense=True), Candidate("bitmap", 0), Candidate("nested", 0)
@@ -48,19 +49,21 @@ Call = Callable[[], None]
 @dataclass(frozen=True)
 class Rival:
     """What runs at few columns otherwise. ``packed``: of candidate ``few``; ``ready(packed, columns)``: a
-    call of it; ``many_bytes``: what the packing for many columns takes, ``own``: whether that is another one;
-    ``dense_bytes``: of the weight as it is; ``copies``: layers like this one would make the model."""
+    call of it; ``between``: what runs before each timed one; ``many_bytes``: what the packing for many
+    columns takes, ``own``: whether that is another one; ``dense_bytes``: of the weight as it is; ``copies``:
+    layers like this one would make the model."""
 
     few: Candidate
     packed: Packed
     ready: Callable[[Packed, int], Call]
+    between: Call
     many_bytes: int
     own: bool
     dense_bytes: int
     copies: int
 
     def seconds(self, columns: int) -> float:
-        return _cold(self.packed, lambda packed: self.ready(packed, columns), self.copies)
+        return _cold(self.packed, lambda packed: self.ready(packed, columns), self.copies, self.between)
 
 
 @dataclass(frozen=True)
@@ -140,11 +143,12 @@ def _wanted(packed: PackedRows, rival: Rival) -> float:
 
 
 def _seconds(packed: PackedRows, target: Target, columns: int, copies: int) -> float:
-    return _cold(packed, lambda each: rows_call(each, target, columns), copies)
+    between = strangers(target, "i8" if packed.number == "int8" else "f32")
+    return _cold(packed, lambda each: rows_call(each, target, columns), copies, between)
 
 
-def _cold(packed: P, ready: Callable[[P], Call], copies: int) -> float:
-    """Seconds of a call, the best of ROUNDS, that take turns with copies of the weight."""
+def _cold(packed: P, ready: Callable[[P], Call], copies: int, between: Call) -> float:
+    """Seconds of a call, the best of ROUNDS; calls take turns with copies of the weight, and ``between``."""
     enough = -(-COLD_BYTES // max(1, packed.nbytes))
     count = max(1, min(copies, enough, MOST_COPIES))
     turns = cycle([ready(packed), *(ready(copied(packed)) for _ in range(count - 1))])
@@ -153,6 +157,7 @@ def _cold(packed: P, ready: Callable[[P], Call], copies: int) -> float:
         next(turns)()
     for _ in range(ROUNDS):
         call = next(turns)
+        between()
         start = perf_counter()
         call()
         best = min(best, perf_counter() - start)

@@ -18,8 +18,8 @@ from aerogel.kernels.layout import Layout
 from aerogel.kernels.quantise import quantise
 from aerogel.loop.nodes import Module
 from aerogel.native import Compiled, compile
-from aerogel.tune.choose import element_of, kernel_arguments, kernel_module, sample
 from aerogel.tune.copied import copied
+from aerogel.tune.kernel import element_of, kernel_arguments, kernel_module, sample
 
 Precision = Literal["fp32", "int8"]
 _COLD_BYTES, _MOST_COPIES = 4 << 20, 32
