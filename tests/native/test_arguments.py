@@ -181,6 +181,28 @@ def test_a_refused_set_changes_nothing() -> None:
     bound.set("x", floats())
 
 
+def test_a_saved_argument_can_be_restored() -> None:
+    x, y = floats(), floats()
+    bound = add_program().bind(x, y, 1)
+    saved, scalar = bound.saved("y"), bound.saved("n")
+    z = floats()
+    gone = weakref.ref(z)
+    bound.set("y", z)
+    bound.set("n", 7)
+    bound.run()
+    assert (y[0], z[0]) == (0, 7)
+    del z
+    bound.restore("y", saved)
+    bound.restore("n", scalar)
+    gc.collect()
+    assert gone() is None, "an array that was replaced is let go"
+    bound.run()
+    assert y[0] == 1
+    # And where it lies is known again.
+    with pytest.raises(InputError, match="overlap"):
+        bound.set("x", y)
+
+
 def test_bound_arrays_live_as_long_as_they_are_needed() -> None:
     x = floats()
     gone = weakref.ref(x)

@@ -2,6 +2,8 @@
 
 Padding is never computed. A sequence runs from its first to its last token with mask 1 (from position 0 where
 the model pools the first token); tokens inside with mask 0 ("holes") stay, but are neither keys nor pooled.
+
+Every call comes by here, and a small one takes 0.3 ms: messages are made only where they are needed.
 """
 
 from __future__ import annotations
@@ -109,24 +111,19 @@ def _features(graph: Graph, given: Mapping[str, Any]) -> Batch:
 def _ids(spec: Input, given: Mapping[str, Any], shape: tuple[int, ...] | None) -> NDArray[Any]:
     # A copy, so that what was checked is what is looked up, whatever another thread does to the caller's.
     array = _array(spec, given[spec.name]).copy()
-    require(
-        array.ndim == 2 and array.dtype.kind in "iu",
-        InputError,
-        f"input {spec.name!r} is {array.dtype} of shape {array.shape}: "
-        "it needs integers of shape (batch, sequence)",
-    )
-    require(
-        shape is None or array.shape == shape,
-        InputError,
-        f"input {spec.name!r} has shape {array.shape}, but the ids before it {shape}",
-    )
+    if array.ndim != 2 or array.dtype.kind not in "iu":
+        raise InputError(
+            f"input {spec.name!r} is {array.dtype} of shape {array.shape}: "
+            "it needs integers of shape (batch, sequence)"
+        )
+    if shape is not None and array.shape != shape:
+        raise InputError(f"input {spec.name!r} has shape {array.shape}, but the ids before it {shape}")
     if array.size:
         low, high = int(array.min()), int(array.max())
-        require(
-            low >= 0 and high < spec.limit,
-            InputError,
-            f"input {spec.name!r} holds ids {low} to {high}: they must lie in 0 to {spec.limit - 1}",
-        )
+        if low < 0 or high >= spec.limit:
+            raise InputError(
+                f"input {spec.name!r} holds ids {low} to {high}: they must lie in 0 to {spec.limit - 1}"
+            )
     return array
 
 
@@ -136,24 +133,19 @@ def _mask(spec: Input, given: Mapping[str, Any], shape: tuple[int, ...]) -> NDAr
     if value is None:
         return None
     array = _array(spec, value)
-    require(
-        array.shape == shape and array.dtype.kind in "iubf",
-        InputError,
-        f"input {spec.name!r} is {array.dtype} of shape {array.shape}: it needs 0 and 1 of shape {shape}",
-    )
-    mask = array != 0
-    require(
-        bool(((array == 1) | ~mask).all()),
-        InputError,
-        f"input {spec.name!r} holds other numbers than 0 and 1",
-    )
-    empty = np.flatnonzero(~mask.any(axis=1)) if mask.shape[1] else np.zeros(0, np.intp)
-    require(
-        empty.size == 0,
-        InputError,
-        f"input {spec.name!r} is all zero in row {next(iter(empty), 0)}: a sequence needs a token",
-    )
-    return None if bool(mask.all()) else mask
+    if array.shape != shape or array.dtype.kind not in "iubf":
+        raise InputError(
+            f"input {spec.name!r} is {array.dtype} of shape {array.shape}: it needs 0 and 1 of shape {shape}"
+        )
+    ones = array == 1
+    if bool(ones.all()):
+        return None
+    if not bool((ones | (array == 0)).all()):
+        raise InputError(f"input {spec.name!r} holds other numbers than 0 and 1")
+    empty = np.flatnonzero(~ones.any(axis=1))
+    if empty.size:
+        raise InputError(f"input {spec.name!r} is all zero in row {empty[0]}: a sequence needs a token")
+    return ones
 
 
 def _tokens(graph: Graph, lookups: tuple[Lookup, ...], given: Mapping[str, Any]) -> Batch:
@@ -169,23 +161,22 @@ def _tokens(graph: Graph, lookups: tuple[Lookup, ...], given: Mapping[str, Any])
         if spec.kind == "ids" and spec.name not in arrays:
             arrays[spec.name] = np.zeros(shape, np.int32)
     count, length = shape
-    name = next(iter(arrays))
-    require(
-        count == 0 or length > 0, InputError, f"input {name!r} has shape {shape}: a sequence needs a token"
-    )
-    require(
-        graph.max_length is None or length <= graph.max_length,
-        InputError,
-        f"input {name!r} has {length} tokens a sequence: this model takes at most {graph.max_length}",
-    )
-    require(count * length <= MOST_TOKENS, InputError, f"a batch of shape {shape} is too large: split it")
+    if count and not length:
+        name = next(iter(arrays))
+        raise InputError(f"input {name!r} has shape {shape}: a sequence needs a token")
+    if graph.max_length is not None and length > graph.max_length:
+        raise InputError(
+            f"input {next(iter(arrays))!r} has {length} tokens a sequence: "
+            f"this model takes at most {graph.max_length}"
+        )
+    if count * length > MOST_TOKENS:
+        raise InputError(f"a batch of shape {shape} is too large: split it")
     mask = None
     for spec in graph.inputs:
         if spec.kind == "mask":
             mask = _mask(spec, given, shape)
-    packing = _pack(
-        mask, count, length, from_zero=any(isinstance(o, Pool) and o.kind == "first" for o in graph.ops)
-    )
+    from_zero = mask is not None and any(isinstance(o, Pool) and o.kind == "first" for o in graph.ops)
+    packing = _pack(mask, count, length, from_zero=from_zero)
     offsets, destination, kept, holes = packing
     ids = np.empty((len(lookups), destination.size), np.int32)
     for row, lookup in enumerate(lookups):

@@ -237,24 +237,19 @@ class Program:
         return out
 
     def _arguments(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-        names = [i.name for i in self.built.graph.inputs]
-        require(
-            len(args) <= len(names),
-            InputError,
-            f"the program takes {len(names)} inputs ({', '.join(names)}), got {len(args)}",
-        )
+        inputs = self.built.graph.inputs
+        names = [i.name for i in inputs]
+        if len(args) > len(names):
+            raise InputError(f"the program takes {len(names)} inputs ({', '.join(names)}), got {len(args)}")
         given = dict(zip(names, args, strict=False))
         for name, value in named.items():
-            require(name in names, InputError, f"no input {name!r}: the program takes {', '.join(names)}")
+            if name not in names:
+                raise InputError(f"no input {name!r}: the program takes {', '.join(names)}")
             require(name not in given, InputError, f"input {name!r} is given twice")
             given[name] = value
-        for spec in self.built.graph.inputs:
-            missing = given.get(spec.name) is None and not spec.optional and spec.kind != "mask"
-            require(
-                not missing,
-                InputError,
-                f"input {spec.name!r} is missing: the program takes {', '.join(names)}",
-            )
+        for spec in inputs:
+            if given.get(spec.name) is None and not spec.optional and spec.kind != "mask":
+                raise InputError(f"input {spec.name!r} is missing: the program takes {', '.join(names)}")
         return _numpy(given)
 
 
@@ -305,10 +300,10 @@ class _Lane:
         self._call = aligned(SLACK, np.uint8)
         self._numbers = aligned(len(CALL_NUMBERS), np.int64)
         names = [*(f"in_{name}" for name in fed), *(f"out_{step.output}" for step in fetched)]
-        self._nothing = {name: aligned(1) for name in names}
         self.bound: Bound = built.compiled.bind(
-            built.constants, self._arena, self._call, self._numbers, *self._nothing.values()
+            built.constants, self._arena, self._call, self._numbers, *(aligned(1) for _ in names)
         )
+        self._nothing = {name: self.bound.saved(name) for name in names}
 
     def load(self, work: Batch, out: Mapping[str, NDArray[np.float32]], span: tuple[int, int]) -> None:
         """Point the program at this call's arrays. Sizes follow from the batch, which has been checked."""
@@ -326,8 +321,8 @@ class _Lane:
 
     def release(self) -> None:
         """Let go of the caller's arrays, and of an arena far larger than most calls need."""
-        for name, empty in self._nothing.items():
-            self.bound.set(name, empty)
+        for name, nothing in self._nothing.items():
+            self.bound.restore(name, nothing)
         if self._arena.nbytes > KEPT_ARENA:
             self._arena = aligned(SLACK, np.uint8)
             self.bound.set("arena", self._arena)

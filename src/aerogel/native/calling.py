@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -78,6 +78,14 @@ class Compiled:
         return f"Compiled({self.name!r}, {self.target.name}, ({', '.join(p.name for p in self.params)}))"
 
 
+class Saved(NamedTuple):
+    """An argument that was checked: its value, what the program gets, and, of a buffer, where it lies."""
+
+    value: Argument
+    word: int
+    span: tuple[Buf, int, int] | None
+
+
 class Bound:
     """A program with its arguments: ``run`` costs a few microseconds. Arrays are kept alive.
 
@@ -115,6 +123,22 @@ class Bound:
         self._replaced = self._kept[i]
         self._kept[i] = value
         self._pack(i, param, value)
+        self._replaced = None
+
+    def saved(self, name: str) -> Saved:
+        """What the argument is now, for ``restore``."""
+        i = self._index[name]
+        return Saved(self._kept[i], self._block[i], self._spans.get(name))
+
+    def restore(self, name: str, saved: Saved) -> None:
+        """Make the argument again what it was, without checks: for arrays that no other parameter was given
+        since."""
+        i = self._index[name]
+        self._replaced = self._kept[i]
+        self._kept[i] = saved.value
+        if saved.span is not None:
+            self._spans[name] = saved.span
+        self._block[i] = saved.word
         self._replaced = None
 
     def run(self, threads: int = 1) -> None:
