@@ -24,11 +24,12 @@ Every row is summed by one thread, so the bits do not depend on the number of th
   y = (total - zero x sum of the row) x (scale[column] / 16) + bias, in two fused multiply-adds.
 
 An activation that is not finite makes all of its column NaN or infinite: zeros of a word are multiplied too.
+(Of sliced rows it reaches those that use it, and perhaps others.)
 
 What bounds it, on Zen 4 with two threads and 28 GB/s: memory, 1 byte of int8 a weight dense, 0.625, 0.425 and
 0.225 as bitmaps at 50, 70 and 90 % zeros; and one execution port that moves masks, expands and multiplies:
 3.3 cycles for 64 int8 weights, 5.9 for bf16, 11.1 for fp32, whatever the zeros (see ADR 19); of sliced rows
-0.7, 1.4 and 3.2 at 90 % zeros (ADR 35).
+1.0, 1.7 and 3.1 at 90 % zeros (ADR 35).
 """
 
 from __future__ import annotations
