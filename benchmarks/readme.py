@@ -165,8 +165,9 @@ INTEGERS = (
     " activations, ours and onnxruntime's."
 )
 DECODE = (
-    "One column, two threads, matrices of 256 MiB dense, against our own dense layer of the same number:"
-    " streaming weights from memory is what binds."
+    "One column, two threads, matrices of 512 MiB dense, against our own dense layer of the same number:"
+    " streaming weights from memory is what binds. Where the CPU looks up bytes (AVX-512 VBMI), rows of 90 %"
+    " zeros are stored sliced, and only what is left is multiplied."
 )
 
 

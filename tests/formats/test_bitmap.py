@@ -11,19 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aerogel.core.errors import FormatError, InputError
-from aerogel.formats.bitmap import (
-    LANES,
-    MAX_COLUMNS,
-    PADDING_BYTES,
-    PANEL,
-    WORD,
-    PackedRows,
-    forms_of,
-    pack,
-    pack_integers,
-    pack_nibbles,
-    unpack,
-)
+from aerogel.formats.bitmap import pack, pack_integers, pack_nibbles, unpack
+from aerogel.formats.rows import LANES, MAX_COLUMNS, PADDING_BYTES, PANEL, WORD, PackedRows, forms_of
 
 NUMBERS = ("fp32", "bf16", "int8", "int4")
 FORMS = ("dense", "bitmap", "nested", "sliced")

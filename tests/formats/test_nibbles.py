@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aerogel.core.errors import FormatError, InputError
-from aerogel.formats.bitmap import PADDING_BYTES, pack_nibbles, unpack
+from aerogel.formats.bitmap import pack_nibbles, unpack
 from aerogel.formats.nibbles import (
     GROUP,
     LARGEST,
@@ -22,6 +22,7 @@ from aerogel.formats.nibbles import (
     row_sums,
     unfolded,
 )
+from aerogel.formats.rows import PADDING_BYTES
 
 
 def weight(rows: int, columns: int, density: float = 1.0, seed: int = 0) -> np.ndarray:

@@ -11,8 +11,9 @@ import pytest
 from tests.kernels.machine import SHAPES, Machine, Ready
 
 from aerogel.core.target import Target
-from aerogel.formats.bitmap import WORD, PackedRows, forms_of, unpack
+from aerogel.formats.bitmap import unpack
 from aerogel.formats.nibbles import encode4, in_columns
+from aerogel.formats.rows import WORD, PackedRows, forms_of
 from aerogel.kernels.few import kernels, step
 from aerogel.kernels.few_params import Few
 from aerogel.kernels.few_x import prepare, program

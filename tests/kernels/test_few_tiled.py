@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from tests.kernels.machine import Machine, Ready
 
-from aerogel.formats.bitmap import WORD, PackedRows, pack, pack_integers
+from aerogel.formats.bitmap import pack, pack_integers
 from aerogel.formats.panel import words
+from aerogel.formats.rows import WORD, PackedRows
 from aerogel.kernels.few_params import Few
 from aerogel.kernels.few_tiled import MOST_COLUMNS, few_of, functions, gather, padded_word, program, step
 from aerogel.kernels.layout import Layout

@@ -20,7 +20,8 @@ from tests.model.graphs import rows_of
 
 import aerogel
 from aerogel.core.target import Target, available, current
-from aerogel.formats.bitmap import PackedRows, unpack
+from aerogel.formats.bitmap import unpack
+from aerogel.formats.rows import PackedRows
 from aerogel.model import artefact as files
 from aerogel.model import assemble as compiling
 from aerogel.model import packs

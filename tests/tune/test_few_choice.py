@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from aerogel.core.target import Target, current
-from aerogel.formats.bitmap import PackedRows, pack
+from aerogel.formats.bitmap import pack
 from aerogel.formats.panel import Packed, words
+from aerogel.formats.rows import PackedRows
 from aerogel.tune import few_choice as choosing
 from aerogel.tune.choose import DENSE, choose, pack_as
 from aerogel.tune.few_choice import (

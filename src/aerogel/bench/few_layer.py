@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from aerogel.core.errors import InputError, require
 from aerogel.core.target import current
-from aerogel.formats.bitmap import Form, Number, PackedRows, pack, pack_integers, pack_nibbles
+from aerogel.formats.bitmap import pack, pack_integers, pack_nibbles
 from aerogel.formats.nibbles import GROUP, LARGEST
+from aerogel.formats.rows import Form, Number, PackedRows
 from aerogel.kernels.few_params import Few
 from aerogel.tune.few import FewColumns
 from aerogel.tune.peaks import peaks

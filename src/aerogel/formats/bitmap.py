@@ -27,14 +27,12 @@ halves of a register of 32-bit words are ``lanes`` consecutive columns, and so a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import FormatError, InputError, require
-from aerogel.core.memory import aligned
 from aerogel.formats.nibbles import (
     GROUP,
     bytes_of,
@@ -46,125 +44,26 @@ from aerogel.formats.nibbles import (
     read_scales,
     row_sums,
     unfolded,
-    words_of,
 )
-from aerogel.formats.sliced import BLOCK_COLUMNS, SLICES, Slices, slice_rows, step_bytes, unslice
-
-Number = Literal["fp32", "bf16", "int8", "int4"]
-Form = Literal["dense", "bitmap", "nested", "sliced"]
-
-PANEL = 4
-WORD = 64
-# Words whose masks one summary describes.
-BLOCK = 8
-# A row's sum of products with unsigned bytes must fit 32 bits: 127 x 255 x 65,536 does.
-MAX_COLUMNS = 1 << 16
-LANES = (4, 8, 16)
-# A kernel reads a whole vector from any value on.
-PADDING_BYTES = 64
-
-STORED: dict[Number, str] = {"fp32": "float32", "bf16": "uint16", "int8": "int8", "int4": "uint8"}
-# What is packed at a time: its copies should not fill the memory.
-_ELEMENTS_AT_A_TIME = 1 << 22
-# The bits of 2^-56. Weights and activations as bf16 are 0 below it, or at least this large: then every
-# product, and every sum of products, is a multiple of 2^-126. So none is subnormal, and CPUs whose dot
-# product of bf16 flushes what is give the same bits as those that multiply in float32.
-SMALLEST_BF16 = (127 - 56) << 7
-
-
-@dataclass(frozen=True)
-class PackedRows:
-    """A packed matrix; every array is 1-D (``starts`` 2-D), contiguous, aligned and read-only.
-
-    ``values``: ``stored_dtype``, PADDING_BYTES of zeros at the end. ``masks`` u64: [panel, word, row] of a
-    bitmap, summaries [panel, block of words, row] if nested, else empty. ``mask_bytes`` u8: the masks' bytes
-    that are not 0, [panel, block, row, word, byte], padded like ``values``; only if nested. If sliced, values
-    are bytes, the steps; masks their numbers, [panel, block], and mask_bytes the ranks. ``starts`` i64
-    [panels + 1, 2]: where each panel begins in values and in mask_bytes. ``work`` i64 [panels + 1]: bytes
-    streamed before each panel, by which threads share the rows. ``scales`` f32 and ``sums`` i32, a row each:
-    what an integer stands for, and the sum of the row's integers (1 and 0 for floats). Of int4 ``scales`` are
-    the bits of bf16, u16 [panel, block of 32 x lanes columns, row, lane], and ``sums`` f32 16 x the sum of
-    the row's weights.
-    """
-
-    number: Number
-    form: Form
-    lanes: int
-    rows: int
-    columns: int
-    nonzeros: int
-    values: NDArray[Any]
-    masks: NDArray[np.uint64]
-    mask_bytes: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    work: NDArray[np.int64]
-    scales: NDArray[Any]
-    sums: NDArray[Any]
-
-    @property
-    def panels(self) -> int:
-        return -(-self.rows // panel_rows(self.form, self.lanes))
-
-    @property
-    def words(self) -> int:
-        return _words(self.number, self.form, self.columns, self.lanes)
-
-    @property
-    def blocks(self) -> int:
-        return -(-self.words // BLOCK)
-
-    @property
-    def multiplied(self) -> int:
-        """Weights that meet an activation, zeros that the kernel does not skip among them."""
-        if self.form != "sliced":
-            return self.panels * PANEL * self.words * WORD
-        return self._steps * SLICES * self.lanes
-
-    def loads(self, columns: int) -> int:
-        """Vectors that a kernel loads, of weights and of inputs."""
-        vectors = self.x_vectors
-        if self.form != "sliced":
-            # The inputs of every column once for the rows of a panel.
-            return vectors * (PANEL + columns)
-        return columns * (vectors + (self.values.nbytes - PADDING_BYTES) // (4 * self.lanes))
-
-    @property
-    def x_vectors(self) -> int:
-        """Vectors of inputs that a kernel loads for each column."""
-        bits = 8 * np.dtype(STORED[self.number]).itemsize
-        return self.panels * self.words * (WORD * bits // (32 * self.lanes))
-
-    @property
-    def _steps(self) -> int:
-        size = step_bytes(self.lanes, np.dtype(STORED[self.number]).itemsize)
-        return (self.values.nbytes - PADDING_BYTES) // size
-
-    @property
-    def streams(self) -> tuple[NDArray[Any], ...]:
-        """The arrays, in the order in which the kernels take them."""
-        starts = self.starts.reshape(-1)
-        return (self.values, self.masks, self.mask_bytes, starts, self.work, self.scales, self.sums)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes a kernel streams."""
-        return sum(array.nbytes for array in self.streams)
-
-
-def forms_of(number: Number) -> tuple[Form, ...]:
-    """How rows of such numbers can be stored; dense is first."""
-    forms: tuple[Form, ...] = get_args(Form)
-    return tuple(form for form in forms if (number, form) != ("int4", "sliced"))
-
-
-def panel_rows(form: Form, lanes: int) -> int:
-    """Rows that are stored together."""
-    return SLICES * lanes if form == "sliced" else PANEL
-
-
-def stored_dtype(number: Number, form: Form) -> str:
-    """What values are: of sliced rows, bytes of columns and values."""
-    return "uint8" if form == "sliced" else STORED[number]
+from aerogel.formats.rows import (
+    BLOCK,
+    ELEMENTS_AT_A_TIME,
+    LANES,
+    MAX_COLUMNS,
+    PADDING_BYTES,
+    PANEL,
+    STORED,
+    WORD,
+    Form,
+    Number,
+    PackedRows,
+    forms_of,
+    frozen,
+    joined,
+    rounded_to_bf16,
+    words_in,
+)
+from aerogel.formats.sliced import pack_sliced, unpack_sliced
 
 
 def pack(weight: NDArray[np.float32], number: Literal["fp32", "bf16"], form: Form, lanes: int) -> PackedRows:
@@ -244,9 +143,9 @@ def _pack(
     of_rows: tuple[NDArray[Any], NDArray[Any]],
 ) -> PackedRows:
     if form == "sliced":
-        return _pack_sliced(matrix, number, lanes, of_rows)
+        return pack_sliced(matrix, number, lanes, of_rows)
     rows, columns = matrix.shape
-    panels, words = -(-rows // PANEL), _words(number, form, columns, lanes)
+    panels, words = -(-rows // PANEL), words_in(number, form, columns, lanes)
     values: list[NDArray[Any]] = []
     masks: list[NDArray[np.uint64]] = []
     mask_bytes: list[NDArray[np.uint8]] = []
@@ -273,64 +172,25 @@ def _pack(
     # An empty panel is work too: its rows are still written.
     work = starts[:, 0] * itemsize + starts[:, 1] + np.arange(panels + 1) * (of_masks + 1)
     streams = (
-        _joined(values, STORED[number], PADDING_BYTES // itemsize),
-        _joined(masks, "uint64"),
-        _joined(mask_bytes, "uint8", PADDING_BYTES if form == "nested" else 0),
+        joined(values, STORED[number], PADDING_BYTES // itemsize),
+        joined(masks, "uint64"),
+        joined(mask_bytes, "uint8", PADDING_BYTES if form == "nested" else 0),
         starts,
         work,
     )
-    return _frozen(number, form, lanes, (rows, columns, nonzeros), (*streams, *of_rows))
-
-
-def _pack_sliced(
-    matrix: NDArray[Any], number: Number, lanes: int, of_rows: tuple[NDArray[Any], NDArray[Any]]
-) -> PackedRows:
-    columns = matrix.shape[1]
-    width = _words(number, "sliced", columns, lanes) * WORD
-    height = panel_rows("sliced", lanes)
-    step = max(1, _ELEMENTS_AT_A_TIME // (height * width)) * height
-    parts: list[Slices] = []
-    nonzeros = 0
-    for at in range(0, len(matrix), step):
-        some = matrix[at : at + step]
-        if number == "bf16":
-            some = _rounded(some)
-        nonzeros += int(np.count_nonzero(some))
-        parts.append(slice_rows(np.pad(some, ((0, -len(some) % height), (0, width - columns))), lanes))
-    sizes = np.concatenate([np.diff(part.starts) for part in parts])
-    starts = np.zeros((len(sizes) + 1, 2), np.int64)
-    np.cumsum(sizes, out=starts[1:, 0])
-    of_order = width // BLOCK_COLUMNS * (height + 8)
-    streams = (
-        _joined([part.entries for part in parts], "uint8", PADDING_BYTES),
-        _joined([part.steps for part in parts], "uint64"),
-        _joined([part.ranks for part in parts], "uint8"),
-        starts,
-        starts[:, 0] + np.arange(len(starts)) * of_order,
-    )
-    return _frozen(number, "sliced", lanes, (len(matrix), columns, nonzeros), (*streams, *of_rows))
-
-
-def _frozen(
-    number: Number, form: Form, lanes: int, sizes: tuple[int, int, int], arrays: tuple[NDArray[Any], ...]
-) -> PackedRows:
-    """The packing of these streams, of which scales and sums are the caller's."""
-    kept = (*arrays[:-2], *(array.copy() for array in arrays[-2:]))
-    for array in kept:
-        array.setflags(write=False)
-    return PackedRows(number, form, lanes, *sizes, *kept)
+    return frozen(number, form, lanes, (rows, columns, nonzeros), (*streams, *of_rows))
 
 
 def _parts(matrix: NDArray[Any], number: Number, lanes: int) -> Iterator[NDArray[Any]]:
     """The matrix as stored numbers [panels, words, PANEL, WORD], some panels at a time."""
     rows, columns = matrix.shape
-    words = _words(number, "dense", columns, lanes)
-    step = max(1, _ELEMENTS_AT_A_TIME // (PANEL * WORD * words)) * PANEL
+    words = words_in(number, "dense", columns, lanes)
+    step = max(1, ELEMENTS_AT_A_TIME // (PANEL * WORD * words)) * PANEL
     order = _order(number, lanes)
     for at in range(0, rows, step):
         some = matrix[at : at + step]
         if number == "bf16":
-            some = _rounded(some)
+            some = rounded_to_bf16(some)
         elif number == "int4":
             some = in_places(some, lanes)
         missing = -len(some) % PANEL
@@ -340,27 +200,11 @@ def _parts(matrix: NDArray[Any], number: Number, lanes: int) -> Iterator[NDArray
         yield np.ascontiguousarray(part if order is None else part[..., order])
 
 
-def _words(number: Number, form: Form, columns: int, lanes: int) -> int:
-    if form == "sliced":
-        return -(-columns // BLOCK_COLUMNS) * (BLOCK_COLUMNS // WORD)
-    return words_of(columns, lanes) if number == "int4" else -(-columns // WORD)
-
-
 def _order(number: Number, lanes: int) -> NDArray[np.intp] | None:
     """Which column of a word is stored at each place; None where they keep their order."""
     if number != "bf16":
         return None
     return np.arange(WORD).reshape(-1, 2, lanes).transpose(0, 2, 1).reshape(-1)
-
-
-def _rounded(weight: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """The bits of the nearest bf16, ties to even; 0 below SMALLEST_BF16."""
-    bits = np.ascontiguousarray(weight).view(np.uint32)
-    found = ((bits + (np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1)))) >> np.uint32(16)).astype(
-        np.uint16
-    )
-    found[found & 0x7FFF < SMALLEST_BF16] = 0
-    return found
 
 
 def _masks(
@@ -380,16 +224,6 @@ def _masks(
     return summaries, in_blocks[used], used.sum(axis=(1, 2, 3, 4), dtype=np.int64)
 
 
-def _joined(parts: list[NDArray[Any]], dtype: str, padding: int = 0) -> NDArray[Any]:
-    """One aligned array of all parts, with zeros behind."""
-    out = aligned(sum(part.size for part in parts) + padding, dtype)
-    at = 0
-    for part in parts:
-        out[at : at + part.size] = part.reshape(-1)
-        at += part.size
-    return out
-
-
 # --- back again -----------------------------------------------------------------------------
 
 
@@ -399,7 +233,7 @@ def unpack(packed: PackedRows) -> NDArray[np.float32]:
     FormatError if the streams do not fit each other.
     """
     if packed.form == "sliced":
-        return _numbers(packed, _unsliced(packed))
+        return _numbers(packed, unpack_sliced(packed))
     panels, words = packed.panels, packed.words
     live = _live(packed)
     itemsize = np.dtype(STORED[packed.number]).itemsize
@@ -440,13 +274,6 @@ def _numbers(packed: PackedRows, stored: NDArray[Any]) -> NDArray[np.float32]:
             return stored.astype(np.float32) * packed.scales[:, None]
         case _:
             return stored
-
-
-def _unsliced(packed: PackedRows) -> NDArray[Any]:
-    entries = packed.values[: len(packed.values) - PADDING_BYTES]
-    found = Slices(entries, packed.masks, packed.mask_bytes, packed.starts[:, 0])
-    rows = packed.panels * panel_rows(packed.form, packed.lanes)
-    return unslice(found, rows, packed.words * WORD, packed.lanes, np.dtype(STORED[packed.number]))
 
 
 def _of_groups(packed: PackedRows, integers: NDArray[np.int8]) -> NDArray[np.float32]:

@@ -28,11 +28,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import FormatError, require
+from aerogel.formats.rows import (
+    BLOCK_COLUMNS,
+    ELEMENTS_AT_A_TIME,
+    ENTRIES,
+    PADDING_BYTES,
+    SLICES,
+    STORED,
+    WORD,
+    Number,
+    PackedRows,
+    frozen,
+    joined,
+    panel_rows,
+    rounded_to_bf16,
+    step_bytes,
+    words_in,
+)
 
-# Columns that a byte can name.
-BLOCK_COLUMNS = 256
-# Slices of a panel, and entries of a lane in a step.
-SLICES, ENTRIES = 4, 4
 # How many bits of a block's word tell the steps of one slice.
 STEP_BITS = 16
 
@@ -46,11 +59,6 @@ class Slices(NamedTuple):
     steps: NDArray[np.uint64]
     ranks: NDArray[np.uint8]
     starts: NDArray[np.int64]
-
-
-def step_bytes(lanes: int, itemsize: int) -> int:
-    """Of columns and values."""
-    return ENTRIES * lanes * (1 + itemsize)
 
 
 def slice_rows(stored: NDArray[Any], lanes: int) -> Slices:
@@ -139,3 +147,42 @@ def value_place(lane: Any, k: Any, itemsize: int, lanes: int) -> Any:
 
 def _expect(name: str, found: int, wanted: int) -> None:
     require(found == wanted, FormatError, f"{name} has {found} entries, needs {wanted}")
+
+
+# --- whole weights ------------------------------------------------------------------------
+
+
+def pack_sliced(
+    matrix: NDArray[Any], number: Number, lanes: int, of_rows: tuple[NDArray[Any], NDArray[Any]]
+) -> PackedRows:
+    columns = matrix.shape[1]
+    width = words_in(number, "sliced", columns, lanes) * WORD
+    height = panel_rows("sliced", lanes)
+    step = max(1, ELEMENTS_AT_A_TIME // (height * width)) * height
+    parts: list[Slices] = []
+    nonzeros = 0
+    for at in range(0, len(matrix), step):
+        some = matrix[at : at + step]
+        if number == "bf16":
+            some = rounded_to_bf16(some)
+        nonzeros += int(np.count_nonzero(some))
+        parts.append(slice_rows(np.pad(some, ((0, -len(some) % height), (0, width - columns))), lanes))
+    sizes = np.concatenate([np.diff(part.starts) for part in parts])
+    starts = np.zeros((len(sizes) + 1, 2), np.int64)
+    np.cumsum(sizes, out=starts[1:, 0])
+    of_order = width // BLOCK_COLUMNS * (height + 8)
+    streams = (
+        joined([part.entries for part in parts], "uint8", PADDING_BYTES),
+        joined([part.steps for part in parts], "uint64"),
+        joined([part.ranks for part in parts], "uint8"),
+        starts,
+        starts[:, 0] + np.arange(len(starts)) * of_order,
+    )
+    return frozen(number, "sliced", lanes, (len(matrix), columns, nonzeros), (*streams, *of_rows))
+
+
+def unpack_sliced(packed: PackedRows) -> NDArray[Any]:
+    entries = packed.values[: len(packed.values) - PADDING_BYTES]
+    found = Slices(entries, packed.masks, packed.mask_bytes, packed.starts[:, 0])
+    rows = packed.panels * panel_rows(packed.form, packed.lanes)
+    return unslice(found, rows, packed.words * WORD, packed.lanes, np.dtype(STORED[packed.number]))

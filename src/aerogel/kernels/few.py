@@ -4,7 +4,8 @@ Lanes hold consecutive inputs. A panel of four rows (see ``formats.bitmap``) is 
 columns: the masks of the four rows are counted, which gives the offsets of all their values at once; a row's
 values are loaded from their offset, expanded by its mask in a register, and multiplied with the same 64
 inputs of every column. Nothing waits for an offset but the next word's, by one addition. Sums stay in
-registers until the row ends; then each is added up across its lanes once.
+registers until the row ends; then each is added up across its lanes once. (``few_rows`` has that code. Where
+few weights are left, rows are sliced, and lanes hold rows: see ``few_sliced``.)
 
 Columns are cut into tiles of at most ``Few.width``, as equal as can be; the tiles of a panel follow each
 other while it is in the cache. A *step*, which every thread runs, shares the panels by the bytes they stream.
@@ -15,7 +16,7 @@ Every row is summed by one thread, so the bits do not depend on the number of th
 - bf16: weights and activations are both rounded to bf16, a relative error of at most 2^-9 each, and their
   products are exact; of every 2 x lanes columns lane l adds l + lanes first, then l. That is the CPU's own
   dot product where it has one; others whose vectors are as wide give the same bits (see
-  ``formats.bitmap.SMALLEST_BF16``);
+  ``formats.rows.SMALLEST_BF16``);
 - int8: exact in int32; then y = scale[row] x ((sum of (q - zero) x weight) x scale[column]) + bias, with one
   rounding for the sum as float32, one for the inner product, one for the rest;
 - int4: lane l sums a group of 32 columns at a time, exactly, as 16 x the weights; each such sum is rounded to
@@ -23,10 +24,12 @@ Every row is summed by one thread, so the bits do not depend on the number of th
   y = (total - zero x sum of the row) x (scale[column] / 16) + bias, in two fused multiply-adds.
 
 An activation that is not finite makes all of its column NaN or infinite: zeros of a word are multiplied too.
+(Of sliced rows it reaches those that use it, and perhaps others.)
 
 What bounds it, on Zen 4 with two threads and 28 GB/s: memory, 1 byte of int8 a weight dense, 0.625, 0.425 and
 0.225 as bitmaps at 50, 70 and 90 % zeros; and one execution port that moves masks, expands and multiplies:
-3.3 cycles for 64 int8 weights, 8.1 for bf16, 11.1 for fp32, whatever the zeros (see ADR 19).
+3.3 cycles for 64 int8 weights, 5.9 for bf16, 11.1 for fp32, whatever the zeros (see ADR 19); of sliced rows
+1.0, 1.7 and 3.1 at 90 % zeros (ADR 35).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import numpy as np
 
 from aerogel.core.dtypes import DType
 from aerogel.core.target import Target
-from aerogel.formats.bitmap import PANEL, STORED, Form, Number, panel_rows, stored_dtype
+from aerogel.formats.rows import PANEL, STORED, Form, Number, panel_rows, stored_dtype
 from aerogel.kernels.approx import Lets
 from aerogel.loop.nodes import (
     F32,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from aerogel.core.dtypes import DType
 from aerogel.core.memory import CACHE_LINE
-from aerogel.formats.bitmap import BLOCK, PANEL, WORD, Number
 from aerogel.formats.nibbles import GROUP
+from aerogel.formats.rows import BLOCK, PANEL, WORD, Number
 from aerogel.kernels.approx import Lets, Names
 from aerogel.kernels.few_params import (
     BIAS,

@@ -14,8 +14,8 @@ use it; of others those that are filled up with column 0 of its block may be rea
 from __future__ import annotations
 
 from aerogel.core.dtypes import DType
-from aerogel.formats.bitmap import WORD
-from aerogel.formats.sliced import BLOCK_COLUMNS, ENTRIES, SLICES, STEP_BITS
+from aerogel.formats.rows import BLOCK_COLUMNS, ENTRIES, SLICES, WORD
+from aerogel.formats.sliced import STEP_BITS
 from aerogel.kernels.approx import Lets, Names, minimum
 from aerogel.kernels.few_params import (
     BIAS,

@@ -13,8 +13,7 @@ is at feature x stride + column, with ``stride`` = vectors x lanes, whatever a v
 from __future__ import annotations
 
 from aerogel.core.dtypes import DType
-from aerogel.formats.bitmap import WORD, Form
-from aerogel.formats.sliced import BLOCK_COLUMNS
+from aerogel.formats.rows import BLOCK_COLUMNS, WORD, Form
 from aerogel.kernels.approx import Lets, Names, maximum, minimum
 from aerogel.kernels.few import kernels
 from aerogel.kernels.few import step as plain_step

@@ -23,9 +23,8 @@ vector.
 from __future__ import annotations
 
 from aerogel.core.dtypes import DType
-from aerogel.formats.bitmap import SMALLEST_BF16, WORD
 from aerogel.formats.nibbles import GROUP
-from aerogel.formats.sliced import BLOCK_COLUMNS
+from aerogel.formats.rows import BLOCK_COLUMNS, SMALLEST_BF16, WORD
 from aerogel.kernels.approx import Lets, Names, maximum, minimum
 from aerogel.kernels.few_params import COLUMNS, WORDS, Few
 from aerogel.kernels.layout import one, zero

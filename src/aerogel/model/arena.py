@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aerogel.formats.sliced import BLOCK_COLUMNS
+from aerogel.formats.rows import BLOCK_COLUMNS
 from aerogel.kernels.few_tiled import MOST_COLUMNS
 from aerogel.model.graph import Columns
 from aerogel.model.steps import FetchStep, LinearStep, Place, Step, reads, writes

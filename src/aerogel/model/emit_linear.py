@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
-from aerogel.formats.bitmap import WORD, PackedRows
 from aerogel.formats.panel import Packed
+from aerogel.formats.rows import WORD, PackedRows
 from aerogel.kernels import few_tiled, linear, linear_words
 from aerogel.kernels.few_params import Few
 from aerogel.kernels.quantise import quantise

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aerogel.core.errors import FormatError, require
-from aerogel.formats.bitmap import Form, Number, PackedRows
 from aerogel.formats.panel import WORD, Kind, Packed
+from aerogel.formats.rows import Form, Number, PackedRows
 from aerogel.model.blob import Entry
 from aerogel.tune.plan import FEW_COLUMNS
 

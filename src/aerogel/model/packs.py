@@ -33,7 +33,7 @@ from aerogel.core.errors import AerogelError, CacheError, FormatError, require
 from aerogel.core.files import write_file
 from aerogel.core.memory import CACHE_LINE
 from aerogel.core.target import Target
-from aerogel.formats.bitmap import LANES, Form, stored_dtype
+from aerogel.formats.rows import LANES, Form, stored_dtype
 from aerogel.kernels.few_tiled import MOST_COLUMNS
 from aerogel.model.blob import SLACK, Entry
 from aerogel.model.graph import Graph

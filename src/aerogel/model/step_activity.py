@@ -20,7 +20,7 @@ import numpy as np
 
 from aerogel.core.caches import Cache
 from aerogel.energy.activity import LEVELS, Activity
-from aerogel.formats.bitmap import PackedRows
+from aerogel.formats.rows import PackedRows
 from aerogel.kernels.approx import ACTIVATIONS, Lets, Names, exp2_below
 from aerogel.loop.nodes import F32, Binary, Fma, Let, Unary, Var
 from aerogel.loop.walk import subexpressions

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from aerogel.core.quantity import both
-from aerogel.formats.bitmap import PackedRows
 from aerogel.formats.panel import WORD, Packed
+from aerogel.formats.rows import PackedRows
 from aerogel.kernels.tile import Element
 from aerogel.model.batch import Batch
 from aerogel.model.built import Built

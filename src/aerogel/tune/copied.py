@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 
 from aerogel.core.memory import copy_aligned
-from aerogel.formats.bitmap import PackedRows
 from aerogel.formats.packed import Packed
+from aerogel.formats.rows import PackedRows
 
 P = TypeVar("P", Packed, PackedRows)
 

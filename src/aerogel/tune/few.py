@@ -16,20 +16,11 @@ from numpy.typing import NDArray
 from aerogel.core.errors import InputError, require
 from aerogel.core.memory import aligned
 from aerogel.core.target import Target, current
-from aerogel.formats.bitmap import (
-    STORED,
-    WORD,
-    Form,
-    Number,
-    PackedRows,
-    forms_of,
-    pack,
-    pack_integers,
-    pack_nibbles,
-)
+from aerogel.formats.bitmap import pack, pack_integers, pack_nibbles
 from aerogel.formats.canonical import encode_rows8, integers_of
 from aerogel.formats.nibbles import encode4
 from aerogel.formats.panel import Matrix
+from aerogel.formats.rows import STORED, WORD, Form, Number, PackedRows, forms_of
 from aerogel.kernels.few import kernels, step
 from aerogel.kernels.few_params import Few
 from aerogel.kernels.few_tiled import MOST_COLUMNS

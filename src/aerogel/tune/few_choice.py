@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from aerogel.core.memory import aligned
 from aerogel.core.target import Target
-from aerogel.formats.bitmap import WORD as ROW_WORD
-from aerogel.formats.bitmap import Form, PackedRows
 from aerogel.formats.panel import WORD, Matrix, Packed
+from aerogel.formats.rows import WORD as ROW_WORD
+from aerogel.formats.rows import Form, PackedRows
 from aerogel.kernels.few_tiled import MOST_COLUMNS, few_of, functions, program
 from aerogel.kernels.layout import Layout
 from aerogel.kernels.tile import Element

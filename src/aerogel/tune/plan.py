@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from aerogel.core.errors import FormatError, require
-from aerogel.formats.bitmap import Form
+from aerogel.formats.rows import Form
 from aerogel.kernels.few_tiled import MOST_COLUMNS
 
-# "rows" to "sliced": see ``formats.bitmap``; the first of them stores zeros, too.
+# "rows" to "sliced": see ``formats.bitmap`` and ``sliced``; the first of them stores zeros, too.
 Way = Literal["panel", "quad", "rows", "bitmap", "nested", "sliced"]
 FORMS: Mapping[str, Form] = {"rows": "dense", "bitmap": "bitmap", "nested": "nested", "sliced": "sliced"}
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from aerogel.formats.bitmap import PackedRows
 from aerogel.formats.panel import WORD, Packed
+from aerogel.formats.rows import PackedRows
 from aerogel.tune.peaks import Peaks
 
 
