@@ -16,6 +16,7 @@ from aerogel.tune.choose import (
     QUICK_MANY,
     SPARSE,
     WORTH_MORE_THAN_DENSE,
+    WORTH_TWO_AT_MANY,
     WORTH_TWO_PACKINGS,
     WORTH_TWO_SMALL,
     candidates,
@@ -99,20 +100,26 @@ def test_the_fastest_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_packing_where_it_is_good_enough_at_both(monkeypatch: pytest.MonkeyPatch) -> None:
     panel, quad = QUICK_MANY, QUICK_FEW
 
-    def chosen(slower: float, zeros: float) -> tuple[Candidate, Candidate]:
-        """The panel wins at many columns, the quad at few; the quad is ``slower`` times the panel at many."""
-        seconds = {True: {panel: 9.0, quad: 1.0, DENSE: 9.0}, False: {panel: 1.0, quad: slower, DENSE: 9.0}}
+    def chosen(slower: float, zeros: float, at_few: float = 9.0) -> tuple[Candidate, Candidate]:
+        """The panel wins at many columns, the quad at few: the quad takes ``slower`` times as long as panels
+        at many, the panel ``at_few`` times as long as the quad at few."""
+        few, many = {panel: at_few, quad: 1.0, DENSE: 9.0}, {panel: 1.0, quad: slower, DENSE: 9.0}
         monkeypatch.setattr(
-            choosing, "_time", lambda packed, target, columns: seconds[columns <= FEW_COLUMNS]
+            choosing, "_time", lambda packed, target, columns: few if columns <= FEW_COLUMNS else many
         )
         entry = choose({"a": weight(zeros, columns=200)}, current()).of("a")
         return entry.many, entry.few
 
-    assert chosen(WORTH_TWO_PACKINGS - 0.01, 0.7) == (quad, quad)
-    assert chosen(WORTH_TWO_PACKINGS + 0.01, 0.7) == (panel, quad)
+    assert chosen(WORTH_TWO_AT_MANY - 0.01, 0.7) == (quad, quad)
+    assert chosen(WORTH_TWO_AT_MANY + 0.01, 0.7) == (panel, quad)
+    # Few columns may take longer.
+    assert chosen(2.0, 0.7, WORTH_TWO_PACKINGS - 0.01) == (panel, panel)
+    assert chosen(2.0, 0.7, WORTH_TWO_PACKINGS + 0.01) == (panel, quad)
     # Two of a nearly empty matrix take less than half of the dense one.
     assert chosen(WORTH_TWO_SMALL - 0.01, 0.95) == (quad, quad)
     assert chosen(WORTH_TWO_SMALL + 0.01, 0.95) == (panel, quad)
+    assert chosen(2.0, 0.95, WORTH_TWO_SMALL - 0.01) == (panel, panel)
+    assert chosen(2.0, 0.95, WORTH_TWO_SMALL + 0.01) == (panel, quad)
     # Two of a half empty matrix take more than the dense one.
     assert chosen(WORTH_TWO_PACKINGS + 0.01, 0.5) == (quad, quad)
     assert chosen(WORTH_MORE_THAN_DENSE + 0.01, 0.5) == (panel, quad)

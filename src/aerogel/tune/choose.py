@@ -21,7 +21,13 @@ from aerogel.tune.few_choice import Rival, few_choice
 from aerogel.tune.kernel import element_of, kernel_arguments, kernel_module, sample
 from aerogel.tune.plan import FEW_COLUMNS, Candidate, LayerPlan, Plan
 from aerogel.tune.strangers import strangers
-from aerogel.tune.worth import WORTH_A_TRIAL, WORTH_MORE_THAN_DENSE, WORTH_TWO_PACKINGS, WORTH_TWO_SMALL
+from aerogel.tune.worth import (
+    WORTH_A_TRIAL,
+    WORTH_MORE_THAN_DENSE,
+    WORTH_TWO_AT_MANY,
+    WORTH_TWO_PACKINGS,
+    WORTH_TWO_SMALL,
+)
 
 # So many that inputs and outputs do not fit an L2 cache together, as in a batch. With half as many, quads
 # look as good as panels; in a batch they take a fifth longer.
@@ -114,15 +120,21 @@ def _decide(
     memory of two. Never one that is slower than dense. ``sizes``: bytes of each packing."""
     best_many, best_few = min(many, key=lambda c: many[c]), min(few, key=lambda c: few[c])
     loss = {
-        c: max(many[c] / max(many[best_many], 1e-9), few[c] / max(few[best_few], 1e-9))
+        c: (many[c] / max(many[best_many], 1e-9), few[c] / max(few[best_few], 1e-9))
         for c in many
         if many[c] <= many[DENSE] and few[c] <= few[DENSE]
     }
-    both = min(loss, key=lambda c: loss[c])
     two = sizes[best_many] + sizes[best_few]
-    if loss[both] <= (WORTH_TWO_SMALL if 2 * two <= sizes[DENSE] else WORTH_TWO_PACKINGS):
-        return both, both
-    if both != DENSE and loss[both] <= WORTH_MORE_THAN_DENSE and two > sizes[DENSE]:
+    at_many, at_few = WORTH_TWO_AT_MANY, WORTH_TWO_PACKINGS
+    if 2 * two <= sizes[DENSE]:
+        at_few = WORTH_TWO_SMALL
+    elif two > sizes[DENSE]:
+        at_many, at_few = WORTH_TWO_PACKINGS, WORTH_TWO_PACKINGS
+    enough = [c for c, (m, f) in loss.items() if m <= at_many and f <= at_few]
+    if not enough and two > sizes[DENSE]:
+        enough = [c for c, both in loss.items() if c != DENSE and max(both) <= WORTH_MORE_THAN_DENSE]
+    if enough:
+        both = min(enough, key=lambda c: max(loss[c]))
         return both, both
     return best_many, best_few
 
