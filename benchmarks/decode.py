@@ -26,7 +26,6 @@ Exit status 1 if a claim does not hold.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,13 +34,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from aerogel.bench.claims import Claim, at_least, at_most, results, write
+from aerogel.bench.claims import Claim, at_least, at_most, kept, results, write
 from aerogel.bench.few_layer import CHECKED, activations, rows_of
 from aerogel.bench.told import show
-from aerogel.core.errors import InputError, require
 from aerogel.core.target import current
 from aerogel.formats.rows import STORED, Form, Number, forms_of
-from aerogel.measure import Case, Comparison, Contender, Settings, compare, machine
+from aerogel.measure import Case, Comparison, Contender, Settings, compare
 
 RESULTS = results(__file__)
 COLUMNS = (1, 2, 4, 8)
@@ -67,7 +65,7 @@ class Side:
 
 
 _NINETY: dict[Number, float] = {"int8": 3.6, "bf16": 5.0, "fp32": 4.3}
-_LOOKS_UP = current().has("avx512vbmi")
+_LOOKS_UP = current().looks_up
 _SLICED = (Side("sliced", 0.7, {"fp32": 2.5}), Side("sliced", 0.9, _NINETY), Side("sliced", 0.95, {}))
 SIDES = (
     Side("bitmap", 0.5, {"int8": 1.45, "bf16": 1.65, "fp32": 1.6}),
@@ -179,20 +177,9 @@ def measure(number: Number, settings: Settings, dense_bytes: int) -> tuple[Compa
     return comparison, claims_of(comparison, number)
 
 
-def kept(path: Path) -> dict[str, Any]:
-    """An earlier result; InputError where it was measured on another CPU."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): leave out --keep") from error
-    numbers = [number for number in STORED if number in document]
-    cpus = {document[number]["comparison"]["machine"]["cpu"] for number in numbers}
-    require(cpus <= {machine().cpu}, InputError, f"{path} was measured on {cpus}: leave out --keep")
-    return document
-
-
-def _claim(found: dict[str, Any]) -> Claim:
-    return Claim(**{name: value for name, value in found.items() if name not in ("holds", "proven")})
+def cpus(document: dict[str, Any]) -> list[str]:
+    """Where the numbers of an earlier result were measured."""
+    return [document[number]["comparison"]["machine"]["cpu"] for number in STORED if number in document]
 
 
 def _is_of(claim: Claim, numbers: Sequence[Number]) -> bool:
@@ -214,8 +201,8 @@ def main() -> int:
     )
     dense_bytes = DENSE_BYTES // 16 if options.quick else DENSE_BYTES
     wanted = options.number or list(STORED)
-    earlier = kept(options.output) if options.keep else {}
-    claims = [claim for claim in map(_claim, earlier.pop("claims", [])) if not _is_of(claim, wanted)]
+    earlier = kept(options.output, cpus) if options.keep else {}
+    claims = [claim for claim in map(Claim.from_json, earlier.pop("claims", [])) if not _is_of(claim, wanted)]
     detail: dict[str, Any] = earlier
     measured: dict[Number, Comparison] = {}
     for number in wanted:

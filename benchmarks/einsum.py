@@ -27,13 +27,12 @@ not hold or an operation could not be measured.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aerogel.bench.claims import Claim, at_least, write
+from aerogel.bench.claims import Claim, at_least, kept, write
 from aerogel.bench.einsum.data import read_patterns
 from aerogel.bench.einsum.operations import OPERATIONS
 from aerogel.bench.einsum.peers import LIBRARIES, OWN, not_timed
@@ -42,7 +41,6 @@ from aerogel.bench.einsum.run import TINY, Measured, Plan, measure
 from aerogel.bench.einsum.summary import Overall, Row, overall
 from aerogel.bench.render import aligned
 from aerogel.bench.told import show
-from aerogel.core.errors import InputError, require
 from aerogel.measure import Settings, machine
 
 HERE = Path(__file__).parent
@@ -145,17 +143,6 @@ def _ratio(ratio: dict[str, Any]) -> str:
     return f"{ratio['value']:.2f}x [{ratio['low']:.2f}, {ratio['high']:.2f}]"
 
 
-def kept(path: Path) -> dict[str, Any]:
-    """The operations of an earlier result; InputError where they were measured on another CPU."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): leave out --keep") from error
-    cpu = document["machine"]["cpu"]
-    require(cpu == machine().cpu, InputError, f"{path} was measured on {cpu}: leave out --keep")
-    return document["operations"]
-
-
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="to see that it works: the numbers mean little")
@@ -176,7 +163,7 @@ def options() -> argparse.Namespace:
 
 def main() -> int:
     asked = options()
-    earlier = kept(asked.output) if asked.keep else {}
+    earlier = kept(asked.output, lambda d: [d["machine"]["cpu"]])["operations"] if asked.keep else {}
     patterns = read_patterns(asked.data)
     settings = QUICK if asked.quick else LONG if asked.all else FULL
     names = tuple(asked.libraries.split(",")) if asked.libraries else tuple(LIBRARIES)
@@ -195,7 +182,7 @@ def main() -> int:
     for name in found:
         print(f"\n{case_table(name, [row for row in measured.rows if row.operation == name])}")
     print(f"\n{overview(operations)}\n")
-    claims = [_claim(section["claim"]) for section in operations.values() if section["claim"]]
+    claims = [Claim.from_json(section["claim"]) for section in operations.values() if section["claim"]]
     for claim in claims:
         print(claim)
     for name, reason in measured.failed.items():
@@ -210,10 +197,6 @@ def main() -> int:
     }
     write(asked.output, claims, evidence)
     return 0 if not measured.failed and all(claim.holds for claim in claims) else 1
-
-
-def _claim(found: dict[str, Any]) -> Claim:
-    return Claim(**{name: value for name, value in found.items() if name not in ("holds", "proven")})
 
 
 if __name__ == "__main__":

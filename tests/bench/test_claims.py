@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from aerogel.bench import claims
-from aerogel.bench.claims import Claim, at_least, at_most, results, write
+from aerogel.bench.claims import Claim, at_least, at_most, kept, results, write
+from aerogel.core.errors import InputError
 from aerogel.core.target import named
-from aerogel.measure import Ratio
+from aerogel.measure import Ratio, machine
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,14 @@ def test_each_kind_of_cpu_has_results_of_its_own(
 ) -> None:
     monkeypatch.setattr(claims, "current", lambda: named(target, flags))
     assert results("/there/speed.py") == Path("/there/results") / file
+
+
+def test_an_earlier_result_is_kept_on_the_same_cpu_alone(tmp_path: Path) -> None:
+    claim = Claim("one thing", 1.5, 1.2, "x", "at least", 1.1, 1.9)
+    write(tmp_path / "r.json", [claim], {"cpu": machine().cpu})
+    found = kept(tmp_path / "r.json", lambda document: [document["cpu"]])
+    assert [Claim.from_json(one) for one in found["claims"]] == [claim]
+    with pytest.raises(InputError, match="was measured on another: leave out --keep"):
+        kept(tmp_path / "r.json", lambda document: ["another"])
+    with pytest.raises(InputError, match="cannot be read"):
+        kept(tmp_path / "none.json", lambda document: [])

@@ -28,7 +28,7 @@ from aerogel.tune.plan import Candidate
 from aerogel.tune.worth import WORTH_MORE_THAN_DENSE, WORTH_TWICE_DENSE, WORTH_TWO_PACKINGS
 
 PANEL = Candidate("panel", 0)
-SPARSE = (BITMAP, NESTED, SLICED) if current().has("avx512vbmi") else (BITMAP, NESTED)
+SPARSE = (BITMAP, NESTED, SLICED) if current().looks_up else (BITMAP, NESTED)
 Clock = Callable[[str, int], float]
 
 

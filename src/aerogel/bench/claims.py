@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from aerogel.core.errors import InputError, require
 from aerogel.core.target import current
-from aerogel.measure import Ratio
+from aerogel.measure import Ratio, machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ class Claim:
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "holds": self.holds, "proven": self.proven}
 
+    @staticmethod
+    def from_json(found: Mapping[str, Any]) -> Claim:
+        """The claim that ``to_json`` wrote."""
+        return Claim(**{name: value for name, value in found.items() if name not in ("holds", "proven")})
+
 
 def at_least(about: str, ratio: Ratio, wanted: float) -> Claim:
     """A speed-up, with its interval."""
@@ -67,6 +73,17 @@ def results(script: str) -> Path:
     file, target = Path(script), current()
     best = target.name == "avx512" and not target.pairs
     return file.parent / "results" / f"{file.stem}{'' if best else f'_{target.name}'}.json"
+
+
+def kept(path: Path, cpus: Callable[[dict[str, Any]], Iterable[str]]) -> dict[str, Any]:
+    """What ``write`` wrote; InputError where it was measured on another CPU than this one, by ``cpus``."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): leave out --keep") from error
+    for cpu in cpus(document):
+        require(cpu == machine().cpu, InputError, f"{path} was measured on {cpu}: leave out --keep")
+    return document
 
 
 def write(path: Path, claims: Sequence[Claim], evidence: dict[str, Any]) -> None:

@@ -38,6 +38,11 @@ class Target:
         return feature in self.features
 
     @property
+    def looks_up(self) -> bool:
+        """Whether one instruction looks bytes up in two registers: sliced rows live on it."""
+        return self.has("avx512vbmi")
+
+    @property
     def pairs(self) -> bool:
         """Whether bytes are multiplied quickest where sums of two products fit 16 bits (``PairDot4``): on x86
         without byte dot products."""

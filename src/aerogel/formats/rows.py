@@ -139,6 +139,7 @@ def stored_dtype(number: Number, form: Form) -> str:
 
 
 def words_in(number: Number, form: Form, columns: int, lanes: int) -> int:
+    """Words of 64 columns that a row is filled up to."""
     if form == "sliced":
         return -(-columns // BLOCK_COLUMNS) * (BLOCK_COLUMNS // WORD)
     return words_of(columns, lanes) if number == "int4" else -(-columns // WORD)

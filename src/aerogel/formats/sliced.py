@@ -155,6 +155,8 @@ def _expect(name: str, found: int, wanted: int) -> None:
 def pack_sliced(
     matrix: NDArray[Any], number: Number, lanes: int, of_rows: tuple[NDArray[Any], NDArray[Any]]
 ) -> PackedRows:
+    """``matrix`` [rows, columns], of what ``number`` is stored as or, for bf16, is rounded from; ``of_rows``:
+    scales and sums. Some panels at a time."""
     columns = matrix.shape[1]
     width = words_in(number, "sliced", columns, lanes) * WORD
     height = panel_rows("sliced", lanes)
@@ -182,6 +184,7 @@ def pack_sliced(
 
 
 def unpack_sliced(packed: PackedRows) -> NDArray[Any]:
+    """What is stored, in whole panels and blocks. FormatError if the streams do not fit each other."""
     entries = packed.values[: len(packed.values) - PADDING_BYTES]
     found = Slices(entries, packed.masks, packed.mask_bytes, packed.starts[:, 0])
     rows = packed.panels * panel_rows(packed.form, packed.lanes)

@@ -8,7 +8,7 @@ import numpy as np
 
 from aerogel.core.dtypes import DType
 from aerogel.core.target import Target
-from aerogel.formats.rows import PANEL, STORED, Form, Number, panel_rows, stored_dtype
+from aerogel.formats.rows import PANEL, STORED, WORD, Form, Number, panel_rows, stored_dtype
 from aerogel.kernels.approx import Lets
 from aerogel.loop.nodes import (
     F32,
@@ -109,6 +109,11 @@ class Few:
         if self.form == "sliced":
             return np.dtype(STORED[self.number]).itemsize
         return 1 if self.of_bytes else 0
+
+    @property
+    def x_word(self) -> int:
+        """Elements of x in a word of inputs."""
+        return WORD * max(1, self.x_bytes)
 
     @property
     def panel_rows(self) -> int:

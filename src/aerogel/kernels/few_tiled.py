@@ -89,7 +89,7 @@ def gathered(few: Few) -> Buf:
 
 def gathered_word(few: Few) -> int:
     """Elements of ``gathered`` for each column, in a word of inputs."""
-    return WORD * few.x_bytes if _apart(few) else padded_word(few)
+    return few.x_word if _apart(few) else padded_word(few)
 
 
 def padded_word(few: Few) -> int:
@@ -152,7 +152,7 @@ def program(few: Few) -> Function:
     args = tuple(given.get(p.name, p) for p in few.params)
     body: Block = (
         LetView(numbers, room, zero(), COLUMNS * WORDS * gathered_word(few)),
-        LetView(few.x, room, zero(), COLUMNS * WORDS * (WORD * max(1, few.x_bytes))),
+        LetView(few.x, room, zero(), COLUMNS * WORDS * few.x_word),
         Call(collect.name, (tiled, numbers, FEATURES, padded, COLUMNS, STRIDE)),
         Barrier(),
         Call(f"{few.name}_tiled", (*args, BIAS, index(0))),

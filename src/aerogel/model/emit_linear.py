@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aerogel.core.dtypes import DType
 from aerogel.formats.panel import Packed
-from aerogel.formats.rows import WORD, PackedRows
+from aerogel.formats.rows import PackedRows
 from aerogel.kernels import few_tiled, linear, linear_words
 from aerogel.kernels.few_params import Few
 from aerogel.kernels.quantise import quantise
@@ -119,7 +119,7 @@ def _gathered(of: Emission, step: LinearStep, packed: PackedRows, few: Few, b: _
     padded, most = packed.words * few_tiled.padded_word(few), few_tiled.MOST_COLUMNS * packed.words
     words = Buf(of.local("gathered"), few_tiled.gathered(few).type)
     of.room(words, most * few_tiled.gathered_word(few))
-    x = of.room(Buf(of.local("few_x"), few.x.type), most * WORD * max(1, few.x_bytes))
+    x = of.room(Buf(of.local("few_x"), few.x.type), most * few.x_word)
     features = words_of(step.inputs) if step.element == "i8" else step.inputs
     sizes = (whole_number(features), whole_number(padded), of.columns(step.out), of.stride(step.out))
     return x, Call(few_tiled.gather(few).name, (b.x, words, *sizes))

@@ -116,7 +116,7 @@ def _candidates(weight: Matrix, target: Target) -> tuple[Candidate, ...]:
     if 1 - np.count_nonzero(numbers) / numbers.size < WORTH_A_TRIAL:
         return (ROWS,)
     # Without an instruction that looks bytes up, each is loaded by itself.
-    return (ROWS, BITMAP, NESTED, SLICED) if target.has("avx512vbmi") else (ROWS, BITMAP, NESTED)
+    return (ROWS, BITMAP, NESTED, SLICED) if target.looks_up else (ROWS, BITMAP, NESTED)
 
 
 def _numbers(weight: Matrix) -> NDArray[Any]:
